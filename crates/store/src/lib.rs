@@ -1,1 +1,127 @@
-//! To be filled.
+//! Durable truth: events, runs and their journals, definitions, cursors.
+//!
+//! Two traits by consumer: [`RunStore`] for the engine, [`Catalogue`] for those who look.
+//! Backends hold no rules: which entry may follow which is decided in `conche-core`,
+//! and a check of that in SQL would be a bug. Every backend passes the same suite, [`contract`].
+
+mod error;
+mod page;
+mod types;
+
+pub mod contract;
+pub mod memory;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use conche_core::{Digest, EventId, RunId, Timestamp};
+
+pub use error::Error;
+pub use page::{EventFilter, Page, RunFilter};
+pub use types::{
+    Acceptance, Accepted, Append, Claim, Claimed, Cursor, DefinitionText, EventRow, Expired, Intake, Journal,
+    NewRun, Next, NodeId, ReactionRow, Retention, RunRow, Signal, SignalId, StatusCounts,
+};
+
+/// What the engine needs. Every method is one transaction: after an error nothing of it
+/// happened; after success all of it is on disk (`sqlite`) and survives loss of power.
+#[async_trait]
+pub trait RunStore: Send + Sync {
+    /// Accepts events with the runs that they trigger and the cursor of their source.
+    ///
+    /// An event whose `(source, id)` was accepted within the deduplication window is not
+    /// stored again and starts no runs; its answer names the event accepted then. With
+    /// [`Intake::holder`] the new runs are born held by that node (epoch 1), else they are due at once.
+    /// The answers are in the order of the acceptances; the same pair twice in one intake is a duplicate too.
+    async fn accept(&self, intake: Intake) -> Result<Vec<Accepted>, Error>;
+
+    /// Takes up to `limit` due, unheld runs for a node, earliest due first, each with a higher
+    /// epoch than before, its journal and the signals waiting for it.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, Error>;
+
+    /// Appends to the journal of a run held under `(node, epoch)` at the expected version.
+    /// Also stores the run's summary, releases it as [`Append::next`] says, accepts
+    /// the events that the run emits, and removes the signals that were dealt with.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when another holds the run now; [`Error::Conflict`] when the version is another.
+    async fn append(&self, append: Append) -> Result<(), Error>;
+
+    /// Leaves a word for a run and makes it due. A run that is held gets it at its next claim;
+    /// releasing a run with signals waiting leaves it due at once.
+    async fn signal(&self, run: RunId, signal: Signal, now: Timestamp) -> Result<SignalId, Error>;
+
+    /// The signals waiting for a run, oldest first.
+    async fn signals(&self, run: RunId) -> Result<Vec<(SignalId, Signal)>, Error>;
+
+    /// Takes a run whose journal cannot be folded out of circulation: it needs attention,
+    /// with this reason, and is never due by itself.
+    async fn quarantine(&self, run: RunId, epoch: u64, reason: &str) -> Result<(), Error>;
+
+    /// Says that the node is alive until this time. Its runs stay its own until then.
+    async fn heartbeat(&self, node: NodeId, until: Timestamp) -> Result<(), Error>;
+
+    /// Frees the runs of nodes whose time is over; they are due at once. Returns how many.
+    async fn reap(&self, now: Timestamp) -> Result<u64, Error>;
+
+    /// When the next unheld run is due; the past for one that is due already.
+    async fn next_due(&self) -> Result<Option<Timestamp>, Error>;
+
+    /// Where a source resumes.
+    async fn cursor(&self, source: &str) -> Result<Option<String>, Error>;
+
+    /// Stores where a source resumes, apart from any event.
+    async fn set_cursor(&self, cursor: Cursor) -> Result<(), Error>;
+
+    /// Removes what is older than wanted, at most [`Retention::limit`] rows of each kind.
+    /// An event stays as long as an unfinished run needs it.
+    async fn expire(&self, retention: Retention) -> Result<Expired, Error>;
+
+    /// Ends the store: what was asked before is finished, what comes after is [`Error::Unavailable`].
+    async fn close(&self) -> Result<(), Error>;
+}
+
+/// What the API, the CLI and the loader of reactions need. Lists are newest first and
+/// paged by key, so that a page costs the same wherever it lies.
+#[async_trait]
+pub trait Catalogue: Send + Sync {
+    /// Stores a version of a definition; one that is there already stays as it is.
+    async fn put_definition(&self, definition: DefinitionText) -> Result<(), Error>;
+
+    /// A version of a definition.
+    async fn definition(&self, digest: Digest) -> Result<DefinitionText, Error>;
+
+    /// Stores a reaction under its name, replacing the one of that name.
+    async fn put_reaction(&self, reaction: ReactionRow) -> Result<(), Error>;
+
+    /// Removes a reaction. Whether there was one.
+    async fn delete_reaction(&self, name: &str) -> Result<bool, Error>;
+
+    /// Every stored reaction by name.
+    async fn reactions(&self) -> Result<Vec<ReactionRow>, Error>;
+
+    /// One event.
+    async fn event(&self, event: EventId) -> Result<EventRow, Error>;
+
+    /// Events, newest first.
+    async fn events(&self, filter: EventFilter, page: Page<EventId>) -> Result<Vec<EventRow>, Error>;
+
+    /// One run at a glance.
+    async fn run(&self, run: RunId) -> Result<RunRow, Error>;
+
+    /// Runs, newest first.
+    async fn runs(&self, filter: RunFilter, page: Page<RunId>) -> Result<Vec<RunRow>, Error>;
+
+    /// The journal of a run from a version on (0 for all).
+    async fn journal(&self, run: RunId, from: u64) -> Result<Journal, Error>;
+
+    /// How many runs have each status.
+    async fn counts(&self) -> Result<StatusCounts, Error>;
+
+    /// Fails where the store cannot be written, e.g. on a full disk. Cheap; for `/readyz`.
+    async fn check(&self) -> Result<(), Error>;
+}
+
+/// A whole store.
+pub trait Store: RunStore + Catalogue {}
+
+impl<T: RunStore + Catalogue> Store for T {}

@@ -1,0 +1,371 @@
+//! Reactions: a trigger, a script that decides, and named actions whose scripts decide further.
+//!
+//! Two forms of one model: CSF's JSON, key for key, and YAML with more to say. *Authored*
+//! is what a person wrote; [`Reaction`] is it with script files read in, the form that is
+//! digested, stored and run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::definition::Isolation;
+use crate::id::Digest;
+use crate::run::{OnUncertain, Retry};
+use crate::span::Span;
+
+/// A reaction as it is stored and run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reaction {
+    /// Its key among all reactions.
+    pub name: String,
+    /// The event types that trigger it.
+    pub events: BTreeSet<String>,
+    /// A CEL expression over `event`; the reaction is triggered only where it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// The script that decides first.
+    pub script: String,
+    /// Actions by the name that scripts know them by.
+    #[serde(default)]
+    pub actions: BTreeMap<String, Action>,
+    /// Whether scripts may share a JavaScript context with earlier calls.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// What one run may use, where it differs from the configuration.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// An action of a reaction, as stored and run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    /// The module that offers it.
+    pub module: String,
+    /// Its name within the module.
+    pub action: String,
+    /// Decides what follows; empty means that nothing does.
+    #[serde(default)]
+    pub script: String,
+    /// How often and how soon a failed attempt is repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// How long one attempt may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// What to do when it is unknown whether an attempt took effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_uncertain: Option<OnUncertain>,
+}
+
+/// What one run of a reaction may use. Each falls back to the configuration's `limits`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Time from start to end (`run_deadline`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Span>,
+    /// Steps, loops included (`steps_per_run`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+    /// Runs worked on at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+}
+
+/// A reaction file as it was written, script files not yet read.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authored {
+    name: String,
+    #[serde(default)]
+    event: Option<String>,
+    #[serde(default)]
+    events: Vec<String>,
+    #[serde(default)]
+    when: Option<String>,
+    #[serde(default)]
+    script: Option<String>,
+    #[serde(default)]
+    script_file: Option<String>,
+    // CSF writes `"actions": null` where there are none.
+    #[serde(default)]
+    actions: Option<BTreeMap<String, AuthoredAction>>,
+    #[serde(default)]
+    isolation: Isolation,
+    #[serde(default)]
+    limits: Limits,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthoredAction {
+    module: String,
+    action: String,
+    #[serde(default)]
+    script: Option<String>,
+    #[serde(default)]
+    script_file: Option<String>,
+    #[serde(default)]
+    retry: Option<Retry>,
+    #[serde(default)]
+    timeout: Option<Span>,
+    #[serde(default)]
+    on_uncertain: Option<OnUncertain>,
+}
+
+/// The language of a reaction file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `.json`
+    Json,
+    /// `.yaml`, `.yml`
+    Yaml,
+}
+
+/// What is wrong with a reaction file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read as a reaction.
+    #[error("line {line}, column {column}: {message}")]
+    Syntax {
+        /// From 1.
+        line: u64,
+        /// From 1.
+        column: u64,
+        /// What is wrong there.
+        message: String,
+    },
+    /// It can be read but makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// A script file cannot be read.
+    #[error("script_file '{path}': {message}")]
+    ScriptFile {
+        /// As written.
+        path: String,
+        /// Why.
+        message: String,
+    },
+}
+
+impl Format {
+    /// The format of a file by its extension; `None` for files that are not reactions.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        match extension.to_ascii_lowercase().as_str() {
+            "json" => Some(Self::Json),
+            "yaml" | "yml" => Some(Self::Yaml),
+            _ => None,
+        }
+    }
+}
+
+impl Authored {
+    /// Reads the text of a reaction file.
+    pub fn parse(text: &str, format: Format) -> Result<Self, Error> {
+        match format {
+            Format::Json => serde_json::from_str(text).map_err(|error| Error::Syntax {
+                line: error.line() as u64,
+                column: error.column() as u64,
+                message: without_place(&error.to_string()),
+            }),
+            Format::Yaml => {
+                let options = serde_saphyr::options! { with_snippet: false };
+                serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+                    let place = error.location();
+                    Error::Syntax {
+                        line: place.map_or(1, |at| at.line()),
+                        column: place.map_or(1, |at| at.column()),
+                        message: without_place(&error.to_string()),
+                    }
+                })
+            }
+        }
+    }
+
+    /// Reads the script files with `read` (which gets each path as written) and checks that
+    /// the whole makes sense.
+    pub fn resolve(
+        self,
+        read: &mut dyn FnMut(&str) -> Result<String, String>,
+    ) -> Result<Reaction, Error> {
+        let invalid = |message: String| Err(Error::Invalid(message));
+        if self.name.trim().is_empty() {
+            return invalid("'name' is empty".to_owned());
+        }
+        let mut events: BTreeSet<String> = self.events.into_iter().collect();
+        events.extend(self.event);
+        if events.is_empty() || events.contains("") {
+            return invalid(
+                "name the event types that trigger it: 'event: TYPE' or 'events: [TYPE, …]'"
+                    .to_owned(),
+            );
+        }
+        let Some(script) = script_text(self.script, self.script_file, read)? else {
+            return invalid("a reaction needs a 'script' or a 'script_file'".to_owned());
+        };
+        let mut actions = BTreeMap::new();
+        for (key, action) in self.actions.unwrap_or_default() {
+            if key.is_empty() {
+                return invalid("an action has an empty name".to_owned());
+            }
+            let script = script_text(action.script, action.script_file, read)?.unwrap_or_default();
+            check_retry(&key, action.retry)?;
+            actions.insert(
+                key,
+                Action {
+                    module: action.module,
+                    action: action.action,
+                    script,
+                    retry: action.retry,
+                    timeout: action.timeout,
+                    on_uncertain: action.on_uncertain,
+                },
+            );
+        }
+        Ok(Reaction {
+            name: self.name,
+            events,
+            when: self.when,
+            script,
+            actions,
+            isolation: self.isolation,
+            limits: self.limits,
+        })
+    }
+}
+
+fn check_retry(key: &str, retry: Option<Retry>) -> Result<(), Error> {
+    match retry {
+        Some(retry) if retry.attempts == 0 => Err(Error::Invalid(format!(
+            "action '{key}': 'retry.attempts' counts the first attempt too, so it is at least 1"
+        ))),
+        Some(retry) if !(1.0..=100.0).contains(&retry.factor) => Err(Error::Invalid(format!(
+            "action '{key}': 'retry.factor' is a number from 1 to 100"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn script_text(
+    inline: Option<String>,
+    file: Option<String>,
+    read: &mut dyn FnMut(&str) -> Result<String, String>,
+) -> Result<Option<String>, Error> {
+    match (inline, file) {
+        (Some(_), Some(_)) => Err(Error::Invalid(
+            "give either 'script' or 'script_file', not both".to_owned(),
+        )),
+        (Some(script), None) => Ok(Some(script)),
+        (None, Some(path)) => match read(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(message) => Err(Error::ScriptFile { path, message }),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+/// Parsers end their messages with the place, which we give apart.
+fn without_place(message: &str) -> String {
+    let end = message.find(" at line ").unwrap_or(message.len());
+    message[..end].trim().to_owned()
+}
+
+impl Reaction {
+    /// The canonical text: what is stored, and what the digest is of.
+    pub fn to_text(&self) -> String {
+        // Maps are sorted and floats finite, so the same reaction always gives the same text.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the canonical text back.
+    pub fn from_text(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// Names this version.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.to_text().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(text: &str, format: Format) -> Result<Reaction, Error> {
+        Authored::parse(text, format)?.resolve(&mut |path| match path {
+            "decide.js" => Ok("nextAction = 'x'".to_owned()),
+            _ => Err("no such file".to_owned()),
+        })
+    }
+
+    #[test]
+    fn csf_json_and_yaml_of_the_same_reaction_have_one_digest() {
+        let json = r#"{"name":"r","event":"e","script":"nextAction = 'x'","actions":{"x":{"module":"dummy","action":"dummy_action","script":""}}}"#;
+        let yaml = "name: r\nevent: e\nscript_file: decide.js\nactions:\n  x: {module: dummy, action: dummy_action}\n";
+        let (json, yaml) = (
+            resolve(json, Format::Json).unwrap(),
+            resolve(yaml, Format::Yaml).unwrap(),
+        );
+        assert_eq!(json.digest(), yaml.digest());
+        assert_eq!(Reaction::from_text(&json.to_text()).unwrap(), json);
+    }
+
+    #[test]
+    fn csf_null_actions_mean_none() {
+        let reaction = resolve(
+            r#"{"actions":null,"name":"r","event":"e","script":""}"#,
+            Format::Json,
+        )
+        .unwrap();
+        assert!(reaction.actions.is_empty());
+    }
+
+    #[test]
+    fn errors_name_the_place_and_the_fault() {
+        let error = resolve("name: r\nevent: e\nscrpt: x\n", Format::Yaml).unwrap_err();
+        let Error::Syntax { line, message, .. } = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(*line, 3, "{error}");
+        assert!(
+            message.contains("scrpt") && message.contains("script_file"),
+            "{error}"
+        );
+        let error = resolve("{\"name\":\"r\",\n \"event\": 7}", Format::Json).unwrap_err();
+        assert!(error.to_string().starts_with("line 2, column "), "{error}");
+        assert!(!error.to_string().contains(" at line "), "{error}");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (text, part) in [
+            ("name: ' '\nevent: e\nscript: ''\n", "'name' is empty"),
+            ("name: r\nscript: ''\n", "event types"),
+            ("name: r\nevent: e\n", "needs a 'script'"),
+            (
+                "name: r\nevent: e\nscript: a\nscript_file: decide.js\n",
+                "not both",
+            ),
+            ("name: r\nevent: e\nscript_file: gone.js\n", "no such file"),
+            (
+                "name: r\nevent: e\nscript: ''\nactions: {a: {module: m, action: b, retry: {attempts: 0}}}\n",
+                "at least 1",
+            ),
+        ] {
+            let error = resolve(text, Format::Yaml).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn yaml_alias_bombs_are_refused() {
+        let mut text = "name: r\nevent: e\nscript: ''\nwhen: &a0 aaaaaaaaaa\n".to_owned();
+        text.push_str("events: [");
+        text.push_str(&"*a0,".repeat(2_000_000));
+        text.push_str("]\n");
+        assert!(resolve(&text, Format::Yaml).is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! What the core asks the shell to do.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::entry::{Entry, VisitNo};
+use super::key::IdempotencyKey;
+use super::retry::Policy;
+use crate::definition::{Isolation, Script};
+use crate::json::Json;
+
+/// Something for the shell to do. An empty list of effects means that the run is parked
+/// or finished.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Append this entry: a decision that is its own record and needs nothing performed.
+    Record(Entry),
+
+    /// Evaluate a script. No intent is recorded, since scripts cannot act on the outside.
+    Evaluate {
+        /// The visit of the script step.
+        visit: VisitNo,
+        /// What to evaluate.
+        script: Arc<Script>,
+        /// Whether it may share a context with earlier calls of itself.
+        isolation: Isolation,
+        /// The event as an earlier script of this run left it; else the run's event as it came.
+        event: Option<Json>,
+        /// What the action before it returned; absent for a run's first script.
+        action_data: Option<Json>,
+    },
+
+    /// Invoke an action. [`Effect::intent`] must be committed first.
+    Invoke(Invocation),
+
+    /// Ask the module whether an attempt whose answer was lost took effect.
+    Probe(Invocation),
+
+    /// Stop an attempt under way, then record [`Entry::Interrupted`].
+    Stop {
+        /// The visit whose attempt is under way.
+        visit: VisitNo,
+    },
+
+    /// Look again at this time.
+    WaitUntil(Timestamp),
+}
+
+/// One attempt at an action.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    /// The visit of the action step.
+    pub visit: VisitNo,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// Sent along, the same on every repeat.
+    pub key: IdempotencyKey,
+    /// The module that offers the action.
+    pub module: String,
+    /// The action.
+    pub action: String,
+    /// Its input.
+    pub input: Json,
+    /// How it is carried out.
+    pub policy: Policy,
+    /// When the attempt is given up: at the step's timeout or the run's deadline.
+    pub deadline: Timestamp,
+}
+
+impl Effect {
+    /// The entry to commit before this effect is performed, where it needs one.
+    pub fn intent(&self) -> Option<Entry> {
+        match self {
+            Self::Invoke(call) => Some(Entry::Intended {
+                visit: call.visit,
+                attempt: call.attempt,
+                key: call.key.clone(),
+                module: call.module.clone(),
+                action: call.action.clone(),
+                input: call.input.clone(),
+                repeat: call.policy.repeat,
+                deadline: call.deadline,
+            }),
+            Self::Record(_)
+            | Self::Evaluate { .. }
+            | Self::Probe(_)
+            | Self::Stop { .. }
+            | Self::WaitUntil(_) => None,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What came of an effect, turned into the entry that records it. Pure: retry policy and
+//! the naming of unknown actions are decided here and recorded, so that the journal
+//! explains itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::entry::{Entry, ErrorKind, LogLine, StepError, Verdict, VisitNo};
+use super::key::IdempotencyKey;
+use super::retry::{OnUncertain, Repeat, Retry};
+use super::state::RunState;
+use super::visit::{Illegal, Visit, VisitState};
+use crate::definition::{ActionStep, Definition, Step};
+use crate::json::Json;
+
+/// What the shell found out by performing an effect.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// A script gave a verdict.
+    Verdict {
+        /// The verdict.
+        verdict: Verdict,
+        /// The event, where the script changed it.
+        event: Option<Json>,
+        /// Its console.
+        logs: Vec<LogLine>,
+    },
+    /// An action returned.
+    Output(Json),
+    /// It failed, and certainly so.
+    Failed {
+        /// Why.
+        error: StepError,
+        /// How long the receiver asked to wait before the next attempt.
+        after: Option<Duration>,
+        /// A script's console.
+        logs: Vec<LogLine>,
+    },
+    /// The effect is unknown.
+    Uncertain {
+        /// What is known.
+        evidence: String,
+    },
+    /// A probe found that it did not happen.
+    NotHappened,
+    /// A probe could not tell.
+    ProbeFailed {
+        /// Why.
+        evidence: String,
+    },
+}
+
+/// The entry that records `report` for `visit`.
+///
+/// # Errors
+/// [`Illegal`] where the visit does not exist or had no such effect.
+pub fn settle(
+    definition: &Definition,
+    state: &RunState,
+    visit: VisitNo,
+    report: Report,
+    now: Timestamp,
+) -> Result<Entry, Illegal> {
+    let illegal = || Illegal {
+        state: format!("without visit {visit}"),
+        entry: "report".to_owned(),
+    };
+    let at = state.visit(visit).ok_or_else(illegal)?;
+    let step = definition.steps.get(&at.step);
+    let attempt = match at.state {
+        VisitState::Performing { attempt, .. } | VisitState::Uncertain { attempt, .. } => attempt,
+        _ => at.attempts + 1,
+    };
+    let settling = Settling {
+        state,
+        visit,
+        attempt,
+        at,
+        step,
+        now,
+    };
+    Ok(match report {
+        Report::Verdict {
+            verdict,
+            event,
+            logs,
+        } => settling.verdict(verdict, event, logs),
+        Report::Output(output) => settling.output(output),
+        Report::Failed { error, after, logs } => settling.failed(error, after, logs),
+        Report::Uncertain { evidence } => settling.uncertain(evidence),
+        Report::NotHappened => settling.failed(
+            StepError {
+                kind: ErrorKind::Transient,
+                message: format!("attempt {attempt} had no effect"),
+            },
+            None,
+            Vec::new(),
+        ),
+        Report::ProbeFailed { evidence } => Entry::AttentionNeeded {
+            visit,
+            reason: format!(
+                "it is unknown whether attempt {attempt} of '{}' took effect: {evidence}",
+                at.step
+            ),
+        },
+    })
+}
+
+struct Settling<'a> {
+    state: &'a RunState,
+    visit: VisitNo,
+    attempt: u32,
+    at: &'a Visit,
+    step: Option<&'a Step>,
+    now: Timestamp,
+}
+
+impl Settling<'_> {
+    fn verdict(self, verdict: Verdict, event: Option<Json>, logs: Vec<LogLine>) -> Entry {
+        if let (Verdict::Next { action, .. }, Some(Step::Script(script))) = (&verdict, self.step)
+            && !script.branches.contains_key(action)
+        {
+            let known: Vec<&str> = script.branches.keys().map(String::as_str).collect();
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            let message = format!(
+                "the script asked for the action '{action}', which is not defined (defined: {known})"
+            );
+            return self.give_up(ErrorKind::NoSuchAction, message, logs);
+        }
+        Entry::Evaluated {
+            visit: self.visit,
+            verdict,
+            event,
+            logs,
+        }
+    }
+
+    fn output(self, output: Json) -> Entry {
+        let variable = self.action().and_then(|action| action.assign.clone());
+        Entry::Succeeded {
+            visit: self.visit,
+            attempt: self.attempt,
+            variables: variable
+                .map(|name| (name, output.clone()))
+                .into_iter()
+                .collect::<BTreeMap<_, _>>(),
+            output,
+        }
+    }
+
+    fn failed(self, error: StepError, after: Option<Duration>, logs: Vec<LogLine>) -> Entry {
+        let again = matches!(error.kind, ErrorKind::Transient | ErrorKind::TimedOut);
+        let retry_at = if again { self.retry_at(after) } else { None };
+        Entry::Failed {
+            visit: self.visit,
+            attempt: self.attempt,
+            error,
+            retry_at,
+            logs,
+        }
+    }
+
+    fn uncertain(self, evidence: String) -> Entry {
+        let repeat = self.action().is_some_and(|action| {
+            action.policy.on_uncertain == OnUncertain::Repeat
+                && action.policy.repeat != Repeat::Probe
+        });
+        Entry::Interrupted {
+            visit: self.visit,
+            attempt: self.attempt,
+            evidence,
+            retry_at: if repeat { self.retry_at(None) } else { None },
+        }
+    }
+
+    fn give_up(self, kind: ErrorKind, message: String, logs: Vec<LogLine>) -> Entry {
+        Entry::Failed {
+            visit: self.visit,
+            attempt: self.attempt,
+            error: StepError { kind, message },
+            retry_at: None,
+            logs,
+        }
+    }
+
+    fn retry_at(&self, after: Option<Duration>) -> Option<Timestamp> {
+        let retry = self
+            .action()
+            .map_or_else(Retry::default, |action| action.policy.retry);
+        let key = match &self.at.state {
+            VisitState::Performing { key, .. } | VisitState::Uncertain { key, .. } => key.clone(),
+            _ => IdempotencyKey::of(
+                self.state.run(),
+                &self.at.step,
+                &self.at.path,
+                self.visit,
+                self.state.rerun(),
+            ),
+        };
+        // A script's attempt is counted by the entry that this becomes, an action's already was.
+        let tries = match self.at.state {
+            VisitState::Performing { .. } | VisitState::Uncertain { .. } => self.at.tries,
+            _ => self.at.tries + 1,
+        };
+        retry.next(&key, tries, self.now, after)
+    }
+
+    fn action(&self) -> Option<&ActionStep> {
+        match self.step {
+            Some(Step::Action(action)) => Some(action),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! One visit of a step, and which entries it accepts.
+//!
+//! | state       | accepts → leads to |
+//! |-------------|--------------------|
+//! | ready       | evaluated → done · opened → open · closed → done · delayed → waiting · intended → performing · failed → backing off or done |
+//! | open        | opened (a higher turn) → open · closed → done |
+//! | waiting     | elapsed → done |
+//! | performing  | succeeded → done · failed → backing off or done · interrupted → uncertain |
+//! | backing off | intended → performing · evaluated → done · failed → backing off or done |
+//! | uncertain   | intended → performing · succeeded → done · failed → backing off or done · attention needed → attention |
+//! | attention   | resumed → ready or done |
+//! | done        | nothing (a run is reopened as a whole) |
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+
+use super::entry::{Entry, ErrorKind, Path, Resolution, StepError, Verdict, VisitNo};
+use super::key::IdempotencyKey;
+use crate::id::StepId;
+use crate::json::Json;
+
+/// A journal holds an entry that its state does not accept: a defect of ours or damage
+/// of the store, never something to skip.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a run that is {state} does not accept '{entry}'")]
+pub struct Illegal {
+    /// The state in question, in words.
+    pub state: String,
+    /// The entry refused, in words.
+    pub entry: String,
+}
+
+/// One visit of one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visit {
+    /// The step visited.
+    pub step: StepId,
+    /// Where it stands.
+    pub path: Path,
+    /// The visit before it in its frame.
+    pub from: Option<VisitNo>,
+    /// How far it is.
+    pub state: VisitState,
+    /// Attempts made since the visit became ready, by which the retry budget is counted.
+    pub tries: u32,
+    /// Attempts made in all; the next attempt has the next number.
+    pub attempts: u32,
+    /// For a container: the indices of the frames opened last.
+    pub opened: Range<u32>,
+}
+
+/// How far a visit is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum VisitState {
+    /// Nothing was done yet.
+    Ready,
+    /// A container whose frames [`Visit::opened`] are live.
+    Open,
+    /// A delay that ends at this time.
+    Waiting(Timestamp),
+    /// An attempt is under way, or was when the process died.
+    Performing {
+        /// Its number.
+        attempt: u32,
+        /// Its idempotency key.
+        key: IdempotencyKey,
+    },
+    /// The last attempt failed; the next is due at this time.
+    BackingOff(Timestamp),
+    /// Whether the last attempt took effect is unknown.
+    Uncertain {
+        /// Its number.
+        attempt: u32,
+        /// Its key, with which it may be repeated.
+        key: IdempotencyKey,
+        /// What is known.
+        evidence: String,
+        /// When to repeat it; `None` when it must not be.
+        retry_at: Option<Timestamp>,
+    },
+    /// A person has to say how to go on.
+    Attention {
+        /// What the person needs to know.
+        reason: String,
+    },
+    /// Over.
+    Done(Done),
+}
+
+/// What a visit came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Done {
+    /// A script's verdict.
+    Verdict(Verdict),
+    /// An action's output.
+    Output(Json),
+    /// A container or delay that simply ended.
+    Passed,
+    /// It failed for good.
+    Failed(StepError),
+}
+
+impl VisitState {
+    /// The state in words, for errors and lists.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Open => "open",
+            Self::Waiting(_) => "waiting",
+            Self::Performing { .. } => "performing",
+            Self::BackingOff(_) => "backing off",
+            Self::Uncertain { .. } => "uncertain",
+            Self::Attention { .. } => "attention",
+            Self::Done(Done::Failed(_)) => "failed",
+            Self::Done(_) => "done",
+        }
+    }
+}
+
+impl Visit {
+    /// Applies an entry about this visit. The one place where its state changes, but for
+    /// the reopening of a whole run.
+    pub(super) fn apply(&mut self, entry: Entry) -> Result<(), Illegal> {
+        use VisitState as S;
+        let illegal = |state: &S, entry: &str| Illegal {
+            state: format!("{} at its visit of '{}'", state.name(), self.step),
+            entry: entry.to_owned(),
+        };
+        let next = match (&self.state, entry) {
+            (S::Ready | S::BackingOff(_), Entry::Evaluated { verdict, .. }) => {
+                S::Done(Done::Verdict(verdict))
+            }
+            (S::Ready | S::Open, Entry::Opened { turn, count, .. })
+                if self.state == S::Ready || turn >= self.opened.end =>
+            {
+                self.opened = turn..turn.saturating_add(count);
+                S::Open
+            }
+            (S::Ready | S::Open, Entry::Closed { error, .. }) => {
+                S::Done(error.map_or(Done::Passed, Done::Failed))
+            }
+            (S::Ready, Entry::Delayed { until, .. }) => S::Waiting(until),
+            (S::Waiting(_), Entry::Elapsed { .. }) => S::Done(Done::Passed),
+            (
+                S::Ready | S::BackingOff(_) | S::Uncertain { .. },
+                Entry::Intended { attempt, key, .. },
+            ) if attempt == self.attempts + 1 => {
+                self.attempts = attempt;
+                self.tries += 1;
+                S::Performing { attempt, key }
+            }
+            (
+                S::Performing {
+                    attempt: current, ..
+                }
+                | S::Uncertain {
+                    attempt: current, ..
+                },
+                Entry::Succeeded {
+                    attempt, output, ..
+                },
+            ) if attempt == *current => S::Done(Done::Output(output)),
+            (
+                S::Performing {
+                    attempt: current, ..
+                }
+                | S::Uncertain {
+                    attempt: current, ..
+                },
+                Entry::Failed {
+                    attempt,
+                    error,
+                    retry_at,
+                    ..
+                },
+            ) if attempt == *current => {
+                retry_at.map_or(S::Done(Done::Failed(error)), S::BackingOff)
+            }
+            // Scripts record no intent, so their failure is also the record of the attempt.
+            (
+                S::Ready | S::BackingOff(_),
+                Entry::Failed {
+                    attempt,
+                    error,
+                    retry_at,
+                    ..
+                },
+            ) if attempt == self.attempts + 1 => {
+                self.attempts = attempt;
+                self.tries += 1;
+                retry_at.map_or(S::Done(Done::Failed(error)), S::BackingOff)
+            }
+            (
+                S::Performing {
+                    attempt: current,
+                    key,
+                },
+                Entry::Interrupted {
+                    attempt,
+                    evidence,
+                    retry_at,
+                    ..
+                },
+            ) if attempt == *current => S::Uncertain {
+                attempt,
+                key: key.clone(),
+                evidence,
+                retry_at,
+            },
+            (S::Uncertain { .. }, Entry::AttentionNeeded { reason, .. }) => S::Attention { reason },
+            (S::Attention { .. }, Entry::Resumed { resolution, .. }) => match resolution {
+                Resolution::Repeat => {
+                    self.tries = 0;
+                    S::Ready
+                }
+                Resolution::Succeeded { output } => S::Done(Done::Output(output)),
+                Resolution::Failed { reason } => S::Done(Done::Failed(StepError {
+                    kind: ErrorKind::Operator,
+                    message: reason,
+                })),
+            },
+            (state, entry) => return Err(illegal(state, entry.name())),
+        };
+        self.state = next;
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// The entry's name as it is stored, for errors, lists and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "started",
+            Self::Entered { .. } => "entered",
+            Self::Evaluated { .. } => "evaluated",
+            Self::Opened { .. } => "opened",
+            Self::Closed { .. } => "closed",
+            Self::Delayed { .. } => "delayed",
+            Self::Elapsed { .. } => "elapsed",
+            Self::Intended { .. } => "intended",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Interrupted { .. } => "interrupted",
+            Self::AttentionNeeded { .. } => "attention_needed",
+            Self::Resumed { .. } => "resumed",
+            Self::CancelRequested { .. } => "cancel_requested",
+            Self::Finished { .. } => "finished",
+            Self::Reopened { .. } => "reopened",
+        }
+    }
+
+    /// The visit that the entry is about; `None` for entries about the whole run.
+    pub const fn visit(&self) -> Option<VisitNo> {
+        match self {
+            Self::Entered { visit, .. }
+            | Self::Evaluated { visit, .. }
+            | Self::Opened { visit, .. }
+            | Self::Closed { visit, .. }
+            | Self::Delayed { visit, .. }
+            | Self::Elapsed { visit }
+            | Self::Intended { visit, .. }
+            | Self::Succeeded { visit, .. }
+            | Self::Failed { visit, .. }
+            | Self::Interrupted { visit, .. }
+            | Self::AttentionNeeded { visit, .. }
+            | Self::Resumed { visit, .. }
+            | Self::Reopened { visit, .. } => Some(*visit),
+            Self::Started(_) | Self::CancelRequested { .. } | Self::Finished { .. } => None,
+        }
+    }
+}
