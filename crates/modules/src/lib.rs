@@ -1,1 +1,44 @@
-//! To be filled.
+//! All that speaks to the outside: sources that yield events, modules that offer actions.
+//!
+//! One file or folder each; [`sources::ALL`] and [`actions::ALL`] are the lists that name
+//! them all. A module holds no state between calls but connections: what must survive is
+//! in the store, which no module ever touches.
+
+pub mod action;
+pub mod actions;
+pub mod config;
+pub mod intake;
+pub mod source;
+pub mod sources;
+
+pub use action::{Action, ActionModule, ActionSpec, Answer, Call, Error, Host, Output, Probed};
+pub use intake::{Asked, Batch, Intake, NewEvent, Receipt, Refusal};
+pub use source::{Source, SourceModule};
+
+use std::sync::Arc;
+
+use conche_runtime::clock::SharedClock;
+use conche_runtime::secrets::Secrets;
+
+/// What a module is built with.
+#[derive(Clone)]
+pub struct BuildContext {
+    /// Secrets by name; read when needed, never kept.
+    pub secrets: Arc<Secrets>,
+    /// The one HTTP client, which checks where it connects to.
+    pub egress: Arc<conche_runtime::egress::Egress>,
+    /// The clock.
+    pub clock: SharedClock,
+    /// What a payload or result may measure.
+    pub json: conche_core::json::Limits,
+}
+
+/// A module's configuration makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct BuildError {
+    /// Which configuration, e.g. `actions.mail`.
+    pub place: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}

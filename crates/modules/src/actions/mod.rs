@@ -1,0 +1,33 @@
+//! The action modules, by name.
+
+mod dummy;
+
+use conche_core::Json;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::action::{ActionModule, Call, Error, Output};
+
+/// Every action module, in the order of their names.
+pub static ALL: &[&ActionModule] = &[&dummy::MODULE];
+
+/// Reads a call's input; what does not fit is the caller's mistake.
+fn input<T: DeserializeOwned>(call: &Call) -> Result<T, Error> {
+    call.input.read().map_err(|error| {
+        Error::permanent(format!(
+            "the input of `{}` does not fit: {error}",
+            call.action
+        ))
+    })
+}
+
+/// Writes what an action returns.
+fn output<T: Serialize>(value: &T) -> Result<Output, Error> {
+    Json::from_value(value)
+        .map_err(|error| Error::permanent(format!("the result can't be written: {error}")))
+}
+
+/// The definition asks for an action that the module does not have.
+fn unknown(module: &str, action: &str) -> Error {
+    Error::permanent(format!("module `{module}` has no action `{action}`"))
+}

@@ -1,0 +1,88 @@
+//! The way in: what a source hands to the engine.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use conche_core::{EventId, Json, Timestamp};
+
+use crate::action::Answer;
+
+/// Takes events in. When a call returns `Ok`, the events are on disk with the runs that they
+/// trigger; only then may a sender be told so. Full queues make the caller wait, or answer
+/// [`Refusal::Busy`]: nothing is ever dropped silently.
+#[async_trait]
+pub trait Intake: Send + Sync {
+    /// Accepts events of one source, in order, with the source's new cursor, in one transaction.
+    async fn accept(&self, batch: Batch) -> Result<Vec<Receipt>, Refusal>;
+
+    /// Accepts one event and waits until a run's `respond` action answers it, at most so long.
+    async fn ask(&self, source: &str, event: NewEvent, timeout: Duration)
+    -> Result<Asked, Refusal>;
+
+    /// Where the source left off.
+    async fn cursor(&self, source: &str) -> Result<Option<String>, Refusal>;
+}
+
+/// Events to accept at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// The id of the configured source.
+    pub source: String,
+    /// Events in order.
+    pub events: Vec<NewEvent>,
+    /// Where the source goes on after these.
+    pub cursor: Option<String>,
+}
+
+/// An event as decoded by a source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// The sender's id, by which repeats are recognised; `None` makes every delivery a new event.
+    pub id: Option<String>,
+    /// What happened.
+    pub event_type: String,
+    /// What it happened to.
+    pub subject: Option<String>,
+    /// When, by the sender's clock.
+    pub time: Option<Timestamp>,
+    /// The payload.
+    pub data: Json,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The stored event: for a duplicate the one accepted earlier.
+    pub event: EventId,
+    /// Whether it was accepted before.
+    pub duplicate: bool,
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The event.
+    pub receipt: Receipt,
+    /// The answer; `None` where no run gave one in time, or all ended without.
+    pub answer: Option<Answer>,
+}
+
+/// Why nothing was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Too much is waiting: come back after this time.
+    #[error("too many events are waiting; try again in {} s", .retry_after.as_secs())]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The store cannot be written now.
+    #[error("events cannot be stored now: {0}")]
+    Unavailable(String),
+    /// The process is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The event itself is not acceptable.
+    #[error("{0}")]
+    Invalid(String),
+}
