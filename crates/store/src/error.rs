@@ -32,6 +32,14 @@ pub enum Error {
         /// As asked for.
         name: String,
     },
+    /// There is one already, with this id and other content: a defect of the caller.
+    #[error("there is a {kind} '{name}' already")]
+    Exists {
+        /// `event` or `run`.
+        kind: &'static str,
+        /// Its id.
+        name: String,
+    },
     /// What is stored cannot be read: a person has to look.
     #[error("the stored {kind} '{name}' cannot be read: {message}")]
     Corrupt {
@@ -43,7 +51,9 @@ pub enum Error {
         message: String,
     },
     /// The data folder belongs to a newer version of this program.
-    #[error("the store has format {found}, this program knows formats up to {known}: use a newer program")]
+    #[error(
+        "the store has format {found}, this program knows formats up to {known}: use a newer program"
+    )]
     TooNew {
         /// Format found.
         found: u32,

@@ -1,9 +1,10 @@
 //! Durable truth: events, runs and their journals, definitions, cursors.
 //!
 //! Two traits by consumer: [`RunStore`] for the engine, [`Catalogue`] for those who look.
-//! Backends hold no rules: which entry may follow which is decided in `conche-core`,
+//! Times are kept to the microsecond. Backends hold no rules: which entry may follow which is decided in `conche-core`,
 //! and a check of that in SQL would be a bug. Every backend passes the same suite, [`contract`].
 
+mod birth;
 mod error;
 mod page;
 mod types;
@@ -18,8 +19,9 @@ use conche_core::{Digest, EventId, RunId, Timestamp};
 pub use error::Error;
 pub use page::{EventFilter, Page, RunFilter};
 pub use types::{
-    Acceptance, Accepted, Append, Claim, Claimed, Cursor, DefinitionText, EventRow, Expired, Intake, Journal,
-    NewRun, Next, NodeId, ReactionRow, Retention, RunRow, Signal, SignalId, StatusCounts,
+    Acceptance, Accepted, Append, Claim, Claimed, Cursor, DefinitionText, EventRow, Expired,
+    Intake, Journal, NewRun, Next, NodeId, ReactionRow, Retention, RunRow, Signal, SignalId,
+    StatusCounts,
 };
 
 /// What the engine needs. Every method is one transaction: after an error nothing of it
@@ -57,7 +59,8 @@ pub trait RunStore: Send + Sync {
     /// with this reason, and is never due by itself.
     async fn quarantine(&self, run: RunId, epoch: u64, reason: &str) -> Result<(), Error>;
 
-    /// Says that the node is alive until this time. Its runs stay its own until then.
+    /// Says that the node is alive until this time. Its runs stay its own until then. A node
+    /// that never said so counts as dead, so this comes before its first claim.
     async fn heartbeat(&self, node: NodeId, until: Timestamp) -> Result<(), Error>;
 
     /// Frees the runs of nodes whose time is over; they are due at once. Returns how many.
@@ -76,7 +79,8 @@ pub trait RunStore: Send + Sync {
     /// An event stays as long as an unfinished run needs it.
     async fn expire(&self, retention: Retention) -> Result<Expired, Error>;
 
-    /// Ends the store: what was asked before is finished, what comes after is [`Error::Unavailable`].
+    /// Ends the store: what was asked before is finished, what comes after is [`Error::Unavailable`],
+    /// but for closing it again.
     async fn close(&self) -> Result<(), Error>;
 }
 
@@ -84,7 +88,8 @@ pub trait RunStore: Send + Sync {
 /// paged by key, so that a page costs the same wherever it lies.
 #[async_trait]
 pub trait Catalogue: Send + Sync {
-    /// Stores a version of a definition; one that is there already stays as it is.
+    /// Stores a version of a definition and makes it the current one of its name; a text that
+    /// is there already stays as it is.
     async fn put_definition(&self, definition: DefinitionText) -> Result<(), Error>;
 
     /// A version of a definition.
@@ -103,7 +108,11 @@ pub trait Catalogue: Send + Sync {
     async fn event(&self, event: EventId) -> Result<EventRow, Error>;
 
     /// Events, newest first.
-    async fn events(&self, filter: EventFilter, page: Page<EventId>) -> Result<Vec<EventRow>, Error>;
+    async fn events(
+        &self,
+        filter: EventFilter,
+        page: Page<EventId>,
+    ) -> Result<Vec<EventRow>, Error>;
 
     /// One run at a glance.
     async fn run(&self, run: RunId) -> Result<RunRow, Error>;

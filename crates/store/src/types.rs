@@ -245,6 +245,7 @@ pub struct Expired {
     pub runs: u64,
     /// Deduplication pairs.
     pub dedup: u64,
-    /// Definitions that no run and no reaction refers to any more.
+    /// Definitions that no run and no stored reaction refers to any more. The version put last
+    /// under a name stays, since the next event may start a run of it.
     pub definitions: u64,
 }

@@ -1,0 +1,1 @@
+//! What every backend must do, as a suite that each backend's tests call.

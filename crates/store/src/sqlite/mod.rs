@@ -1,0 +1,1 @@
+//! One folder on disk: the store of a single node.
