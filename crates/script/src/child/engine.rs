@@ -1,0 +1,256 @@
+//! The worker's engine: one QuickJS runtime, the scripts it was told about,
+//! and a bounded set of kept realms.
+//!
+//! The limits here are the gentle half: they end a well-behaved loop with an
+//! error and keep its logs. They do not hold against builtins that never
+//! return to the interpreter; those are for the parent, which kills.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use rquickjs::{Context, Runtime};
+
+use super::jq;
+use super::realm::{Fault, Input, Logs, Realm};
+use crate::protocol::{CallLimits, CallResult, Failure, Request, Response, Setup};
+
+/// Kept realms; each holds about half a megabyte of the heap.
+const KEPT_REALMS: usize = 24;
+
+/// Heap granted on top of a call's limit, for the realms that are kept.
+const KEPT_HEAP: usize = 24 * 1024 * 1024;
+
+/// A quarter of the usual 8 MiB main thread stack would be 2 MiB; QuickJS needs
+/// a margin below its own limit (quickjs-ng issue 893).
+const STACK: usize = 1024 * 1024;
+
+/// A kept realm and how long it has been in use.
+struct Resident {
+    slot: u32,
+    realm: Realm,
+    calls: u32,
+    last_used: u64,
+}
+
+pub(super) struct Engine {
+    sources: HashMap<u32, String>,
+    residents: Vec<Resident>,
+    filters: jq::Filters,
+    clock: u64,
+    recycle_after: u32,
+    watch: Rc<Watch>,
+    runtime: Runtime,
+}
+
+/// The deadline of the call in hand, as the interrupt handler sees it.
+#[derive(Default)]
+struct Watch {
+    deadline: Cell<Option<Instant>>,
+    fired: Cell<bool>,
+}
+
+impl Watch {
+    fn is_over(&self) -> bool {
+        let over = self
+            .deadline
+            .get()
+            .is_some_and(|deadline| Instant::now() >= deadline);
+        if over {
+            self.fired.set(true);
+        }
+        over
+    }
+}
+
+/// Makes the C library read the time zone while files can still be opened.
+pub(super) fn load_time_zone() {
+    let offset = Runtime::new()
+        .and_then(|runtime| Context::full(&runtime))
+        .and_then(|context| {
+            context.with(|ctx| ctx.eval::<f64, _>("new Date().getTimezoneOffset()"))
+        });
+    // Without a zone the engine falls back to UTC, which is a valid zone.
+    drop(offset);
+}
+
+impl Engine {
+    pub(super) fn new(setup: &Setup) -> rquickjs::Result<Self> {
+        let runtime = Runtime::new()?;
+        runtime.set_max_stack_size(STACK);
+        let watch = Rc::new(Watch::default());
+        let seen = Rc::clone(&watch);
+        runtime.set_interrupt_handler(Some(Box::new(move || seen.is_over())));
+        Ok(Self {
+            sources: HashMap::new(),
+            residents: Vec::with_capacity(KEPT_REALMS),
+            filters: jq::Filters::default(),
+            clock: 0,
+            recycle_after: setup.recycle_after,
+            watch,
+            runtime,
+        })
+    }
+
+    /// Carries out one request; none where the request has no answer.
+    pub(super) fn answer(&mut self, request: &Request<'_>) -> Option<Response<'static>> {
+        match *request {
+            Request::Define { slot, source } => {
+                self.sources.insert(slot, source.to_owned());
+                None
+            }
+            Request::Forget => {
+                self.sources.clear();
+                self.residents.clear();
+                None
+            }
+            Request::Evaluate {
+                id,
+                slot,
+                fresh,
+                limits,
+                event,
+                action_data,
+            } => {
+                let input = Input {
+                    event,
+                    action_data,
+                    limits,
+                };
+                self.arm(limits);
+                let (result, logs) = if fresh {
+                    self.fresh(slot, input)
+                } else {
+                    self.kept(slot, input)
+                };
+                Some(self.respond(id, result, logs))
+            }
+            Request::Check { id, limits, source } => {
+                self.arm(limits);
+                let checked = Realm::fresh(&self.runtime).and_then(|realm| realm.check(source));
+                Some(self.respond(id, checked.map(|()| CallResult::Sound), Logs::default()))
+            }
+            Request::Jq {
+                id,
+                limits,
+                filter,
+                input,
+            } => {
+                let result = self.filters.run(filter, input, limits.output as usize);
+                Some(self.respond(id, result, Logs::default()))
+            }
+        }
+    }
+
+    fn arm(&self, limits: CallLimits) {
+        self.runtime
+            .set_memory_limit(limits.memory as usize + KEPT_HEAP);
+        self.watch.fired.set(false);
+        let deadline = Instant::now() + Duration::from_micros(limits.time_micros);
+        self.watch.deadline.set(Some(deadline));
+    }
+
+    fn fresh(&self, slot: u32, input: Input<'_>) -> (Result<CallResult<'static>, Fault>, Logs) {
+        let realm = match Realm::fresh(&self.runtime) {
+            Ok(realm) => realm,
+            Err(fault) => return (Err(fault), Logs::default()),
+        };
+        let result = realm.run(self.source(slot), input);
+        self.drain();
+        (result, realm.take_logs())
+    }
+
+    fn kept(&mut self, slot: u32, input: Input<'_>) -> (Result<CallResult<'static>, Fault>, Logs) {
+        let index = match self.resident(slot) {
+            Ok(index) => index,
+            Err(fault) => return (Err(fault), Logs::default()),
+        };
+        // Making the realm is not the script's time.
+        self.arm(input.limits);
+        let result = self.residents[index].realm.call(input);
+        self.drain();
+        let resident = &mut self.residents[index];
+        resident.calls += 1;
+        resident.last_used = self.clock;
+        let logs = resident.realm.take_logs();
+        let worn = resident.calls >= self.recycle_after;
+        if worn || self.watch.fired.get() || !resident.realm.sweep() {
+            self.residents.swap_remove(index);
+        }
+        (result, logs)
+    }
+
+    /// The position of the realm kept for a script, made on first use.
+    fn resident(&mut self, slot: u32) -> Result<usize, Fault> {
+        self.clock += 1;
+        if let Some(index) = self.residents.iter().position(|kept| kept.slot == slot) {
+            return Ok(index);
+        }
+        let realm = Realm::kept(&self.runtime, self.source(slot))?;
+        if self.residents.len() >= KEPT_REALMS {
+            let oldest =
+                (0..self.residents.len()).min_by_key(|&index| self.residents[index].last_used);
+            if let Some(oldest) = oldest {
+                self.residents.swap_remove(oldest);
+            }
+        }
+        self.residents.push(Resident {
+            slot,
+            realm,
+            calls: 0,
+            last_used: self.clock,
+        });
+        Ok(self.residents.len() - 1)
+    }
+
+    fn source(&self, slot: u32) -> &str {
+        self.sources.get(&slot).map_or("", String::as_str)
+    }
+
+    /// Runs what promises have queued, until idle or out of time.
+    fn drain(&self) {
+        while !self.watch.is_over() {
+            match self.runtime.execute_pending_job() {
+                Ok(false) => break,
+                // A job that throws is an unhandled rejection: nobody's verdict.
+                Ok(true) | Err(_) => {}
+            }
+        }
+    }
+
+    fn respond(
+        &self,
+        id: u64,
+        result: Result<CallResult<'static>, Fault>,
+        logs: Logs,
+    ) -> Response<'static> {
+        let timed_out = self.watch.fired.get();
+        self.watch.deadline.set(None);
+        self.watch.fired.set(false);
+        let (result, retiring) = match result {
+            _ if timed_out => (CallResult::Timeout, true),
+            Ok(result) => (result, false),
+            Err(Fault::Memory) => (CallResult::Memory, true),
+            Err(Fault::OutputTooLarge) => (CallResult::OutputTooLarge, false),
+            Err(Fault::Script(failure)) => (CallResult::Failed(failure), false),
+        };
+        Response {
+            id,
+            retiring,
+            result,
+            logs: logs.lines,
+            logs_truncated: logs.truncated,
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            line: None,
+            column: None,
+        }
+    }
+}

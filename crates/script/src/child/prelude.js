@@ -1,0 +1,224 @@
+// Runs once in every new realm, before any script: presets the script's
+// globals, gives it a console, and returns the two functions the worker calls.
+// Everything it needs is captured here, so that a script which patches a
+// builtin (possible in a fresh realm only) can't change how it is judged.
+(function (warm, emit) {
+  'use strict';
+  const { parse, stringify } = JSON;
+  const { ownKeys, getOwnPropertyDescriptor, getPrototypeOf, defineProperty, deleteProperty } = Reflect;
+  const { freeze, isExtensible } = Object;
+  const { isArray } = Array;
+  const text = String;
+  const global = globalThis;
+  const globalPrototype = getPrototypeOf(global);
+  const uncurry = Function.prototype.bind.bind(Function.prototype.call);
+  const slice = uncurry(String.prototype.slice);
+  const wellFormed = uncurry(String.prototype.toWellFormed);
+  const errorText = uncurry(Error.prototype.toString);
+  const isError = Error.isError ?? ((value) => value instanceof Error);
+
+  // What could run after the call that made it, or be shared between threads.
+  for (const name of ['FinalizationRegistry', 'WeakRef', 'Atomics', 'SharedArrayBuffer', 'performance', 'gc']) {
+    deleteProperty(global, name);
+  }
+  // Engine switches that a frozen Error would still let a script flip.
+  deleteProperty(Error, 'prepareStackTrace');
+  deleteProperty(Error, 'stackTraceLimit');
+
+  // ---- console ----
+  let room = 0;
+  const show = (value) => {
+    if (typeof value === 'string') return value;
+    if (typeof value !== 'object' || value === null) return text(value);
+    if (isError(value)) return errorText(value);
+    try {
+      const json = stringify(value);
+      return json === undefined ? text(value) : json;
+    } catch {
+      return '[object that is not JSON]';
+    }
+  };
+  const writer = (level) => (...values) => {
+    if (room < 0) return;
+    let line = '';
+    for (let i = 0; i < values.length; i++) {
+      line += (i === 0 ? '' : ' ') + show(values[i]);
+    }
+    if (line.length > room) {
+      line = slice(line, 0, room);
+      room = -1;
+    } else {
+      room -= line.length + 8;
+    }
+    emit(level, wellFormed(line), room < 0);
+  };
+  const console = { debug: writer(0), log: writer(1), info: writer(1), warn: writer(2), error: writer(3) };
+  defineProperty(global, 'console', { value: console, writable: true, configurable: true, enumerable: false });
+
+  // ---- the script's globals ----
+  // `event` and `actionData` are parsed only when read.
+  let eventText, event, eventPending, original;
+  let dataText, actionData, dataPending;
+  let nextAction, err, result;
+  const preset = (name, get, set) =>
+    defineProperty(global, name, { get, set, enumerable: true, configurable: !warm });
+  preset('event', () => {
+    if (eventPending) {
+      eventPending = false;
+      original = event = parse(eventText);
+    }
+    return event;
+  }, (value) => { eventPending = false; event = value; });
+  preset('actionData', () => {
+    if (dataPending) {
+      dataPending = false;
+      actionData = dataText === undefined ? {} : parse(dataText);
+    }
+    return actionData;
+  }, (value) => { dataPending = false; actionData = value; });
+  preset('nextAction', () => nextAction, (value) => { nextAction = value; });
+  preset('err', () => err, (value) => { err = value; });
+  preset('result', () => result, (value) => { result = value; });
+
+  const begin = (newEvent, newData, logRoom) => {
+    room = logRoom;
+    eventText = newEvent;
+    eventPending = true;
+    event = original = undefined;
+    dataText = newData;
+    dataPending = true;
+    actionData = undefined;
+    nextAction = err = '';
+    result = undefined;
+  };
+
+  // ---- the verdict ----
+  // [0] stop, [1, action, data] next, [2, text] refused by the script itself;
+  // index 3 is the event's new text where the script changed it.
+  const changedEvent = () => {
+    if (original === undefined) return undefined;
+    const now = stringify(original);
+    // The text that came in need not be spelt as JSON.stringify spells it.
+    return now === eventText || now === stringify(parse(eventText)) ? undefined : now;
+  };
+  // `own` are the script's bindings; one that is still as it was preset falls
+  // back to the global of that name, which `this.nextAction = …` sets.
+  const settle = (own) => {
+    let action = own[0], failure = own[1], data = own[2];
+    if (failure === undefined || failure === '') failure = err;
+    failure = text(failure);
+    if (failure !== '') return [2, wellFormed(failure)];
+    if (action === undefined || action === '') action = nextAction;
+    action = action ? text(action) : '';
+    if (action === '') return [0, undefined, undefined, changedEvent()];
+    if (data === undefined) data = result;
+    if (data === undefined || data === null) data = {};
+    if (typeof data !== 'object' || isArray(data)) return [2, "'result' is not an object"];
+    const json = stringify(data);
+    if (json === undefined || json[0] !== '{') return [2, "'result' is not an object"];
+    return [1, wellFormed(action), json, changedEvent()];
+  };
+
+  // ---- what a kept realm needs besides ----
+  const own = (body, newEvent, newData, logRoom) => {
+    begin(newEvent, newData, logRoom);
+    return settle(body());
+  };
+  const describe = (thrown) => {
+    let message;
+    try {
+      message = text(thrown);
+    } catch {
+      message = 'an exception that can not be shown';
+    }
+    let stack;
+    try {
+      stack = isError(thrown) ? text(thrown.stack) : undefined;
+    } catch {
+      stack = undefined;
+    }
+    return [wellFormed(slice(message, 0, 4096)), stack === undefined ? undefined : wellFormed(slice(stack, 0, 4096))];
+  };
+
+  let known;
+  // Removes what the last call left behind. False: the realm must be dropped.
+  const sweep = () => {
+    begin(undefined, undefined, -1);
+    const keys = ownKeys(global);
+    if (keys.length !== known.size) {
+      for (let i = 0; i < keys.length; i++) {
+        if (!known.has(keys[i]) && !deleteProperty(global, keys[i])) return false;
+      }
+    }
+    return isExtensible(global) && getPrototypeOf(global) === globalPrototype;
+  };
+
+  // Freezes everything reachable from the global object and from the syntax
+  // (generators, async functions, iterators). Inherited data properties that
+  // scripts commonly shadow by assignment become accessors, because a frozen
+  // one would refuse the assignment on the inheriting object too.
+  const harden = () => {
+    const seen = new Set();
+    const queue = [
+      Object.getPrototypeOf(function* () {}), Object.getPrototypeOf(async function () {}),
+      Object.getPrototypeOf(async function* () {}), getPrototypeOf([][Symbol.iterator]()),
+      getPrototypeOf(''[Symbol.iterator]()), getPrototypeOf(new Map().keys()),
+      getPrototypeOf(new Set().keys()), getPrototypeOf(/a/[Symbol.matchAll]('')),
+      getPrototypeOf(Int8Array),
+    ];
+    if (typeof Iterator === 'function') {
+      queue.push(getPrototypeOf([].values().map((value) => value)), getPrototypeOf(Iterator.from({ next() {} })));
+    }
+    for (const key of ownKeys(global)) {
+      const found = getOwnPropertyDescriptor(global, key);
+      queue.push(found.value, found.get, found.set);
+    }
+    const prototypes = new Set(queue.slice(0, 8));
+    while (queue.length > 0) {
+      const thing = queue.pop();
+      if ((typeof thing !== 'object' && typeof thing !== 'function') || thing === null) continue;
+      if (thing === global || seen.has(thing)) continue;
+      seen.add(thing);
+      queue.push(getPrototypeOf(thing));
+      for (const key of ownKeys(thing)) {
+        const found = getOwnPropertyDescriptor(thing, key);
+        queue.push(found.value, found.get, found.set);
+        if (key === 'prototype' && typeof found.value === 'object') prototypes.add(found.value);
+      }
+    }
+    const everywhere = ['constructor', 'toString', 'toLocaleString', 'valueOf', 'toJSON', 'name', 'message', 'then'];
+    for (const prototype of prototypes) {
+      const whole = prototype === Object.prototype || prototype === Function.prototype;
+      for (const key of whole ? ownKeys(prototype) : everywhere) {
+        makeShadowable(prototype, key);
+      }
+    }
+    for (const thing of seen) freeze(thing);
+    for (const key of ownKeys(global)) {
+      const found = getOwnPropertyDescriptor(global, key);
+      if ('value' in found) defineProperty(global, key, { writable: false, configurable: false });
+    }
+    known = new Set(ownKeys(global));
+    freeze(known);
+  };
+  const makeShadowable = (prototype, key) => {
+    const found = getOwnPropertyDescriptor(prototype, key);
+    if (found === undefined || !('value' in found) || !found.configurable || key === Symbol.iterator) return;
+    const { value, enumerable } = found;
+    const get = () => value;
+    const set = {
+      set(replacement) {
+        if ((typeof this !== 'object' && typeof this !== 'function') || this === null) return;
+        if (this === prototype) throw new TypeError(`'${text(key)}' of a builtin can not be replaced`);
+        // On an object that has its own one this setter is never reached.
+        defineProperty(this, key, { value: replacement, writable: true, enumerable: true, configurable: true });
+      },
+    }.set;
+    freeze(get);
+    freeze(set);
+    defineProperty(prototype, key, { get, set, enumerable, configurable: false });
+  };
+
+  if (warm) harden();
+  return [warm ? own : begin, settle, describe, sweep];
+})
