@@ -149,7 +149,8 @@ impl FromStr for Digest {
             expected: "a digest ('sha256:' and 64 hex digits)",
         };
         let hex = text.strip_prefix("sha256:").ok_or_else(wrong)?;
-        if hex.len() != 64 || !hex.is_ascii() {
+        // Checked here because `from_str_radix` takes a sign for a digit.
+        if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(wrong());
         }
         let mut bytes = [0; 32];
@@ -188,6 +189,7 @@ mod tests {
             "sha256:zz",
             "md5:00",
             &digest.to_string()[7..],
+            &format!("sha256:{}", "+f".repeat(32)),
         ] {
             assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
         }

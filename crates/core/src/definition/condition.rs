@@ -69,13 +69,20 @@ impl Condition {
 fn order(a: &serde_json::Value, b: &serde_json::Value) -> Option<Ordering> {
     use serde_json::Value;
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+        (Value::Number(a), Value::Number(b)) => match (whole(a), whole(b)) {
             (Some(a), Some(b)) => Some(a.cmp(&b)),
             _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
         },
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
         _ => None,
     }
+}
+
+/// A number that was written without fraction or exponent; these are compared exactly,
+/// also where a float could not tell them apart.
+fn whole(number: &serde_json::Number) -> Option<i128> {
+    let signed = number.as_i64().map(i128::from);
+    signed.or_else(|| number.as_u64().map(i128::from))
 }
 
 #[cfg(test)]
@@ -88,6 +95,7 @@ mod tests {
         let variables = BTreeMap::from([
             ("n".to_owned(), Json::from(&json!(2))),
             ("t".to_owned(), Json::from(&json!("b"))),
+            ("huge".to_owned(), Json::from(&json!(u64::MAX))),
         ]);
         let holds = |variable: &str, comparison, value| {
             Condition {
@@ -99,6 +107,15 @@ mod tests {
         };
         assert_eq!(holds("n", Comparison::Equal, json!(2.0)), Ok(true));
         assert_eq!(holds("n", Comparison::Less, json!(3)), Ok(true));
+        assert_eq!(
+            holds("huge", Comparison::Greater, json!(u64::MAX - 1)),
+            Ok(true)
+        );
+        assert_eq!(
+            holds("huge", Comparison::Equal, json!(u64::MAX - 1)),
+            Ok(false)
+        );
+        assert_eq!(holds("huge", Comparison::Greater, json!(-1)), Ok(true));
         assert_eq!(holds("t", Comparison::Greater, json!("a")), Ok(true));
         assert_eq!(holds("t", Comparison::NotEqual, json!(2)), Ok(true));
         assert_eq!(

@@ -39,7 +39,7 @@ impl Default for Defaults {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            action_timeout: Duration::from_secs(60),
+            action_timeout: Duration::from_mins(1),
         }
     }
 }

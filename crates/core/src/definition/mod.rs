@@ -51,7 +51,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            deadline: Duration::from_secs(24 * 3600),
+            deadline: Duration::from_hours(24),
             steps: 10_000,
             iterations: 1_000,
             concurrency: 0,

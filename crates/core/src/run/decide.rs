@@ -12,21 +12,20 @@ use crate::definition::{ActionStep, Condition, Definition, Input, ScriptStep, St
 use crate::id::StepId;
 use crate::json::Json;
 
-/// Says what is to be done now.
+/// Says what is to be done now. `definition` is the version that the run was started with.
 ///
-/// [`Effect::Record`]s come first to be applied: after them the state is another, so ask
-/// again. Nothing but [`Effect::WaitUntil`] means that the run can be left alone until
-/// then; nothing at all, that it is finished or that only a person or an attempt under
-/// way can move it.
+/// Where there are [`Effect::Record`]s there is nothing else: apply them in order, then the
+/// state is another, so ask again. Nothing but [`Effect::WaitUntil`] means that the run can be
+/// left alone until the earliest of them, or until something arrives for it. Nothing at all
+/// means that it is finished.
+///
+/// The state does not know which evaluations, probes and stops are being worked on, so these
+/// effects come again until their outcome is recorded: the caller drops those that it has
+/// already begun. An invocation comes once, since its intent is recorded.
 pub fn decide(definition: &Definition, state: &RunState, now: Timestamp) -> Vec<Effect> {
     match state.phase() {
         Phase::Finished { .. } => Vec::new(),
         Phase::Cancelling { reason } => end(state, Outcome::Cancelled, Some(reason.clone())),
-        Phase::Running if now >= state.deadline() => end(
-            state,
-            Outcome::Failed,
-            Some(format!("the run's deadline passed at {}", state.deadline())),
-        ),
         Phase::Running => Decision {
             definition,
             state,
@@ -67,24 +66,21 @@ enum Frame {
 
 impl Decision<'_> {
     fn take(mut self) -> Vec<Effect> {
+        // What is all done is done, also when that is noticed after the deadline only.
+        match self.frame(&Path::new()) {
+            Frame::Live => {}
+            Frame::Ended => return end(self.state, Outcome::Succeeded, None),
+            Frame::Failed(error) => return end(self.state, Outcome::Failed, Some(error.message)),
+        }
+        if let Some(reason) = self.limit_reached() {
+            return end(self.state, Outcome::Failed, Some(reason));
+        }
         if self.state.visits().is_empty() {
             self.enter(self.definition.start.clone(), Path::new(), None);
             return self.effects;
         }
         for (number, visit) in self.state.heads() {
             self.visit(number, visit);
-        }
-        match self.frame(&Path::new()) {
-            Frame::Live => {}
-            Frame::Ended => return end(self.state, Outcome::Succeeded, None),
-            Frame::Failed(error) => return end(self.state, Outcome::Failed, Some(error.message)),
-        }
-        if self.state.visits().len() > self.definition.limits.steps as usize {
-            let reason = format!(
-                "more than {} steps were visited",
-                self.definition.limits.steps
-            );
-            return end(self.state, Outcome::Failed, Some(reason));
         }
         if self
             .effects
@@ -96,6 +92,18 @@ impl Decision<'_> {
             self.number_entries();
         }
         self.effects
+    }
+
+    /// Which limit of the whole run it has come to, in words.
+    fn limit_reached(&self) -> Option<String> {
+        let (deadline, steps) = (self.state.deadline(), self.definition.limits.steps);
+        if self.now >= deadline {
+            Some(format!("the run's deadline passed at {deadline}"))
+        } else if self.state.visits().len() > steps as usize {
+            Some(format!("more than {steps} steps were visited"))
+        } else {
+            None
+        }
     }
 
     /// Gives the visits entered by this decision their numbers, in order.
@@ -111,11 +119,13 @@ impl Decision<'_> {
 
     fn visit(&mut self, number: VisitNo, visit: &Visit) {
         let Some(step) = self.definition.steps.get(&visit.step) else {
-            if !matches!(visit.state, VisitState::Done(_)) {
-                let message = format!("the definition has no step '{}'", visit.step);
-                self.fail(number, visit, ErrorKind::Permanent, message);
-            }
-            return;
+            let message = format!("the definition has no step '{}'", visit.step);
+            return match visit.state {
+                VisitState::Ready => self.fail(number, visit, ErrorKind::Permanent, message),
+                VisitState::Done(_) => {}
+                // Entered under another definition, which a caller must not do.
+                _ => self.effects.push(Effect::WaitUntil(self.state.deadline())),
+            };
         };
         match &visit.state {
             VisitState::Ready => self.ready(number, visit, step),
@@ -148,13 +158,7 @@ impl Decision<'_> {
         match step {
             Step::Script(script) => self.evaluate(number, visit, script),
             Step::Action(action) => {
-                let key = IdempotencyKey::of(
-                    self.state.run(),
-                    &visit.step,
-                    &visit.path,
-                    number,
-                    self.state.rerun(),
-                );
+                let key = visit.key(self.state.run(), number);
                 match input(action, self.state, visit) {
                     Ok(input) => {
                         let call = self.invocation(number, visit.attempts + 1, key, action, input);
@@ -331,18 +335,17 @@ impl Decision<'_> {
     fn container(&mut self, number: VisitNo, visit: &Visit, step: &Step) {
         let (mut live, mut failed) = (false, None);
         for index in visit.opened.clone() {
+            let Some(first) = first_step(step, index) else {
+                failed = Some(StepError {
+                    kind: ErrorKind::Permanent,
+                    message: format!("'{}' has no branch {index}", visit.step),
+                });
+                break;
+            };
             let mut path = visit.path.clone();
             path.push(Turn { of: number, index });
             if self.state.head(&path).is_none() {
-                match first_step(step, index) {
-                    Some(first) => self.enter(first.clone(), path, None),
-                    None => {
-                        failed = Some(StepError {
-                            kind: ErrorKind::Permanent,
-                            message: format!("'{}' has no branch {index}", visit.step),
-                        })
-                    }
-                }
+                self.enter(first.clone(), path, None);
                 live = true;
                 continue;
             }
@@ -455,10 +458,11 @@ fn first_step(step: &Step, index: u32) -> Option<&StepId> {
         Step::Parallel { branches, .. } => branches.get(index as usize),
         Step::Switch {
             cases, otherwise, ..
-        } => cases
-            .get(index as usize)
-            .map(|(_, first)| first)
-            .or(otherwise.as_ref()),
+        } => match cases.get(index as usize) {
+            Some((_, first)) => Some(first),
+            None if index as usize == cases.len() => otherwise.as_ref(),
+            None => None,
+        },
         Step::While { body, .. } => Some(body),
         Step::Script(_) | Step::Action(_) | Step::Delay { .. } => None,
     }

@@ -10,14 +10,14 @@ use super::retry::Policy;
 use crate::definition::{Isolation, Script};
 use crate::json::Json;
 
-/// Something for the shell to do. An empty list of effects means that the run is parked
-/// or finished.
+/// Something for the shell to do; see [`decide`](super::decide()) for how to read a list of them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Append this entry: a decision that is its own record and needs nothing performed.
     Record(Entry),
 
-    /// Evaluate a script. No intent is recorded, since scripts cannot act on the outside.
+    /// Evaluate a script. No intent is recorded, since scripts cannot act on the outside; so it
+    /// comes again until the verdict is recorded.
     Evaluate {
         /// The visit of the script step.
         visit: VisitNo,
@@ -34,10 +34,12 @@ pub enum Effect {
     /// Invoke an action. [`Effect::intent`] must be committed first.
     Invoke(Invocation),
 
-    /// Ask the module whether an attempt whose answer was lost took effect.
+    /// Ask the module whether an attempt whose answer was lost took effect. Comes again until
+    /// the answer is recorded.
     Probe(Invocation),
 
-    /// Stop an attempt under way, then record [`Entry::Interrupted`].
+    /// Stop an attempt under way, then record what came of it: [`Entry::Interrupted`] where that
+    /// is unknown. Comes again until something is recorded.
     Stop {
         /// The visit whose attempt is under way.
         visit: VisitNo,

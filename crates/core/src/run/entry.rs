@@ -72,7 +72,11 @@ pub enum Entry {
         /// What the script decided.
         verdict: Verdict,
         /// The event as the script left it, when it changed it: later scripts of this run see it so.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            deserialize_with = "present",
+            skip_serializing_if = "Option::is_none"
+        )]
         event: Option<Json>,
         /// What the script wrote to its console.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -81,7 +85,8 @@ pub enum Entry {
 
     /// A container opened `count` frames, the first with index `turn`: all branches of a
     /// parallel step, the chosen branch of a condition, the next iteration of a loop.
-    /// Accepted in *ready*, and for a loop in *open* with a higher turn; leads to *open*.
+    /// Accepted in *ready*, and for a loop in *open* with a higher turn where nothing within is
+    /// under way or waited for; leads to *open*.
     Opened {
         /// The visit of the container.
         visit: VisitNo,
@@ -91,8 +96,8 @@ pub enum Entry {
         count: u32,
     },
 
-    /// All frames of a container ended, or none was to be opened. Accepted in *ready* or
-    /// *open*; leads to *done*.
+    /// All frames of a container ended, or none was to be opened. Accepted in *ready*, and in
+    /// *open* where nothing within is under way or waited for; leads to *done*.
     Closed {
         /// The visit of the container.
         visit: VisitNo,
@@ -196,6 +201,9 @@ pub enum Entry {
         visit: VisitNo,
         /// The decision.
         resolution: Resolution,
+        /// Variables that it sets, where the step assigns its output.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        variables: BTreeMap<String, Json>,
         /// Who decided.
         by: String,
     },
@@ -221,8 +229,10 @@ pub enum Entry {
     },
 
     /// An operator has the run go on from a step. Accepted in *finished*, for a visit that is
-    /// done; leads to *running* with that visit *ready* again, later visits of its frame
-    /// forgotten, and new idempotency keys.
+    /// not forgotten; leads to *running* with that visit *ready* again and a new idempotency
+    /// key for it. Visits that followed it, in its own frame and in those around it, are
+    /// forgotten, later iterations too. Branches beside it stay as they are, and so do the
+    /// event and the variables.
     Reopened {
         /// The visit to start again from.
         visit: VisitNo,
@@ -231,6 +241,11 @@ pub enum Entry {
         /// The new deadline of the run.
         deadline: Timestamp,
     },
+}
+
+/// Reads a field that is there, so that a JSON `null` stays one and is not taken for "absent".
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 /// With what a run begins.

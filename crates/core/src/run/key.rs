@@ -17,8 +17,8 @@ pub struct IdempotencyKey(String);
 impl IdempotencyKey {
     /// Key of the effect of `visit`, which stands at `step` within `path`.
     ///
-    /// `rerun` counts how often an operator reopened the run: what an operator wants
-    /// done again is a new effect, what the engine repeats is not.
+    /// `rerun` counts how often an operator reopened the run at this visit: what an operator
+    /// wants done again is a new effect, what the engine or a resumption repeats is not.
     pub fn of(run: RunId, step: &StepId, path: &Path, visit: VisitNo, rerun: u32) -> Self {
         let mut hash = Sha256::new();
         hash.update(run.uuid().as_bytes());
@@ -33,16 +33,9 @@ impl IdempotencyKey {
         hash.update(visit.to_be_bytes());
         hash.update(rerun.to_be_bytes());
         let digest = hash.finalize();
-        Self(
-            digest[..16]
-                .iter()
-                .fold(String::with_capacity(32), |mut text, byte| {
-                    use fmt::Write as _;
-                    // Writing to a String cannot fail.
-                    let _ = write!(text, "{byte:02x}");
-                    text
-                }),
-        )
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Self(format!("{:032x}", u128::from_be_bytes(half)))
     }
 
     /// The key as text.

@@ -27,7 +27,7 @@ pub use entry::{
 };
 pub use key::IdempotencyKey;
 pub use retry::{OnUncertain, Policy, Repeat, Retry};
-pub use settle::{Report, settle};
+pub use settle::{Report, resume, settle};
 pub use state::{Phase, RunState};
 pub use summary::{Status, Summary};
 pub use visit::{Done, Illegal, Visit, VisitState};

@@ -53,7 +53,7 @@ impl Default for Retry {
             attempts: 5,
             initial: Span(Duration::from_secs(1)),
             factor: 2.0,
-            max: Span(Duration::from_secs(300)),
+            max: Span(Duration::from_mins(5)),
         }
     }
 }
@@ -92,7 +92,9 @@ impl Retry {
         let wait = wait.min(self.max.0.as_secs_f64());
         let wait = wait * (1.0 - JITTER * key.spread(attempt));
         let wait = Duration::try_from_secs_f64(wait).unwrap_or(self.max.0);
-        now.checked_add(wait.max(after.unwrap_or_default())).ok()
+        let wait = wait.max(after.unwrap_or_default());
+        // A wait beyond the calendar is still a wait: the run's deadline cuts it short.
+        Some(now.checked_add(wait).unwrap_or(Timestamp::MAX))
     }
 }
 
@@ -141,5 +143,23 @@ mod tests {
             .next(&key(), 1, now, Some(Duration::from_secs(77)))
             .unwrap();
         assert_eq!(at.as_second(), 77);
+    }
+
+    #[test]
+    fn absurd_numbers_still_give_a_time() {
+        let now = Timestamp::UNIX_EPOCH;
+        let endless = Retry::default().next(&key(), 1, now, Some(Duration::MAX));
+        assert_eq!(endless, Some(Timestamp::MAX));
+        for factor in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
+            let retry = Retry {
+                attempts: u32::MAX,
+                factor,
+                ..Retry::default()
+            };
+            for attempt in [1, 2, u32::MAX - 1] {
+                let at = retry.next(&key(), attempt, now, None).unwrap();
+                assert!((0..=300).contains(&at.as_second()), "{factor} {attempt}");
+            }
+        }
     }
 }

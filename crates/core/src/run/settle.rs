@@ -1,14 +1,13 @@
-//! What came of an effect, turned into the entry that records it. Pure: retry policy and
-//! the naming of unknown actions are decided here and recorded, so that the journal
-//! explains itself.
+//! What came of an effect, or what a person decided, turned into the entry that records it.
+//! Pure: retry policy, variables and the naming of unknown actions are decided here and
+//! recorded, so that the journal explains itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::entry::{Entry, ErrorKind, LogLine, StepError, Verdict, VisitNo};
-use super::key::IdempotencyKey;
+use super::entry::{Entry, ErrorKind, LogLine, Resolution, StepError, Verdict, VisitNo};
 use super::retry::{OnUncertain, Repeat, Retry};
 use super::state::RunState;
 use super::visit::{Illegal, Visit, VisitState};
@@ -54,8 +53,12 @@ pub enum Report {
 
 /// The entry that records `report` for `visit`.
 ///
+/// Whether the visit still waits for such a report is found out when the entry is applied: a
+/// report that comes after the run was cancelled, finished or reopened is refused there, and is
+/// to be dropped.
+///
 /// # Errors
-/// [`Illegal`] where the visit does not exist or had no such effect.
+/// [`Illegal`] where the visit does not exist.
 pub fn settle(
     definition: &Definition,
     state: &RunState,
@@ -108,6 +111,47 @@ pub fn settle(
     })
 }
 
+/// The entry that records what the person `by` decided about `visit`.
+///
+/// # Errors
+/// [`Illegal`] where the visit does not exist or does not need attention.
+pub fn resume(
+    definition: &Definition,
+    state: &RunState,
+    visit: VisitNo,
+    resolution: Resolution,
+    by: String,
+) -> Result<Entry, Illegal> {
+    let at = state.visit(visit);
+    let Some(at) = at.filter(|at| matches!(at.state, VisitState::Attention { .. })) else {
+        return Err(Illegal {
+            state: at.map_or_else(
+                || format!("without visit {visit}"),
+                |at| format!("{} at its visit of '{}'", at.state.name(), at.step),
+            ),
+            entry: "resumed".to_owned(),
+        });
+    };
+    let variables = match (&resolution, definition.steps.get(&at.step)) {
+        (Resolution::Succeeded { output }, Some(Step::Action(action))) => assigned(action, output),
+        _ => BTreeMap::new(),
+    };
+    Ok(Entry::Resumed {
+        visit,
+        resolution,
+        variables,
+        by,
+    })
+}
+
+/// The variables that `output` sets.
+fn assigned(action: &ActionStep, output: &Json) -> BTreeMap<String, Json> {
+    let variable = action.assign.iter();
+    variable
+        .map(|name| (name.clone(), output.clone()))
+        .collect()
+}
+
 struct Settling<'a> {
     state: &'a RunState,
     visit: VisitNo,
@@ -142,14 +186,11 @@ impl Settling<'_> {
     }
 
     fn output(self, output: Json) -> Entry {
-        let variable = self.action().and_then(|action| action.assign.clone());
+        let action = self.action();
         Entry::Succeeded {
             visit: self.visit,
             attempt: self.attempt,
-            variables: variable
-                .map(|name| (name, output.clone()))
-                .into_iter()
-                .collect::<BTreeMap<_, _>>(),
+            variables: action.map_or_else(BTreeMap::new, |action| assigned(action, &output)),
             output,
         }
     }
@@ -195,13 +236,7 @@ impl Settling<'_> {
             .map_or_else(Retry::default, |action| action.policy.retry);
         let key = match &self.at.state {
             VisitState::Performing { key, .. } | VisitState::Uncertain { key, .. } => key.clone(),
-            _ => IdempotencyKey::of(
-                self.state.run(),
-                &self.at.step,
-                &self.at.path,
-                self.visit,
-                self.state.rerun(),
-            ),
+            _ => self.at.key(self.state.run(), self.visit),
         };
         // A script's attempt is counted by the entry that this becomes, an action's already was.
         let tries = match self.at.state {

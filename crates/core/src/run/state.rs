@@ -6,11 +6,13 @@
 //! | cancelling | entries that end what is under way, *cancel requested* again, *finished* |
 //! | finished   | *reopened* |
 
+mod reopen;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::entry::{Entry, Outcome, Path, Record, Started, VisitNo};
+use super::entry::{Entry, Outcome, Path, Record, Started, Turn, VisitNo};
 use super::visit::{Done, Illegal, Visit, VisitState};
 use crate::id::RunId;
 use crate::json::Json;
@@ -110,51 +112,20 @@ impl RunState {
                 step,
                 path,
                 from,
-            } => self.enter(
-                visit,
-                Visit {
-                    step,
-                    path,
-                    from,
-                    state: VisitState::Ready,
-                    tries: 0,
-                    attempts: 0,
-                    opened: 0..0,
-                },
-            ),
-            Entry::Evaluated {
-                visit, ref event, ..
-            } => {
-                let event = event.clone();
-                self.apply_to(visit, record.entry)?;
-                if event.is_some() {
-                    self.event = event;
+            } => self.enter(visit, Visit::new(step, path, from)),
+            Entry::Opened { visit, .. } | Entry::Closed { visit, .. } => {
+                if self.is_busy_within(visit) {
+                    return Err(self.illegal(&record.entry));
                 }
-                Ok(())
-            }
-            Entry::Succeeded {
-                visit,
-                ref variables,
-                ..
-            } => {
-                let variables = variables.clone();
                 self.apply_to(visit, record.entry)?;
-                self.variables.extend(variables);
+                self.drop_frames_within(visit);
                 Ok(())
             }
-            Entry::Opened { visit, turn, .. } => {
-                self.apply_to(visit, record.entry)?;
-                self.forget_frames(visit, turn);
-                Ok(())
-            }
-            Entry::Closed { visit, .. } => {
-                self.apply_to(visit, record.entry)?;
-                self.forget_frames(visit, u32::MAX);
-                Ok(())
-            }
-            Entry::Delayed { visit, .. }
+            Entry::Evaluated { visit, .. }
+            | Entry::Delayed { visit, .. }
             | Entry::Elapsed { visit }
             | Entry::Intended { visit, .. }
+            | Entry::Succeeded { visit, .. }
             | Entry::Failed { visit, .. }
             | Entry::Interrupted { visit, .. }
             | Entry::AttentionNeeded { visit, .. }
@@ -203,16 +174,10 @@ impl RunState {
         else {
             return Err(self.illegal(&record.entry));
         };
-        let Some(target) = self.visits.get_mut(visit as usize) else {
+        if self.visit(visit).is_none_or(|target| target.forgotten) {
             return Err(self.illegal(&record.entry));
-        };
-        target.state = VisitState::Ready;
-        target.tries = 0;
-        let path = target.path.clone();
-        for turn in &path {
-            self.visits[turn.of as usize].state = VisitState::Open;
         }
-        self.frames = self.live_frames(visit);
+        self.reopen(visit);
         self.phase = Phase::Running;
         self.deadline = deadline;
         self.rerun += 1;
@@ -220,46 +185,20 @@ impl RunState {
         Ok(())
     }
 
-    /// The frames that are live once `reopened` is the last visit of its own: the last visit
-    /// of every frame whose containers are all open.
-    fn live_frames(&self, reopened: VisitNo) -> BTreeMap<Path, VisitNo> {
-        let own = &self.visits[reopened as usize].path;
-        let live = |(number, visit): &(VisitNo, &Visit)| {
-            (*number <= reopened || visit.path != *own)
-                && visit.path.iter().all(|turn| {
-                    let container = &self.visits[turn.of as usize];
-                    container.state == VisitState::Open && container.opened.contains(&turn.index)
-                })
-        };
-        (0..)
-            .zip(&self.visits)
-            .filter(live)
-            .map(|(number, visit)| (visit.path.clone(), number))
-            .collect()
-    }
-
     fn enter(&mut self, number: VisitNo, visit: Visit) -> Result<(), Illegal> {
         let next = number as usize == self.visits.len();
-        let within_open = visit.path.last().is_none_or(|turn| {
-            self.visits.get(turn.of as usize).is_some_and(|container| {
-                container.state == VisitState::Open && container.opened.contains(&turn.index)
-            })
-        });
-        let from_done = visit.from.is_none_or(|from| {
-            matches!(
-                self.visits.get(from as usize),
-                Some(Visit {
-                    state: VisitState::Done(_),
-                    ..
-                })
-            )
+        let within_open = visit.path.split_last().is_none_or(|(turn, around)| {
+            self.live(turn.of)
+                .is_some_and(|container| container.path == around && container.holds_open(*turn))
         });
         let follows_head = match (self.frames.get(&visit.path), visit.from) {
-            (Some(head), Some(from)) => *head == from,
+            (Some(head), Some(from)) => {
+                *head == from && matches!(self.visits[from as usize].state, VisitState::Done(_))
+            }
             (None, None) => true,
             (None, Some(_)) | (Some(_), None) => false,
         };
-        if !(next && within_open && from_done && follows_head) {
+        if !(next && within_open && follows_head) {
             return Err(Illegal {
                 state: format!("at its visit number {}", self.visits.len()),
                 entry: format!("entered '{}' as visit {number}", visit.step),
@@ -270,11 +209,22 @@ impl RunState {
         Ok(())
     }
 
-    fn apply_to(&mut self, visit: VisitNo, entry: Entry) -> Result<(), Illegal> {
-        match self.visits.get_mut(visit as usize) {
-            Some(visit) => visit.apply(entry),
-            None => Err(self.illegal(&entry)),
+    /// Applies an entry about one visit, with what it says about the event and the variables.
+    fn apply_to(&mut self, number: VisitNo, entry: Entry) -> Result<(), Illegal> {
+        if self.live(number).is_none() {
+            return Err(self.illegal(&entry));
         }
+        let (event, variables) = match &entry {
+            Entry::Evaluated { event, .. } => (event.clone(), BTreeMap::new()),
+            Entry::Succeeded { variables, .. } | Entry::Resumed { variables, .. } => {
+                (None, variables.clone())
+            }
+            _ => (None, BTreeMap::new()),
+        };
+        self.visits[number as usize].apply(entry)?;
+        self.event = event.or(self.event.take());
+        self.variables.extend(variables);
+        Ok(())
     }
 
     fn finish(
@@ -294,13 +244,36 @@ impl RunState {
         Ok(())
     }
 
-    /// Forgets the frames within `container` whose index is below `turn`, and all within those.
-    fn forget_frames(&mut self, container: VisitNo, turn: u32) {
-        let level = self.visits[container as usize].path.len();
-        self.frames.retain(|path, _| {
-            path.get(level)
-                .is_none_or(|at| at.of != container || at.index >= turn)
+    /// The last visit of every live frame within `container`, however deep.
+    fn within(&self, container: VisitNo) -> impl Iterator<Item = (&Path, VisitNo)> {
+        let mut first = self
+            .visit(container)
+            .map_or_else(Path::new, |visit| visit.path.clone());
+        let level = first.len();
+        first.push(Turn {
+            of: container,
+            index: 0,
         });
+        // Frames are sorted by path, so those within one container stand together.
+        self.frames
+            .range(first..)
+            .take_while(move |(path, _)| path.get(level).is_some_and(|turn| turn.of == container))
+            .map(|(path, number)| (path, *number))
+    }
+
+    fn is_busy_within(&self, container: VisitNo) -> bool {
+        self.within(container)
+            .any(|(_, number)| !matches!(self.visits[number as usize].state, VisitState::Done(_)))
+    }
+
+    fn drop_frames_within(&mut self, container: VisitNo) {
+        let over: Vec<Path> = self
+            .within(container)
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in over {
+            self.frames.remove(&path);
+        }
     }
 
     fn illegal(&self, entry: &Entry) -> Illegal {
@@ -358,6 +331,13 @@ impl RunState {
     /// The visit of this number.
     pub fn visit(&self, number: VisitNo) -> Option<&Visit> {
         self.visits.get(number as usize)
+    }
+
+    /// The visit of this number, if it is the last one of a live frame: only such a visit can
+    /// change, or be followed by another.
+    fn live(&self, number: VisitNo) -> Option<&Visit> {
+        self.visit(number)
+            .filter(|visit| self.frames.get(&visit.path) == Some(&number))
     }
 
     /// The last visit of every live frame, outermost frames first.

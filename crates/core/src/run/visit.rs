@@ -3,21 +3,24 @@
 //! | state       | accepts → leads to |
 //! |-------------|--------------------|
 //! | ready       | evaluated → done · opened → open · closed → done · delayed → waiting · intended → performing · failed → backing off or done |
-//! | open        | opened (a higher turn) → open · closed → done |
+//! | open        | opened (a higher turn) → open · closed → done; both only when nothing within is unfinished |
 //! | waiting     | elapsed → done |
 //! | performing  | succeeded → done · failed → backing off or done · interrupted → uncertain |
 //! | backing off | intended → performing · evaluated → done · failed → backing off or done |
 //! | uncertain   | intended → performing · succeeded → done · failed → backing off or done · attention needed → attention |
 //! | attention   | resumed → ready or done |
-//! | done        | nothing (a run is reopened as a whole) |
+//! | done        | nothing |
+//!
+//! Only the last visit of a live frame accepts anything. *Reopened* is an entry of the whole
+//! run (`state.rs`): it makes any visit that is not forgotten *ready* again.
 
 use std::ops::Range;
 
 use jiff::Timestamp;
 
-use super::entry::{Entry, ErrorKind, Path, Resolution, StepError, Verdict, VisitNo};
+use super::entry::{Entry, ErrorKind, Path, Resolution, StepError, Turn, Verdict, VisitNo};
 use super::key::IdempotencyKey;
-use crate::id::StepId;
+use crate::id::{RunId, StepId};
 use crate::json::Json;
 
 /// A journal holds an entry that its state does not accept: a defect of ours or damage
@@ -48,6 +51,10 @@ pub struct Visit {
     pub attempts: u32,
     /// For a container: the indices of the frames opened last.
     pub opened: Range<u32>,
+    /// How often an operator reopened the run at this visit; part of its idempotency key.
+    pub rerun: u32,
+    /// Whether the run was reopened at a visit before it: then it is history only.
+    pub forgotten: bool,
 }
 
 /// How far a visit is.
@@ -119,14 +126,39 @@ impl VisitState {
 }
 
 impl Visit {
-    /// Applies an entry about this visit. The one place where its state changes, but for
-    /// the reopening of a whole run.
+    /// A visit that was just entered.
+    pub(super) const fn new(step: StepId, path: Path, from: Option<VisitNo>) -> Self {
+        Self {
+            step,
+            path,
+            from,
+            state: VisitState::Ready,
+            tries: 0,
+            attempts: 0,
+            opened: 0..0,
+            rerun: 0,
+            forgotten: false,
+        }
+    }
+
+    /// Whether it is an open container and `turn` one of its frames, given that it is the one
+    /// that `turn` names.
+    pub(super) fn holds_open(&self, turn: Turn) -> bool {
+        self.state == VisitState::Open && self.opened.contains(&turn.index)
+    }
+
+    /// The idempotency key of this visit, which has the number `number` in `run`.
+    pub(super) fn key(&self, run: RunId, number: VisitNo) -> IdempotencyKey {
+        IdempotencyKey::of(run, &self.step, &self.path, number, self.rerun)
+    }
+
+    /// Applies an entry about this visit; one that is refused changes nothing. The one place
+    /// where its state changes, but for the reopening of a whole run.
     pub(super) fn apply(&mut self, entry: Entry) -> Result<(), Illegal> {
         use VisitState as S;
-        let illegal = |state: &S, entry: &str| Illegal {
-            state: format!("{} at its visit of '{}'", state.name(), self.step),
-            entry: entry.to_owned(),
-        };
+        // An attempt under way has the last number given out, a new one the next.
+        let under_way = |attempt: &u32| *attempt == self.attempts;
+        let new = |attempt: &u32| Some(*attempt) == self.attempts.checked_add(1);
         let next = match (&self.state, entry) {
             (S::Ready | S::BackingOff(_), Entry::Evaluated { verdict, .. }) => {
                 S::Done(Done::Verdict(verdict))
@@ -145,38 +177,25 @@ impl Visit {
             (
                 S::Ready | S::BackingOff(_) | S::Uncertain { .. },
                 Entry::Intended { attempt, key, .. },
-            ) if attempt == self.attempts + 1 => {
-                self.attempts = attempt;
-                self.tries += 1;
+            ) if new(&attempt) => {
+                self.count(attempt);
                 S::Performing { attempt, key }
             }
             (
-                S::Performing {
-                    attempt: current, ..
-                }
-                | S::Uncertain {
-                    attempt: current, ..
-                },
+                S::Performing { .. } | S::Uncertain { .. },
                 Entry::Succeeded {
                     attempt, output, ..
                 },
-            ) if attempt == *current => S::Done(Done::Output(output)),
+            ) if under_way(&attempt) => S::Done(Done::Output(output)),
             (
-                S::Performing {
-                    attempt: current, ..
-                }
-                | S::Uncertain {
-                    attempt: current, ..
-                },
+                S::Performing { .. } | S::Uncertain { .. },
                 Entry::Failed {
                     attempt,
                     error,
                     retry_at,
                     ..
                 },
-            ) if attempt == *current => {
-                retry_at.map_or(S::Done(Done::Failed(error)), S::BackingOff)
-            }
+            ) if under_way(&attempt) => failed(error, retry_at),
             // Scripts record no intent, so their failure is also the record of the attempt.
             (
                 S::Ready | S::BackingOff(_),
@@ -186,45 +205,62 @@ impl Visit {
                     retry_at,
                     ..
                 },
-            ) if attempt == self.attempts + 1 => {
-                self.attempts = attempt;
-                self.tries += 1;
-                retry_at.map_or(S::Done(Done::Failed(error)), S::BackingOff)
+            ) if new(&attempt) => {
+                self.count(attempt);
+                failed(error, retry_at)
             }
             (
-                S::Performing {
-                    attempt: current,
-                    key,
-                },
+                S::Performing { key, .. },
                 Entry::Interrupted {
                     attempt,
                     evidence,
                     retry_at,
                     ..
                 },
-            ) if attempt == *current => S::Uncertain {
+            ) if under_way(&attempt) => S::Uncertain {
                 attempt,
                 key: key.clone(),
                 evidence,
                 retry_at,
             },
             (S::Uncertain { .. }, Entry::AttentionNeeded { reason, .. }) => S::Attention { reason },
-            (S::Attention { .. }, Entry::Resumed { resolution, .. }) => match resolution {
-                Resolution::Repeat => {
-                    self.tries = 0;
-                    S::Ready
-                }
-                Resolution::Succeeded { output } => S::Done(Done::Output(output)),
-                Resolution::Failed { reason } => S::Done(Done::Failed(StepError {
-                    kind: ErrorKind::Operator,
-                    message: reason,
-                })),
-            },
-            (state, entry) => return Err(illegal(state, entry.name())),
+            (S::Attention { .. }, Entry::Resumed { resolution, .. }) => self.resumed(resolution),
+            (state, entry) => {
+                return Err(Illegal {
+                    state: format!("{} at its visit of '{}'", state.name(), self.step),
+                    entry: entry.name().to_owned(),
+                });
+            }
         };
         self.state = next;
         Ok(())
     }
+
+    fn count(&mut self, attempt: u32) {
+        self.attempts = attempt;
+        self.tries = self.tries.saturating_add(1);
+    }
+
+    fn resumed(&mut self, resolution: Resolution) -> VisitState {
+        match resolution {
+            Resolution::Repeat => {
+                self.tries = 0;
+                VisitState::Ready
+            }
+            Resolution::Succeeded { output } => VisitState::Done(Done::Output(output)),
+            Resolution::Failed { reason } => VisitState::Done(Done::Failed(StepError {
+                kind: ErrorKind::Operator,
+                message: reason,
+            })),
+        }
+    }
+}
+
+fn failed(error: StepError, retry_at: Option<Timestamp>) -> VisitState {
+    retry_at.map_or(
+        VisitState::Done(Done::Failed(error)),
+        VisitState::BackingOff,
+    )
 }
 
 impl Entry {
