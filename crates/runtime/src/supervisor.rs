@@ -9,185 +9,30 @@
 //! No task may outlive its supervisor's [`shutdown`](Supervisor::shutdown),
 //! and no loop may hide logic from its tests: see [`ticker`].
 
+mod failure;
 mod registry;
+mod stop;
 
-use std::{
-    any::Any, borrow::Cow, error::Error as StdError, fmt, future::Future, panic::AssertUnwindSafe,
-    sync::Arc, time::Duration,
-};
+use std::{borrow::Cow, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior},
 };
-use tokio_util::sync::CancellationToken;
 
-use self::registry::Registry;
+pub use self::{
+    failure::{Backoff, BoxError, Cause, Failure, OnFailure},
+    stop::{Grace, Report, Stage, Stop, Straggler},
+};
+use self::{
+    failure::{chain, message},
+    registry::Registry,
+};
 
 /// How long aborted tasks get to notice. A task that blocks its thread never
 /// does; it is left behind and named.
 const ABORT_WAIT: Duration = Duration::from_millis(200);
-
-/// What a task's future may return as its failure.
-pub type BoxError = Box<dyn StdError + Send + Sync>;
-
-/// When a task is stopped: what brings work in stops before what does work,
-/// and the store stops last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stage {
-    /// Sources and schedules: nothing new is fetched.
-    Sources,
-    /// Intake and dispatch: what was fetched is accepted or handed back.
-    Intake,
-    /// Executor and timers: steps finish, or their leases are released.
-    Executor,
-    /// Listeners: answers in flight are finished.
-    Api,
-    /// The store: the last commit is durable.
-    Store,
-}
-
-impl Stage {
-    /// The order of stopping.
-    pub const ORDER: [Self; 5] = [
-        Self::Sources,
-        Self::Intake,
-        Self::Executor,
-        Self::Api,
-        Self::Store,
-    ];
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sources => "sources",
-            Self::Intake => "intake",
-            Self::Executor => "executor",
-            Self::Api => "api",
-            Self::Store => "store",
-        })
-    }
-}
-
-/// What a task's error or panic means for the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFailure {
-    /// The process can't go on: [`Supervisor::failed`] resolves.
-    Shutdown,
-    /// The task starts again after a growing delay.
-    Restart(Backoff),
-    /// The failure is logged; the task stays ended.
-    Log,
-}
-
-/// The delay before a restart: doubled at each failure in a row. A task that
-/// ran longer than `most` is taken as healthy and starts over at `first`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    /// The delay after the first failure.
-    pub first: Duration,
-    /// The longest delay.
-    pub most: Duration,
-}
-
-impl Default for Backoff {
-    /// From 100 ms to 30 s.
-    fn default() -> Self {
-        Self {
-            first: Duration::from_millis(100),
-            most: Duration::from_secs(30),
-        }
-    }
-}
-
-/// Tells a task that it shall stop. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(CancellationToken);
-
-impl Stop {
-    /// A token of one's own, for a piece of work that is run without a supervisor.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Resolves when stopping is requested.
-    pub async fn requested(&self) {
-        self.0.cancelled().await;
-    }
-
-    /// Whether stopping is requested.
-    pub fn is_requested(&self) -> bool {
-        self.0.is_cancelled()
-    }
-
-    /// Requests it, for every clone.
-    pub fn request(&self) {
-        self.0.cancel();
-    }
-}
-
-/// Why a task ended unasked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Cause {
-    /// Its future returned an error, given with all its sources.
-    #[error("{0}")]
-    Error(String),
-    /// It panicked with this message.
-    #[error("panic: {0}")]
-    Panic(String),
-}
-
-/// A failed task whose failure ends the process.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("task `{task}` of stage {stage} failed: {cause}")]
-pub struct Failure {
-    /// The task's name.
-    pub task: String,
-    /// Its stage.
-    pub stage: Stage,
-    /// What happened.
-    pub cause: Cause,
-}
-
-/// How long stopping may take. What is over the limit is aborted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grace {
-    /// For each stage.
-    pub per_stage: Duration,
-    /// For all stages together.
-    pub total: Duration,
-}
-
-impl Default for Grace {
-    /// 10 s a stage and 25 s in all, under the 30 s after which an
-    /// orchestrator kills.
-    fn default() -> Self {
-        Self {
-            per_stage: Duration::from_secs(10),
-            total: Duration::from_secs(25),
-        }
-    }
-}
-
-/// What stopping came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// The number of tasks that stopped by themselves.
-    pub stopped: usize,
-    /// The tasks that were aborted, in stop order.
-    pub stragglers: Vec<Straggler>,
-}
-
-/// A task that didn't stop in its time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Straggler {
-    /// Its stage.
-    pub stage: Stage,
-    /// Its name.
-    pub task: String,
-}
 
 /// Owns all tasks of the process. `main` holds it; everyone else gets [`Tasks`].
 #[derive(Debug)]
@@ -396,7 +241,7 @@ impl Kept {
                 OnFailure::Shutdown => return self.report(cause),
                 OnFailure::Restart(backoff) => {
                     let healthy = began.elapsed() > backoff.most;
-                    let next = next_delay(backoff, delay.filter(|_| !healthy));
+                    let next = backoff.next(delay.filter(|_| !healthy));
                     delay = Some(next);
                     tokio::select! {
                         () = self.stop.requested() => return,
@@ -419,31 +264,6 @@ impl Kept {
             is_first
         });
     }
-}
-
-fn next_delay(backoff: Backoff, last: Option<Duration>) -> Duration {
-    last.map_or(backoff.first, |last| last.saturating_mul(2))
-        .min(backoff.most)
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is not text".to_owned())
-}
-
-/// An error with all its sources in one line.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }
 
 /// Calls `tick` at once and then every `period` until `stop` is requested.

@@ -386,6 +386,36 @@ async fn one_peer_can_not_take_all_connections() {
     first.until("hello").await;
 }
 
+#[tokio::test]
+async fn hundreds_of_slow_peers_do_not_keep_others_from_being_answered() {
+    let served = start(short()).await;
+    let mut slow = Vec::new();
+    for index in 0..400 {
+        let mut wire = served.connect().await;
+        wire.send(if index % 2 == 0 {
+            "GET / HTTP/1.1\r\nhost: lo"
+        } else {
+            "POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nsome"
+        })
+        .await;
+        slow.push(wire);
+    }
+    soon(async {
+        while !slow.iter().all(Wire::is_closed) {
+            let answer = exchange(&served, "GET / HTTP/1.0\r\nhost: x\r\n\r\n").await;
+            assert!(answer.ends_with("hello"), "{answer}");
+        }
+    })
+    .await;
+    let tasks = served.supervisor.tasks();
+    soon(async {
+        while tasks.alive() > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 /// A route that says when it was entered and answers when it is let.
 fn gate() -> (Router, Arc<Notify>, Arc<Semaphore>) {
     let entered = Arc::new(Notify::new());

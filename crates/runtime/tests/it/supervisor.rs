@@ -17,6 +17,11 @@ const GRACE: Grace = Grace {
     total: Duration::from_secs(8),
 };
 
+async fn panics(message: &str) -> Result<(), Infallible> {
+    tokio::task::yield_now().await;
+    panic!("{message}")
+}
+
 #[tokio::test(start_paused = true)]
 async fn stages_stop_one_after_the_other() {
     let supervisor = Supervisor::new();
@@ -71,11 +76,8 @@ async fn a_panic_is_that_tasks_failure_and_ends_the_process_only_if_asked() {
     tasks.detach("loud connection", Stage::Api, async {
         panic!("of a connection")
     });
-    tasks.spawn("logged", Stage::Intake, OnFailure::Log, |_| async {
-        if true {
-            panic!("of a task");
-        }
-        Ok::<_, Infallible>(())
+    tasks.spawn("logged", Stage::Intake, OnFailure::Log, |_| {
+        panics("of a task")
     });
     tasks.spawn("vital", Stage::Store, OnFailure::Shutdown, |_| async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -94,11 +96,8 @@ async fn a_panic_in_a_vital_task_is_reported_with_its_message() {
     let supervisor = Supervisor::new();
     supervisor
         .tasks()
-        .spawn("vital", Stage::Executor, OnFailure::Shutdown, |_| async {
-            if true {
-                panic!("number {}", 7);
-            }
-            Ok::<_, Infallible>(())
+        .spawn("vital", Stage::Executor, OnFailure::Shutdown, |_| {
+            panics("number 7")
         });
     let failure = supervisor.failed().await;
     assert_eq!(failure.cause, Cause::Panic("number 7".to_owned()));

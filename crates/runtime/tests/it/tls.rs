@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use axum::{Extension, Router, routing::get};
+use bytes::Bytes;
 use conche_runtime::{
     egress::{ClientTls, Egress, EgressConfig, Error, Request},
     listener::{
@@ -12,8 +13,12 @@ use conche_runtime::{
     supervisor::{Stage, Supervisor},
     units::Span,
 };
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper_util::rt::TokioExecutor;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
+use tower::Service;
 
 use crate::peers::{Authority, Issued, Wire, plain, serve, soon};
 
@@ -72,6 +77,37 @@ async fn http2_is_negotiated_over_tls() {
 }
 
 #[tokio::test]
+async fn an_http2_stream_that_takes_nothing_ends_its_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ca");
+    let mut config = config(&authority.issue("server", "127.0.0.1"), None);
+    config.limits.write_idle = Span::from_millis(300);
+    let large = get(|| async { vec![b'x'; 8 << 20] });
+    let served = serve(config, Router::new().route("/", large)).await;
+    let url = format!("https://{}/", served.address);
+    let mut connector = client(&authority.file, None).connector();
+    let stream = soon(connector.call(url.parse().unwrap())).await.unwrap();
+    let (mut requests, connection) = http2::handshake(TokioExecutor::new(), stream)
+        .await
+        .unwrap();
+    let request = http::Request::get(&url)
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    let (ended, response) = soon(async {
+        tokio::join!(connection, async {
+            let response = requests.send_request(request).await.unwrap();
+            (requests, response)
+        })
+    })
+    .await;
+    assert!(
+        ended.is_err(),
+        "the server ended it while the body was unread"
+    );
+    assert_eq!(response.1.status(), 200);
+}
+
+#[tokio::test]
 async fn a_client_certificate_is_demanded_verified_and_told_to_the_route() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ca");
@@ -82,10 +118,7 @@ async fn a_client_certificate_is_demanded_verified_and_told_to_the_route() {
 
     let known = clients.issue("known", "soc.lan");
     let response = soon(client(&authority.file, Some(&known)).request(Request::get(&url))).await;
-    let fingerprint: String = Sha256::digest(&known.der)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let fingerprint = format!("{:x}", Sha256::digest(&known.der));
     assert_eq!(response.unwrap().body, format!("HTTP/2.0 {fingerprint}"));
 
     let foreign = authority.issue("foreign", "soc.lan");

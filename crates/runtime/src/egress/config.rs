@@ -1,0 +1,96 @@
+//! The configuration of the client. The field documentation is the manual.
+
+use std::path::PathBuf;
+
+use rustls::{ClientConfig, RootCertStore};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::policy::Rule;
+use crate::{
+    tls,
+    units::{Size, Span},
+};
+
+/// Limits and destinations of outgoing requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EgressConfig {
+    /// Destinations allowed beside public addresses: networks, addresses,
+    /// hosts, `*.domains`, each with an optional port. Default: none.
+    pub allow: Vec<Rule>,
+    /// Whether public addresses need an `allow` entry as well. Default: false.
+    pub deny_public: bool,
+    /// Whom to trust and as whom to appear. Default: the system's authorities.
+    pub tls: ClientTls,
+    /// Look-up, connection and TLS handshake together. Default: 10s.
+    pub connect_timeout: Span,
+    /// A whole request, from the look-up to the answer's last byte. Default: 30s.
+    pub timeout: Span,
+    /// Size of an answer's body. Default: 1MiB.
+    pub response_bytes: Size,
+    /// Redirects followed for GET and HEAD; others are answered as they are. Default: 0.
+    pub redirects: u8,
+}
+
+impl Default for EgressConfig {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            deny_public: false,
+            tls: ClientTls::default(),
+            connect_timeout: Span::from_secs(10),
+            timeout: Span::from_secs(30),
+            response_bytes: Size::from_mib(1),
+            redirects: 0,
+        }
+    }
+}
+
+/// Whom a client trusts and as whom it appears.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientTls {
+    /// PEM file with the authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with the client certificate, leaf first; needs `key`.
+    pub certificate: Option<PathBuf>,
+    /// PEM file with the client certificate's key.
+    pub key: Option<PathBuf>,
+}
+
+pub(super) fn client_config(config: &ClientTls) -> Result<ClientConfig, tls::Error> {
+    let refused = |error: rustls::Error| tls::Error::Refused(error.to_string());
+    let roots = match &config.ca_file {
+        Some(path) => tls::read_roots(path)?,
+        None => system_roots(),
+    };
+    let builder = ClientConfig::builder_with_provider(tls::provider())
+        .with_safe_default_protocol_versions()
+        .map_err(refused)?
+        .with_root_certificates(roots);
+    let mut built = match (&config.certificate, &config.key) {
+        (None, None) => builder.with_no_client_auth(),
+        (Some(certificate), Some(key)) => builder
+            .with_client_auth_cert(tls::read_certificates(certificate)?, tls::read_key(key)?)
+            .map_err(refused)?,
+        _ => {
+            return Err(tls::Error::Refused(
+                "`certificate` and `key` need each other".to_owned(),
+            ));
+        }
+    };
+    built.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(built)
+}
+
+fn system_roots() -> RootCertStore {
+    let loaded = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Some systems ship certificates that webpki can't use; the others count.
+    let (usable, _) = roots.add_parsable_certificates(loaded.certs);
+    if usable == 0 {
+        tracing::warn!("this system has no certificate authorities: https needs `ca_file`");
+    }
+    roots
+}
