@@ -1,1 +1,195 @@
-//! To be filled.
+//! The shell around the core: takes events in, gives runs to the core to decide on,
+//! performs what it decides and records what came of it.
+//!
+//! The straight line of one event: [`intake`] accepts it with its runs in one transaction
+//! → `executor` drives each run it holds → `drive` folds, decides, commits intents,
+//! performs and commits outcomes → a run is parked or finished. Retry, restart, takeover
+//! and operators' wishes all enter at `executor`: one path, always used.
+
+mod answers;
+mod config;
+mod definitions;
+mod drive;
+mod evaluator;
+mod executor;
+mod faults;
+mod folder;
+mod held;
+mod host;
+mod housekeeping;
+mod intake;
+mod metrics;
+mod perform;
+mod queues;
+mod reactions;
+mod sandbox;
+mod signals;
+mod tail;
+mod triggers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use conche_core::definition::{ActionTable, Defaults};
+use conche_core::run::{OnUncertain, Repeat};
+use conche_modules::{Action, ActionModule};
+use conche_runtime::clock::SharedClock;
+use conche_runtime::supervisor::{OnFailure, Stage, Tasks};
+use conche_store::{NodeId, Store};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+pub use config::{Config, Retention};
+pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator};
+pub use folder::{FileFault, Folder, Loaded, read_reaction};
+pub use metrics::Metrics;
+pub use reactions::{Owner, ReactionError, ReactionInfo};
+pub use sandbox::SandboxEvaluator;
+pub use signals::SignalError;
+pub use tail::Change;
+pub use triggers::Filter;
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// Evaluates scripts.
+    pub evaluator: Arc<dyn Evaluator>,
+    /// Built action modules by name, with how many invocations of each may be under way (0: no limit).
+    pub actions: BTreeMap<String, (Arc<dyn Action>, &'static ActionModule, usize)>,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Starts tasks.
+    pub tasks: Tasks,
+    /// Limits and intervals.
+    pub config: Config,
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+pub(crate) struct Inner {
+    store: Arc<dyn Store>,
+    evaluator: Arc<dyn Evaluator>,
+    modules: perform::Modules,
+    clock: SharedClock,
+    tasks: Tasks,
+    config: Config,
+    node: NodeId,
+    triggers: ArcSwap<triggers::Triggers>,
+    reactions: tokio::sync::Mutex<reactions::Registry>,
+    definitions: definitions::Definitions,
+    slots: held::Slots,
+    held: held::HeldRuns,
+    /// One for each run that this node may hold at once.
+    permits: Arc<Semaphore>,
+    queues: queues::Queues,
+    answers: answers::Answers,
+    wake: executor::Wake,
+    tail: tail::Tail,
+    metrics: Metrics,
+}
+
+impl Engine {
+    /// Loads stored reactions and starts the executor. Runs that a process of before left
+    /// are gone on with at once.
+    pub async fn start(parts: Parts) -> Result<Self, conche_store::Error> {
+        let inner = Arc::new(Inner {
+            modules: perform::Modules::new(parts.actions),
+            permits: Arc::new(Semaphore::new(parts.config.runs_held)),
+            queues: queues::Queues::new(parts.config.queue_per_source),
+            store: parts.store,
+            evaluator: parts.evaluator,
+            clock: parts.clock,
+            tasks: parts.tasks,
+            config: parts.config,
+            node: NodeId(Uuid::now_v7()),
+            triggers: ArcSwap::default(),
+            reactions: tokio::sync::Mutex::default(),
+            definitions: definitions::Definitions::default(),
+            slots: held::Slots::default(),
+            held: held::HeldRuns::default(),
+            answers: answers::Answers::default(),
+            wake: executor::Wake::default(),
+            tail: tail::Tail::default(),
+            metrics: Metrics::new(),
+        });
+        let engine = Self(inner);
+        engine.load_stored_reactions().await?;
+        housekeeping::beat(&engine.0).await?;
+        let restart = OnFailure::Restart(conche_runtime::supervisor::Backoff::default());
+        let inner = engine.0.clone();
+        engine
+            .0
+            .tasks
+            .spawn("executor", Stage::Executor, restart, move |stop| {
+                executor::run(inner.clone(), stop)
+            });
+        let inner = engine.0.clone();
+        engine
+            .0
+            .tasks
+            .spawn("housekeeping", Stage::Store, restart, move |stop| {
+                housekeeping::run(inner.clone(), stop)
+            });
+        Ok(engine)
+    }
+
+    /// The way in for sources.
+    pub fn intake(&self) -> Arc<dyn conche_modules::Intake> {
+        Arc::new(self.clone())
+    }
+
+    /// The store, to look into.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// What the engine counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// What happens to runs from now on.
+    pub fn tail(&self) -> tokio::sync::broadcast::Receiver<Arc<Change>> {
+        self.0.tail.subscribe()
+    }
+
+    /// Runs held by this node now, and how many it may hold.
+    pub fn held(&self) -> (usize, usize) {
+        (self.0.held.len(), self.0.config.runs_held)
+    }
+
+    /// Accepted runs that wait in the store for this node to have room, as far as it knows.
+    pub fn waiting(&self) -> usize {
+        self.0.queues.waiting()
+    }
+
+    /// The clock that the engine goes by.
+    pub fn clock(&self) -> &SharedClock {
+        &self.0.clock
+    }
+}
+
+impl Inner {
+    pub(crate) fn now(&self) -> conche_core::Timestamp {
+        self.clock.now()
+    }
+
+    fn defaults(&self) -> Defaults {
+        Defaults {
+            limits: self.config.run_limits,
+            action_timeout: self.config.action_timeout,
+        }
+    }
+}
+
+impl ActionTable for Inner {
+    fn guarantee(&self, module: &str, action: &str) -> Option<(Repeat, OnUncertain)> {
+        self.modules
+            .spec(module, action)
+            .map(|spec| (spec.repeat, spec.on_uncertain))
+    }
+}

@@ -1,0 +1,61 @@
+//! Limits and intervals of the engine. Every queue, loop and wait has one.
+
+use std::time::Duration;
+
+use conche_core::definition::Limits;
+
+/// Limits and intervals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// What one run may use.
+    pub run_limits: Limits,
+    /// How long one attempt at an action may take, unless the definition says otherwise.
+    pub action_timeout: Duration,
+    /// Bytes of an action's result.
+    pub result_bytes: usize,
+    /// Runs that this node works on at once; more wait in the store.
+    pub runs_held: usize,
+    /// Runs of one source that may wait before it is told to slow down.
+    pub queue_per_source: usize,
+    /// How many runs of ours may stand between an event and the outside.
+    pub emit_depth: u16,
+    /// How long a node's word that it is alive counts.
+    pub lease: Duration,
+    /// What is kept how long.
+    pub retention: Retention,
+}
+
+/// What is kept how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Events.
+    pub events: Duration,
+    /// Finished runs with their journals.
+    pub runs: Duration,
+    /// The window within which a repeated event is recognised.
+    pub dedup: Duration,
+    /// How often it is looked what can go.
+    pub every: Duration,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            run_limits: Limits::default(),
+            action_timeout: Duration::from_secs(60),
+            result_bytes: 1024 * 1024,
+            runs_held: 512,
+            queue_per_source: 10_000,
+            emit_depth: 8,
+            lease: Duration::from_secs(30),
+            retention: Retention {
+                events: DAY * 30,
+                runs: DAY * 90,
+                dedup: DAY * 7,
+                every: Duration::from_secs(300),
+            },
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The script sandbox as the engine sees it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use conche_core::Json;
+use conche_core::definition::{Isolation, Script};
+use conche_core::run::{LogLine, Verdict};
+
+/// One script call.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// What to run.
+    pub script: Arc<Script>,
+    /// Whether a kept context may be used.
+    pub isolation: Isolation,
+    /// The `event` global.
+    pub event: Json,
+    /// The `actionData` global; an empty object where there is none.
+    pub action_data: Option<Json>,
+}
+
+/// What a script call gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The event, where the script changed it.
+    pub event: Option<Json>,
+    /// The console.
+    pub logs: Vec<LogLine>,
+}
+
+/// Why a script call gave no verdict.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvaluationError {
+    /// The script threw, set `err`, or its result is not a verdict.
+    #[error("{message}")]
+    Script {
+        /// What it said.
+        message: String,
+        /// Its console until then.
+        logs: Vec<LogLine>,
+    },
+    /// It went beyond a limit and was stopped.
+    #[error("{message}")]
+    Limit {
+        /// Which limit.
+        message: String,
+        /// Its console until then.
+        logs: Vec<LogLine>,
+    },
+    /// It was stopped too often and is not run for a while.
+    #[error("{0}")]
+    Quarantined(String),
+    /// No sandbox could be had; not the script's fault.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Evaluates scripts. Implementations isolate them: see `conche-script`.
+#[async_trait]
+pub trait Evaluator: Send + Sync {
+    /// Runs a script and reads its verdict.
+    async fn evaluate(&self, evaluation: Evaluation) -> Result<Evaluated, EvaluationError>;
+
+    /// Checks the syntax of a script: `line:column message` where it is wrong.
+    async fn check(&self, source: &str) -> Result<(), String>;
+}

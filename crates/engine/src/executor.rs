@@ -1,0 +1,222 @@
+//! Claims due runs and has each driven. The loop is a shell around `tick`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use conche_core::run::RunState;
+use conche_core::{Definition, Event, RunId, Timestamp};
+use conche_runtime::supervisor::{Stage, Stop};
+use conche_store::{Claim, Claimed, Error, Signal, SignalId};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+
+use crate::Inner;
+use crate::faults::{self, point};
+
+/// Runs claimed at once at most.
+const CLAIM_MAX: usize = 256;
+/// While runs wait, freed places gather for so long before the next claim: one transaction
+/// then takes many runs.
+const GATHER: Duration = Duration::from_millis(2);
+/// The store is asked at least so often, so that a jump of the wall clock or work left by
+/// another node is noticed.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A run in the hands of this node, under its lease.
+pub(crate) struct Held {
+    pub(crate) epoch: u64,
+    pub(crate) state: RunState,
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) event: Option<Arc<Event>>,
+    pub(crate) signals: Vec<(SignalId, Signal)>,
+    /// Its share of what this node may hold, given back with the run.
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
+
+/// Tells the executor that there may be work.
+#[derive(Default)]
+pub(crate) struct Wake {
+    notify: Notify,
+}
+
+impl Wake {
+    pub(crate) fn now(&self) {
+        self.notify.notify_one();
+    }
+}
+
+/// What a tick found.
+struct Progress {
+    /// There may be more that is due.
+    more: bool,
+}
+
+pub(crate) async fn run(engine: Arc<Inner>, stop: Stop) -> Result<(), Error> {
+    let mut failing = None;
+    loop {
+        let wait = match engine.tick(engine.now()).await {
+            Ok(Progress { more: true }) => {
+                failing = None;
+                // Nothing more fits in: the end of a run wakes us.
+                if engine.permits.available_permits() > 0 {
+                    Duration::ZERO
+                } else {
+                    LOOK_EVERY
+                }
+            }
+            Ok(Progress { more: false }) => {
+                failing = None;
+                engine.until_next().await
+            }
+            Err(error) => {
+                // The same fault again and again is one line in the log.
+                if failing.as_ref() != Some(&error) {
+                    tracing::error!(%error, "cannot claim runs");
+                    failing = Some(error);
+                }
+                Duration::from_secs(1)
+            }
+        };
+        tokio::select! {
+            () = stop.requested() => return Ok(()),
+            () = engine.wake.notify.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        if engine.queues.backlog() && engine.permits.available_permits() < CLAIM_MAX {
+            tokio::time::sleep(GATHER).await;
+        }
+    }
+}
+
+impl Inner {
+    /// Claims what is due and fits in, and has it driven.
+    async fn tick(self: &Arc<Self>, now: Timestamp) -> Result<Progress, Error> {
+        let free = self.permits.available_permits().min(CLAIM_MAX);
+        let Ok(mut permit) = self.permits.clone().try_acquire_many_owned(free as u32) else {
+            return Ok(Progress { more: true });
+        };
+        if free == 0 {
+            return Ok(Progress {
+                more: self.queues.backlog(),
+            });
+        }
+        let claim = Claim {
+            node: self.node,
+            now,
+            limit: free as u32,
+        };
+        let claimed = self.store.claim(claim).await?;
+        let more = claimed.len() == free;
+        if !claimed.is_empty() {
+            faults::hit(point::TIMER_FIRE);
+        }
+        for run in claimed {
+            let Some(permit) = permit.split(1) else { break };
+            self.queues.leave(run.run);
+            self.take_up(run, permit).await;
+        }
+        self.queues.set_backlog(more);
+        Ok(Progress { more })
+    }
+
+    async fn until_next(&self) -> Duration {
+        match self.store.next_due().await {
+            Ok(Some(due)) => Duration::try_from(due.duration_since(self.now()))
+                .unwrap_or_default()
+                .min(LOOK_EVERY),
+            Ok(None) | Err(_) => LOOK_EVERY,
+        }
+    }
+
+    /// Folds a claimed run and has it driven. One that cannot be is put aside: it must
+    /// neither stop the others nor come back for ever.
+    async fn take_up(self: &Arc<Self>, claimed: Claimed, permit: OwnedSemaphorePermit) {
+        let Claimed {
+            run,
+            epoch,
+            journal,
+            event,
+            signals,
+        } = claimed;
+        let folded = match journal {
+            Ok(records) => RunState::fold(run, records).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let state = match folded {
+            Ok(state) => state,
+            Err(reason) => return self.put_aside(run, epoch, &reason).await,
+        };
+        match self.definition(state.started().definition).await {
+            Ok(definition) => self.spawn_drive(Held {
+                epoch,
+                state,
+                definition,
+                event: event.map(Arc::new),
+                signals,
+                _permit: permit,
+            }),
+            Err(error @ (Error::NotFound { .. } | Error::Corrupt { .. })) => {
+                self.put_aside(run, epoch, &error.to_string()).await;
+            }
+            // The run stays ours as long as we live, so we must come back to it.
+            Err(error) => {
+                tracing::error!(run_id = %run, %error, "cannot load the definition of a run; trying again");
+                let held = (epoch, state, event.map(Arc::new), signals, permit);
+                self.tasks.detach(
+                    "run without definition",
+                    Stage::Executor,
+                    self.clone().load_and_drive(held),
+                );
+            }
+        }
+    }
+
+    async fn load_and_drive(
+        self: Arc<Self>,
+        (epoch, state, event, signals, permit): (
+            u64,
+            RunState,
+            Option<Arc<Event>>,
+            Vec<(SignalId, Signal)>,
+            OwnedSemaphorePermit,
+        ),
+    ) {
+        let stop = self.tasks.stop(Stage::Executor);
+        while !stop.is_requested() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            match self.definition(state.started().definition).await {
+                Ok(definition) => {
+                    return self.spawn_drive(Held {
+                        epoch,
+                        state,
+                        definition,
+                        event,
+                        signals,
+                        _permit: permit,
+                    });
+                }
+                Err(error @ (Error::NotFound { .. } | Error::Corrupt { .. })) => {
+                    return self.put_aside(state.run(), epoch, &error.to_string()).await;
+                }
+                Err(_unavailable) => {}
+            }
+        }
+    }
+
+    pub(crate) async fn put_aside(&self, run: RunId, epoch: u64, reason: &str) {
+        tracing::error!(run_id = %run, reason, "run put aside: it needs attention");
+        self.metrics.quarantined.inc();
+        if let Err(error) = self.store.quarantine(run, epoch, reason).await {
+            tracing::error!(run_id = %run, %error, "cannot put the run aside");
+        }
+    }
+
+    pub(crate) fn spawn_drive(self: &Arc<Self>, held: Held) {
+        let engine = self.clone();
+        self.tasks.detach("run", Stage::Executor, async move {
+            crate::drive::drive(&engine, held).await;
+            if engine.queues.backlog() {
+                engine.wake.now();
+            }
+        });
+    }
+}

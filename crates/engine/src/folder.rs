@@ -1,0 +1,278 @@
+//! The reactions folder, looked at again and again: a changed file is in force within a
+//! second or two; a bad one is reported and the last good version stays.
+//!
+//! Looking is by size and time of change rather than by the kernel's notifications:
+//! those are lost on network file systems and on the swapped symbolic links by which
+//! Kubernetes updates mounted files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use conche_core::reaction::{Authored, Format, Reaction};
+use conche_runtime::supervisor::{OnFailure, Stage, ticker};
+
+use crate::Engine;
+
+/// Bytes of a reaction or script file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is wrong with one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFault {
+    /// Its path within the folder.
+    pub file: String,
+    /// What is wrong and where.
+    pub message: String,
+    /// Whether an earlier version of it is in force.
+    pub earlier_in_force: bool,
+}
+
+/// What a look at the folder found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Reactions in force from the folder.
+    pub reactions: usize,
+    /// Files that are not.
+    pub faults: Vec<FileFault>,
+}
+
+/// A watched folder.
+pub struct Folder {
+    dir: PathBuf,
+    engine: Engine,
+    files: Mutex<BTreeMap<String, File>>,
+    loaded: Mutex<Loaded>,
+}
+
+#[derive(Default)]
+struct File {
+    /// Of the file and the script files that it names.
+    stamps: BTreeMap<PathBuf, Option<Stamp>>,
+    good: Option<Reaction>,
+    fault: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    changed: Option<SystemTime>,
+    bytes: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let data = fs::metadata(path).ok()?;
+        Some(Self {
+            changed: data.modified().ok(),
+            bytes: data.len(),
+        })
+    }
+}
+
+impl Folder {
+    /// Loads the folder once and keeps looking at it.
+    ///
+    /// # Errors
+    /// Where the folder cannot be listed. Bad files are not errors but [`Loaded::faults`].
+    pub async fn watch(engine: &Engine, dir: &Path) -> Result<Arc<Self>, std::io::Error> {
+        let folder = Arc::new(Self {
+            dir: dir.to_owned(),
+            engine: engine.clone(),
+            files: Mutex::default(),
+            loaded: Mutex::default(),
+        });
+        fs::read_dir(dir)?;
+        folder.look().await;
+        let watched = folder.clone();
+        engine.0.tasks.spawn(
+            "reactions folder",
+            Stage::Sources,
+            OnFailure::Restart(Default::default()),
+            move |stop| {
+                let folder = watched.clone();
+                async move {
+                    ticker(LOOK_EVERY, &stop, || folder.look()).await;
+                    Ok::<(), std::io::Error>(())
+                }
+            },
+        );
+        Ok(folder)
+    }
+
+    /// What the last look found.
+    pub fn loaded(&self) -> Loaded {
+        self.loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn look(&self) {
+        let Some((good, mut faults)) = self.refresh() else {
+            return;
+        };
+        let refused = self.engine.sync_folder(good.clone()).await;
+        let reactions = good.len() - refused.len();
+        faults.extend(
+            refused
+                .into_iter()
+                .map(|(file, error, earlier_in_force)| FileFault {
+                    file,
+                    message: error.to_string(),
+                    earlier_in_force,
+                }),
+        );
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        for fault in &faults {
+            if !loaded.faults.contains(fault) {
+                tracing::error!(
+                    file = fault.file,
+                    fault.earlier_in_force,
+                    "reaction file refused: {}",
+                    fault.message
+                );
+            }
+        }
+        *loaded = Loaded { reactions, faults };
+    }
+
+    /// Reads what changed. `None` when nothing did, or the folder cannot be listed now.
+    fn refresh(&self) -> Option<(BTreeMap<String, Reaction>, Vec<FileFault>)> {
+        let listed = list(&self.dir).inspect_err(|error| {
+            tracing::error!(dir = %self.dir.display(), %error, "cannot list the reactions folder");
+        });
+        let listed = listed.ok()?;
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = files.len();
+        files.retain(|name, _| listed.contains_key(name));
+        let mut changed = files.len() != before;
+        for (name, (path, format)) in &listed {
+            let known = files.entry(name.clone()).or_default();
+            if !known.stamps.is_empty()
+                && known
+                    .stamps
+                    .iter()
+                    .all(|(path, stamp)| Stamp::of(path) == *stamp)
+            {
+                continue;
+            }
+            changed = true;
+            known.read(&self.dir, path, *format);
+        }
+        if !changed {
+            return None;
+        }
+        let good = files
+            .iter()
+            .filter_map(|(name, file)| Some((name.clone(), file.good.clone()?)))
+            .collect();
+        let faults = files
+            .iter()
+            .filter_map(|(name, file)| {
+                Some(FileFault {
+                    file: name.clone(),
+                    message: file.fault.clone()?,
+                    earlier_in_force: file.good.is_some(),
+                })
+            })
+            .collect();
+        Some((good, faults))
+    }
+}
+
+impl File {
+    fn read(&mut self, dir: &Path, path: &Path, format: Format) {
+        self.stamps = BTreeMap::from([(path.to_owned(), Stamp::of(path))]);
+        let parsed = text_of(path)
+            .and_then(|text| Authored::parse(&text, format).map_err(|error| error.to_string()));
+        let resolved = parsed.and_then(|authored| {
+            let stamps = &mut self.stamps;
+            authored
+                .resolve(&mut |script| {
+                    let script = script_path(dir, path, script)?;
+                    stamps.insert(script.clone(), Stamp::of(&script));
+                    text_of(&script)
+                })
+                .map_err(|error| error.to_string())
+        });
+        match resolved {
+            Ok(reaction) => (self.good, self.fault) = (Some(reaction), None),
+            Err(fault) => self.fault = Some(fault),
+        }
+    }
+}
+
+/// Reads one reaction file with its script files, without any engine: for `run` and `validate`.
+pub fn read_reaction(path: &Path) -> Result<Reaction, String> {
+    let format = path
+        .extension()
+        .and_then(|extension| Format::of_extension(&extension.to_string_lossy()));
+    let format = format.ok_or("the name of a reaction file ends in .json, .yaml or .yml")?;
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = File::default();
+    file.read(dir, path, format);
+    match (file.good, file.fault) {
+        (Some(reaction), None) => Ok(reaction),
+        (_, fault) => Err(fault.unwrap_or_default()),
+    }
+}
+
+/// Reaction files of the folder and its subfolders, by their path within it.
+fn list(dir: &Path) -> std::io::Result<BTreeMap<String, (PathBuf, Format)>> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![dir.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            // Hidden files are editors' and Kubernetes' own.
+            if name.starts_with('.') {
+                continue;
+            }
+            let extension = path
+                .extension()
+                .map(|extension| extension.to_string_lossy().into_owned());
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Some(format) = extension.as_deref().and_then(Format::of_extension) {
+                let within = path
+                    .strip_prefix(dir)
+                    .unwrap_or(&path)
+                    .to_string_lossy()
+                    .into_owned();
+                found.insert(within, (path, format));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The file that a `script_file` names: relative to the reaction's file, never outside the folder.
+fn script_path(dir: &Path, reaction: &Path, script: &str) -> Result<PathBuf, String> {
+    let path = reaction.parent().unwrap_or(dir).join(script);
+    let real = path.canonicalize().map_err(|error| error.to_string())?;
+    let dir = dir.canonicalize().map_err(|error| error.to_string())?;
+    if real.starts_with(&dir) {
+        Ok(path)
+    } else {
+        Err("it lies outside the reactions folder".to_owned())
+    }
+}
+
+fn text_of(path: &Path) -> Result<String, String> {
+    let bytes = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(format!(
+            "the file has {bytes} bytes; at most {FILE_BYTES_MAX} are allowed"
+        ));
+    }
+    fs::read_to_string(path).map_err(|error| error.to_string())
+}

@@ -1,0 +1,360 @@
+//! The way in: events become durable together with the runs that they trigger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use conche_core::event::{RUN_FAILED, RUN_NEEDS_ATTENTION};
+use conche_core::run::{Entry, Record, RunState, Started};
+use conche_core::{Definition, Event, EventId, RunId, Timestamp};
+use conche_modules::{Asked, Batch, Intake, NewEvent, Receipt, Refusal};
+use conche_runtime::supervisor::Stage;
+use conche_store::{Acceptance, Accepted, Cursor, NewRun};
+use uuid::Uuid;
+
+use crate::executor::Held;
+use crate::faults::{self, point};
+use crate::housekeeping::later;
+use crate::{Engine, Inner};
+
+/// How long a source is asked to wait when too much is waiting.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+
+/// Where events come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) source: &'a str,
+    /// The run of ours that emits them.
+    pub(crate) cause: Option<RunId>,
+    pub(crate) depth: u16,
+}
+
+impl<'a> Origin<'a> {
+    fn outside(source: &'a str) -> Self {
+        Self {
+            source,
+            cause: None,
+            depth: 0,
+        }
+    }
+}
+
+#[async_trait]
+impl Intake for Engine {
+    async fn accept(&self, batch: Batch) -> Result<Vec<Receipt>, Refusal> {
+        check_types(&batch.events)?;
+        self.0
+            .take_in(
+                Origin::outside(&batch.source),
+                batch.events,
+                batch.cursor,
+                None,
+            )
+            .await
+    }
+
+    async fn ask(
+        &self,
+        source: &str,
+        event: NewEvent,
+        timeout: Duration,
+    ) -> Result<Asked, Refusal> {
+        check_types(std::slice::from_ref(&event))?;
+        let id = EventId::new(Uuid::now_v7());
+        let waiter = self.0.answers.wait(id);
+        let _forget = Forget {
+            engine: &self.0,
+            event: id,
+        };
+        let receipts = self
+            .0
+            .take_in(Origin::outside(source), vec![event], None, Some(id))
+            .await?;
+        let receipt = receipts
+            .into_iter()
+            .next()
+            .ok_or_else(|| Refusal::Invalid("no event".to_owned()))?;
+        // The waiter's other end is dropped when no run is left that could answer.
+        let answer = tokio::time::timeout(timeout, waiter)
+            .await
+            .ok()
+            .and_then(Result::ok);
+        Ok(Asked { receipt, answer })
+    }
+
+    async fn cursor(&self, source: &str) -> Result<Option<String>, Refusal> {
+        self.0.store.cursor(source).await.map_err(refusal)
+    }
+}
+
+/// Forgets a waiting request however the wait ends, also when its connection is dropped.
+struct Forget<'a> {
+    engine: &'a Inner,
+    event: EventId,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.engine.answers.forget(self.event);
+    }
+}
+
+fn check_types(events: &[NewEvent]) -> Result<(), Refusal> {
+    match events
+        .iter()
+        .find(|event| event.event_type.is_empty() || event.event_type.starts_with("conche."))
+    {
+        Some(event) if event.event_type.is_empty() => {
+            Err(Refusal::Invalid("the event type is empty".to_owned()))
+        }
+        Some(event) => Err(Refusal::Invalid(format!(
+            "the event type '{}' is reserved: types that start with 'conche.' are emitted by Conche only",
+            event.event_type
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn refusal(error: conche_store::Error) -> Refusal {
+    Refusal::Unavailable(error.to_string())
+}
+
+/// A run about to be born, with what it needs to be driven at once.
+struct Birth {
+    run: RunId,
+    first: Record,
+    definition: Arc<Definition>,
+    event: Arc<Event>,
+}
+
+impl Inner {
+    /// Accepts events; the first gets the id `own` where one is given.
+    pub(crate) async fn take_in(
+        self: &Arc<Self>,
+        origin: Origin<'_>,
+        events: Vec<NewEvent>,
+        cursor: Option<String>,
+        own: Option<EventId>,
+    ) -> Result<Vec<Receipt>, Refusal> {
+        faults::hit(point::AFTER_RECV);
+        if self.tasks.stop(Stage::Intake).is_requested() {
+            return Err(Refusal::Stopping);
+        }
+        if !self.queues.has_room(origin.source) {
+            self.metrics
+                .refused
+                .with_label_values(&[origin.source, "busy"])
+                .inc();
+            return Err(Refusal::Busy {
+                retry_after: BUSY_WAIT,
+            });
+        }
+        let now = self.now();
+        let mut own = own;
+        let (mut acceptances, mut births) = (Vec::with_capacity(events.len()), Vec::new());
+        for event in events {
+            let event = Arc::new(complete(origin, event, own.take(), now));
+            let born = self.births(&event, now);
+            let runs = born
+                .iter()
+                .map(|birth| NewRun {
+                    run: birth.run,
+                    first: birth.first.clone(),
+                })
+                .collect();
+            acceptances.push(Acceptance {
+                event: (*event).clone(),
+                runs,
+            });
+            births.push(born);
+        }
+        let count: usize = births.iter().map(Vec::len).sum();
+        // Runs already waiting go first; else new ones are born in the hands of this node.
+        let permit = if self.queues.backlog()
+            || count == 0
+            || self.tasks.stop(Stage::Executor).is_requested()
+        {
+            None
+        } else {
+            self.permits
+                .clone()
+                .try_acquire_many_owned(u32::try_from(count).unwrap_or(u32::MAX))
+                .ok()
+        };
+        let accepted = self
+            .store
+            .accept(conche_store::Intake {
+                acceptances,
+                cursor: cursor.map(|value| Cursor {
+                    source: origin.source.to_owned(),
+                    value,
+                }),
+                holder: permit.is_some().then_some(self.node),
+                now,
+            })
+            .await
+            .map_err(|error| {
+                self.metrics
+                    .refused
+                    .with_label_values(&[origin.source, "unavailable"])
+                    .inc();
+                refusal(error)
+            })?;
+        faults::hit(point::BEFORE_ACK);
+        self.hand_on(origin, &accepted, births, permit);
+        Ok(accepted
+            .into_iter()
+            .map(|one| Receipt {
+                event: one.event,
+                duplicate: one.duplicate,
+            })
+            .collect())
+    }
+
+    /// Gives the new runs to the executor, or leaves them to its next claim.
+    fn hand_on(
+        self: &Arc<Self>,
+        origin: Origin<'_>,
+        accepted: &[Accepted],
+        births: Vec<Vec<Birth>>,
+        mut permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) {
+        let held = permit.is_some();
+        let mut waiting = Vec::new();
+        for (accepted, born) in accepted.iter().zip(births) {
+            self.metrics.count_event(origin.source, accepted.duplicate);
+            if accepted.duplicate {
+                continue;
+            }
+            self.answers.expect(accepted.event, born.len());
+            for birth in born {
+                self.metrics.runs_started.inc();
+                match permit.as_mut().and_then(|permit| permit.split(1)) {
+                    Some(permit) => self.drive_new(birth, permit),
+                    None => waiting.push(birth.run),
+                }
+            }
+        }
+        debug_assert!(
+            !held || waiting.is_empty(),
+            "one permit was taken for each run"
+        );
+        if !waiting.is_empty() {
+            self.queues.enter(origin.source, waiting.into_iter());
+            self.queues.set_backlog(true);
+            self.wake.now();
+        }
+        faults::hit(point::AFTER_ACK);
+    }
+
+    fn drive_new(self: &Arc<Self>, birth: Birth, permit: tokio::sync::OwnedSemaphorePermit) {
+        match RunState::begin(birth.run, birth.first) {
+            Ok(state) => self.spawn_drive(Held {
+                epoch: 1,
+                state,
+                definition: birth.definition,
+                event: Some(birth.event),
+                signals: Vec::new(),
+                _permit: permit,
+            }),
+            Err(error) => {
+                tracing::error!(run_id = %birth.run, %error, "a new run is not startable")
+            }
+        }
+    }
+
+    /// The runs that an event triggers.
+    fn births(&self, event: &Arc<Event>, now: Timestamp) -> Vec<Birth> {
+        let (definitions, faults) = self.triggers.load().matching(event);
+        for (reaction, error) in faults {
+            self.metrics.filter_faults.inc();
+            tracing::error!(reaction, event_id = %event.event_id, %error, "reaction not triggered");
+        }
+        let birth = |definition: Arc<Definition>| {
+            let started = Started {
+                definition: definition.digest,
+                name: definition.name.clone(),
+                event: Some(event.event_id),
+                deadline: later(now, definition.limits.deadline),
+                variables: Default::default(),
+            };
+            Birth {
+                run: RunId::new(Uuid::now_v7()),
+                first: Record {
+                    at: now,
+                    entry: Entry::Started(started),
+                },
+                definition,
+                event: event.clone(),
+            }
+        };
+        definitions.into_iter().map(birth).collect()
+    }
+
+    /// An event of our own about a run, to be accepted with the append that causes it;
+    /// `None` where too many of our own runs stand behind it already.
+    pub(crate) fn own_event(
+        &self,
+        about: &Held,
+        needs_attention: bool,
+        reason: &str,
+        now: Timestamp,
+    ) -> Option<Acceptance> {
+        let depth = about.event.as_ref().map_or(0, |event| event.depth) + 1;
+        let event_type = if needs_attention {
+            RUN_NEEDS_ATTENTION
+        } else {
+            RUN_FAILED
+        };
+        let run = about.state.run();
+        if depth > self.config.emit_depth {
+            tracing::warn!(run_id = %run, event_type, depth, "not emitted: too many runs caused each other");
+            return None;
+        }
+        let data = serde_json::json!({
+            "run_id": run,
+            "definition": about.definition.name,
+            "digest": about.definition.digest,
+            "reason": reason,
+            "event_id": about.event.as_ref().map(|event| event.event_id),
+            "event_type": about.event.as_ref().map(|event| event.event_type.clone()),
+        });
+        let event = NewEvent {
+            // A run may fail again after a retry: another fact, at another version.
+            id: Some(format!("{run}:{}", about.state.version())),
+            event_type: event_type.to_owned(),
+            subject: Some(about.definition.name.clone()),
+            time: Some(now),
+            data: conche_core::Json::from(&data),
+        };
+        let origin = Origin {
+            source: crate::host::OWN_SOURCE,
+            cause: Some(run),
+            depth,
+        };
+        let event = Arc::new(complete(origin, event, None, now));
+        let runs = self.births(&event, now).into_iter().map(|birth| NewRun {
+            run: birth.run,
+            first: birth.first,
+        });
+        Some(Acceptance {
+            runs: runs.collect(),
+            event: Arc::unwrap_or_clone(event),
+        })
+    }
+}
+
+fn complete(origin: Origin<'_>, event: NewEvent, own: Option<EventId>, now: Timestamp) -> Event {
+    let event_id = own.unwrap_or_else(|| EventId::new(Uuid::now_v7()));
+    Event {
+        event_id,
+        id: event.id.unwrap_or_else(|| event_id.to_string()),
+        source: origin.source.to_owned(),
+        event_type: event.event_type,
+        subject: event.subject,
+        time: event.time.unwrap_or(now),
+        data: event.data,
+        cause: origin.cause,
+        depth: origin.depth,
+    }
+}

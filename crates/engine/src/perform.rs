@@ -1,0 +1,276 @@
+//! Carries out effects and reports what came of them. Knows nothing of journals.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conche_core::definition::{Isolation, Script};
+use conche_core::run::{ErrorKind, Invocation, LogLine, Report, StepError};
+use conche_core::{Definition, Event, Json, RunId, StepId};
+use conche_modules::{Action, ActionModule, ActionSpec, Call, Error, Probed};
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+
+use crate::Inner;
+use crate::evaluator::{Evaluation, EvaluationError};
+use crate::faults::{self, point};
+use crate::host::HostOf;
+
+/// A module gets this much longer than its deadline to give up by itself.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Built modules by name.
+pub(crate) struct Modules(BTreeMap<String, Module>);
+
+struct Module {
+    action: Arc<dyn Action>,
+    listed: &'static ActionModule,
+    slots: Option<Semaphore>,
+}
+
+impl Modules {
+    pub(crate) fn new(
+        actions: BTreeMap<String, (Arc<dyn Action>, &'static ActionModule, usize)>,
+    ) -> Self {
+        let module = |(name, (action, listed, concurrency))| {
+            let slots = (concurrency > 0).then(|| Semaphore::new(concurrency));
+            (
+                name,
+                Module {
+                    action,
+                    listed,
+                    slots,
+                },
+            )
+        };
+        Self(actions.into_iter().map(module).collect())
+    }
+
+    pub(crate) fn spec(&self, module: &str, action: &str) -> Option<&'static ActionSpec> {
+        self.0
+            .get(module)?
+            .listed
+            .actions
+            .iter()
+            .find(|spec| spec.name == action)
+    }
+
+    /// Why there is no such action, if there is none.
+    pub(crate) fn missing(&self, module: &str, action: &str) -> Option<String> {
+        let Some(found) = self.0.get(module) else {
+            let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
+            return Some(format!(
+                "there is no module '{module}' (there are: {})",
+                known.join(", ")
+            ));
+        };
+        let known: Vec<&str> = found.listed.actions.iter().map(|spec| spec.name).collect();
+        (!known.contains(&action)).then(|| {
+            format!(
+                "the module '{module}' has no action '{action}' (it has: {})",
+                known.join(", ")
+            )
+        })
+    }
+}
+
+/// The run on whose behalf something is performed.
+#[derive(Clone)]
+pub(crate) struct Subject {
+    pub(crate) run: RunId,
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) event: Option<Arc<Event>>,
+}
+
+/// A script call.
+pub(crate) struct ScriptCall {
+    pub(crate) script: Arc<Script>,
+    pub(crate) isolation: Isolation,
+    pub(crate) event: Json,
+    pub(crate) action_data: Option<Json>,
+}
+
+/// Evaluates a script.
+pub(crate) async fn evaluate(engine: &Inner, call: ScriptCall) -> Report {
+    // CSF lets an action have no script; a reaction without one decides nothing.
+    let _timer = engine.metrics.script_seconds.start_timer();
+    let evaluation = Evaluation {
+        script: call.script,
+        isolation: call.isolation,
+        event: call.event,
+        action_data: call.action_data,
+    };
+    let failed = |kind, message, logs: Vec<LogLine>| Report::Failed {
+        error: StepError { kind, message },
+        after: None,
+        logs,
+    };
+    match engine.evaluator.evaluate(evaluation).await {
+        Ok(evaluated) => Report::Verdict {
+            verdict: evaluated.verdict,
+            event: evaluated.event,
+            logs: evaluated.logs,
+        },
+        Err(EvaluationError::Script { message, logs }) => failed(ErrorKind::Script, message, logs),
+        Err(EvaluationError::Limit { message, logs }) => failed(ErrorKind::Limit, message, logs),
+        Err(EvaluationError::Quarantined(message)) => {
+            failed(ErrorKind::Quarantined, message, Vec::new())
+        }
+        Err(EvaluationError::Unavailable(message)) => {
+            failed(ErrorKind::Transient, message, Vec::new())
+        }
+    }
+}
+
+/// Invokes an action whose intent is committed.
+pub(crate) async fn invoke(
+    engine: Arc<Inner>,
+    subject: Subject,
+    step: StepId,
+    invocation: Invocation,
+) -> Report {
+    faults::hit(point::AFTER_INTENT);
+    let (module, action) = (invocation.module.clone(), invocation.action.clone());
+    let Some(found) = engine
+        .modules
+        .0
+        .get(&module)
+        .filter(|_| engine.modules.spec(&module, &action).is_some())
+    else {
+        let message = engine.modules.missing(&module, &action).unwrap_or_default();
+        return Report::Failed {
+            error: StepError {
+                kind: ErrorKind::NoSuchAction,
+                message,
+            },
+            after: None,
+            logs: Vec::new(),
+        };
+    };
+    // Closed never, so this cannot fail.
+    let _slot = match &found.slots {
+        Some(slots) => slots.acquire().await.ok(),
+        None => None,
+    };
+    let timer = engine
+        .metrics
+        .action_seconds
+        .with_label_values(&[&module, &action])
+        .start_timer();
+    let call = call(&engine, &subject, step, invocation);
+    let limit = call.timeout + GRACE;
+    faults::hit(point::MID_EFFECT);
+    let work = AssertUnwindSafe(found.action.invoke(&call)).catch_unwind();
+    let report = match tokio::time::timeout(limit, work).await {
+        Ok(Ok(Ok(output))) => output_report(output, engine.config.result_bytes),
+        Ok(Ok(Err(error))) => error_report(error),
+        Ok(Err(_panic)) => Report::Uncertain {
+            evidence: format!("the module '{module}' panicked"),
+        },
+        Err(_elapsed) => Report::Uncertain {
+            evidence: format!("no answer within {:?}", call.timeout),
+        },
+    };
+    timer.observe_duration();
+    engine
+        .metrics
+        .actions
+        .with_label_values(&[&module, &action, outcome_word(&report)])
+        .inc();
+    faults::hit(point::AFTER_EFFECT);
+    report
+}
+
+/// Asks a module whether an earlier attempt took effect.
+pub(crate) async fn probe(
+    engine: Arc<Inner>,
+    subject: Subject,
+    step: StepId,
+    invocation: Invocation,
+) -> Report {
+    let module = invocation.module.clone();
+    let Some(found) = engine.modules.0.get(&module) else {
+        return Report::ProbeFailed {
+            evidence: format!("there is no module '{module}' any more"),
+        };
+    };
+    let call = call(&engine, &subject, step, invocation);
+    let work = AssertUnwindSafe(found.action.probe(&call)).catch_unwind();
+    match tokio::time::timeout(call.timeout + GRACE, work).await {
+        Ok(Ok(Ok(Probed::Happened(output)))) => output_report(output, engine.config.result_bytes),
+        Ok(Ok(Ok(Probed::NotHappened))) => Report::NotHappened,
+        Ok(Ok(Ok(Probed::Unknown(why)))) => Report::ProbeFailed { evidence: why },
+        Ok(Ok(Err(error))) => Report::ProbeFailed {
+            evidence: format!("asking failed too: {error}"),
+        },
+        Ok(Err(_panic)) => Report::ProbeFailed {
+            evidence: format!("the module '{module}' panicked"),
+        },
+        Err(_elapsed) => Report::ProbeFailed {
+            evidence: "asking got no answer in time".to_owned(),
+        },
+    }
+}
+
+fn call(engine: &Arc<Inner>, subject: &Subject, step: StepId, invocation: Invocation) -> Call {
+    let timeout =
+        Duration::try_from(invocation.deadline.duration_since(engine.now())).unwrap_or_default();
+    Call {
+        action: invocation.action,
+        input: invocation.input,
+        run: subject.run,
+        definition: subject.definition.name.clone(),
+        step,
+        visit: invocation.visit,
+        attempt: invocation.attempt,
+        key: invocation.key,
+        deadline: invocation.deadline,
+        timeout: timeout.min(invocation.policy.timeout),
+        event: subject.event.as_ref().map(|event| event.event_id),
+        host: Arc::new(HostOf {
+            engine: engine.clone(),
+            event: subject.event.clone(),
+        }),
+    }
+}
+
+fn output_report(output: Json, limit: usize) -> Report {
+    let bytes = output.as_str().len();
+    if bytes <= limit {
+        return Report::Output(output);
+    }
+    // It did happen: a retry would do it again.
+    let message = format!(
+        "the action took effect, but its result of {bytes} bytes is above the limit of {limit}"
+    );
+    Report::Failed {
+        error: StepError {
+            kind: ErrorKind::Limit,
+            message,
+        },
+        after: None,
+        logs: Vec::new(),
+    }
+}
+
+fn error_report(error: Error) -> Report {
+    let failed = |kind, message, after| Report::Failed {
+        error: StepError { kind, message },
+        after,
+        logs: Vec::new(),
+    };
+    match error {
+        Error::Retry { message, after } => failed(ErrorKind::Transient, message, after),
+        Error::Permanent(message) => failed(ErrorKind::Permanent, message, None),
+        Error::Uncertain(evidence) => Report::Uncertain { evidence },
+    }
+}
+
+fn outcome_word(report: &Report) -> &'static str {
+    match report {
+        Report::Output(_) | Report::Verdict { .. } => "succeeded",
+        Report::Failed { .. } | Report::NotHappened => "failed",
+        Report::Uncertain { .. } | Report::ProbeFailed { .. } => "uncertain",
+    }
+}

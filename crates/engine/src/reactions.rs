@@ -1,0 +1,308 @@
+//! The reactions in force: from a folder (read-only through the API) or put through the API.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use conche_core::definition::lower;
+use conche_core::reaction::Reaction;
+use conche_core::{Digest, Timestamp};
+use conche_store::{DefinitionText, ReactionRow};
+
+use crate::definitions::REACTION;
+use crate::triggers::{Filter, FilterError, Trigger, Triggers};
+use crate::{Engine, Inner};
+
+/// Whose a reaction is: only its owner may change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// A file of the reactions folder, by its path within it.
+    Folder(String),
+    /// The API.
+    Api,
+}
+
+/// A reaction in force.
+#[derive(Debug, Clone)]
+pub struct ReactionInfo {
+    /// The reaction.
+    pub reaction: Arc<Reaction>,
+    /// Its version.
+    pub digest: Digest,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Since when this version is in force.
+    pub since: Timestamp,
+    /// What will go wrong when a run comes to it, e.g. a module that is not there.
+    pub warnings: Vec<String>,
+}
+
+/// Why a reaction was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReactionError {
+    /// A script, the filter or the whole is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The name belongs to another owner.
+    #[error("the reaction '{name}' comes from the file '{file}' and can only be changed there")]
+    ReadOnly {
+        /// The reaction.
+        name: String,
+        /// Its file.
+        file: String,
+    },
+    /// There is none of this name.
+    #[error("there is no reaction '{0}'")]
+    NotFound(String),
+    /// It could not be stored.
+    #[error(transparent)]
+    Store(#[from] conche_store::Error),
+}
+
+impl From<FilterError> for ReactionError {
+    fn from(error: FilterError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Registry {
+    entries: BTreeMap<String, Entry>,
+}
+
+struct Entry {
+    info: ReactionInfo,
+    trigger: Arc<Trigger>,
+}
+
+impl Engine {
+    /// Every reaction in force, by name.
+    pub async fn reactions(&self) -> Vec<ReactionInfo> {
+        self.0
+            .reactions
+            .lock()
+            .await
+            .entries
+            .values()
+            .map(|entry| entry.info.clone())
+            .collect()
+    }
+
+    /// The reaction of this name.
+    pub async fn reaction(&self, name: &str) -> Option<ReactionInfo> {
+        self.0
+            .reactions
+            .lock()
+            .await
+            .entries
+            .get(name)
+            .map(|entry| entry.info.clone())
+    }
+
+    /// Takes a reaction through the API: checked, stored, in force when this returns.
+    pub async fn put_reaction(&self, reaction: Reaction) -> Result<ReactionInfo, ReactionError> {
+        let mut registry = self.0.reactions.lock().await;
+        registry.check_owner(&reaction.name, &Owner::Api)?;
+        let entry = self.0.prepare(reaction, Owner::Api).await?;
+        let row = ReactionRow {
+            name: entry.info.reaction.name.clone(),
+            text: entry.info.reaction.to_text(),
+            updated_at: self.0.now(),
+        };
+        self.0.store.put_reaction(row).await?;
+        let info = entry.info.clone();
+        registry.entries.insert(info.reaction.name.clone(), entry);
+        self.0.publish(&registry);
+        Ok(info)
+    }
+
+    /// Removes a reaction that was put through the API. Runs under way go on.
+    pub async fn delete_reaction(&self, name: &str) -> Result<(), ReactionError> {
+        let mut registry = self.0.reactions.lock().await;
+        registry.check_owner(name, &Owner::Api)?;
+        let stored = self.0.store.delete_reaction(name).await?;
+        let known = registry.entries.remove(name).is_some();
+        self.0.publish(&registry);
+        if stored || known {
+            Ok(())
+        } else {
+            Err(ReactionError::NotFound(name.to_owned()))
+        }
+    }
+
+    /// Checks a reaction as if it were put: scripts, filter, modules. Gives warnings.
+    pub async fn check_reaction(&self, reaction: Reaction) -> Result<Vec<String>, ReactionError> {
+        Ok(self.0.examine(&reaction).await?.1)
+    }
+
+    pub(crate) async fn load_stored_reactions(&self) -> Result<(), conche_store::Error> {
+        let mut registry = self.0.reactions.lock().await;
+        for row in self.0.store.reactions().await? {
+            let prepared = match Reaction::from_text(&row.text) {
+                Ok(reaction) => self
+                    .0
+                    .prepare(reaction, Owner::Api)
+                    .await
+                    .map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            // One bad row must not keep the server from starting.
+            match prepared {
+                Ok(entry) => drop(registry.entries.insert(row.name, entry)),
+                Err(error) => tracing::error!(
+                    reaction = row.name,
+                    error,
+                    "stored reaction is not in force"
+                ),
+            }
+        }
+        self.0.publish(&registry);
+        Ok(())
+    }
+
+    /// Puts the reactions of the folder in force: exactly these, but that a file which cannot be
+    /// leaves its earlier version in force. Gives those files, and whether there is an earlier version.
+    pub(crate) async fn sync_folder(
+        &self,
+        files: BTreeMap<String, Reaction>,
+    ) -> Vec<(String, ReactionError, bool)> {
+        let mut registry = self.0.reactions.lock().await;
+        let mut faults: BTreeMap<&String, ReactionError> = BTreeMap::new();
+        for (file, reaction) in &files {
+            if let Err(error) = registry.put_file(&self.0, file, reaction).await {
+                faults.insert(file, error);
+            }
+        }
+        registry
+            .entries
+            .retain(|name, entry| match &entry.info.owner {
+                Owner::Api => true,
+                Owner::Folder(file) => {
+                    let stays = files
+                        .get(file)
+                        .is_some_and(|now| now.name == *name || faults.contains_key(file));
+                    if !stays {
+                        tracing::info!(reaction = name, file, "reaction left the folder");
+                    }
+                    stays
+                }
+            });
+        self.0.publish(&registry);
+        let in_force = |file: &String| {
+            registry
+                .entries
+                .values()
+                .any(|entry| entry.info.owner == Owner::Folder(file.clone()))
+        };
+        faults
+            .into_iter()
+            .map(|(file, error)| (file.clone(), error, in_force(file)))
+            .collect()
+    }
+}
+
+impl Registry {
+    /// Puts one file's reaction in force, unless it already is.
+    async fn put_file(
+        &mut self,
+        engine: &Inner,
+        file: &str,
+        reaction: &Reaction,
+    ) -> Result<(), ReactionError> {
+        let owner = Owner::Folder(file.to_owned());
+        let known = self.entries.get(&reaction.name).map(|entry| &entry.info);
+        if known.is_some_and(|info| info.owner == owner && info.digest == reaction.digest()) {
+            return Ok(());
+        }
+        self.check_owner(&reaction.name, &owner)?;
+        let entry = engine.prepare(reaction.clone(), owner).await?;
+        let info = &entry.info;
+        tracing::info!(reaction = info.reaction.name, file, digest = %info.digest, "reaction in force");
+        for warning in &info.warnings {
+            tracing::warn!(
+                reaction = info.reaction.name,
+                file,
+                warning,
+                "reaction has a fault"
+            );
+        }
+        self.entries.insert(info.reaction.name.clone(), entry);
+        Ok(())
+    }
+
+    fn check_owner(&self, name: &str, owner: &Owner) -> Result<(), ReactionError> {
+        match self.entries.get(name).map(|entry| &entry.info.owner) {
+            Some(Owner::Folder(file)) if *owner != Owner::Folder(file.clone()) => {
+                Err(ReactionError::ReadOnly {
+                    name: name.to_owned(),
+                    file: file.clone(),
+                })
+            }
+            Some(Owner::Api) if *owner != Owner::Api => Err(ReactionError::Invalid(format!(
+                "the name '{name}' is taken by a reaction that was put through the API; delete that one first"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Inner {
+    /// Checks a reaction and stores its version, so that runs can follow it.
+    async fn prepare(&self, reaction: Reaction, owner: Owner) -> Result<Entry, ReactionError> {
+        let (filter, warnings) = self.examine(&reaction).await?;
+        let definition = Arc::new(lower(&reaction, self, &self.defaults()));
+        let text = DefinitionText {
+            digest: definition.digest,
+            kind: REACTION.to_owned(),
+            name: reaction.name.clone(),
+            text: reaction.to_text(),
+        };
+        self.store.put_definition(text).await?;
+        self.definitions.put(definition.clone());
+        let info = ReactionInfo {
+            digest: definition.digest,
+            reaction: Arc::new(reaction),
+            owner,
+            since: self.now(),
+            warnings,
+        };
+        Ok(Entry {
+            info,
+            trigger: Arc::new(Trigger { definition, filter }),
+        })
+    }
+
+    async fn examine(
+        &self,
+        reaction: &Reaction,
+    ) -> Result<(Option<Filter>, Vec<String>), ReactionError> {
+        let filter = reaction.when.as_deref().map(Filter::compile).transpose()?;
+        let scripts = reaction
+            .actions
+            .iter()
+            .map(|(key, action)| (format!("script of action '{key}'"), &action.script));
+        for (what, script) in [("script".to_owned(), &reaction.script)]
+            .into_iter()
+            .chain(scripts)
+        {
+            if !script.is_empty()
+                && let Err(error) = self.evaluator.check(script).await
+            {
+                return Err(ReactionError::Invalid(format!("{what}: {error}")));
+            }
+        }
+        let missing = reaction.actions.iter().filter_map(|(key, action)| {
+            self.modules
+                .missing(&action.module, &action.action)
+                .map(|why| format!("action '{key}': {why}"))
+        });
+        Ok((filter, missing.collect()))
+    }
+
+    fn publish(&self, registry: &Registry) {
+        let mut triggers = Triggers::default();
+        for entry in registry.entries.values() {
+            triggers.insert(entry.info.reaction.events.iter().cloned(), &entry.trigger);
+        }
+        self.triggers.store(Arc::new(triggers));
+    }
+}

@@ -1,0 +1,141 @@
+//! Words of operators to runs: cancel, resume, retry.
+
+use conche_core::RunId;
+use conche_core::run::{Done, Resolution, RunState, Status, VisitNo, VisitState};
+use conche_store::Signal;
+
+use crate::Engine;
+
+/// Why a signal was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignalError {
+    /// The run is not in a state in which the signal means anything.
+    #[error("{0}")]
+    NotNow(String),
+    /// No such run, or the store is not available.
+    #[error(transparent)]
+    Store(#[from] conche_store::Error),
+}
+
+impl Engine {
+    /// Ends a run: nothing new is started, attempts under way are stopped.
+    pub async fn cancel(
+        &self,
+        run: RunId,
+        by: &str,
+        reason: Option<String>,
+    ) -> Result<(), SignalError> {
+        let row = self.0.store.run(run).await?;
+        if row.summary.status.is_finished() {
+            return Err(SignalError::NotNow(format!(
+                "the run is over: it {}",
+                row.summary.status
+            )));
+        }
+        self.signal(
+            run,
+            Signal::Cancel {
+                by: by.to_owned(),
+                reason,
+            },
+        )
+        .await
+    }
+
+    /// Decides how a run that needs attention goes on. Without `visit` the first visit that
+    /// needs it is meant.
+    pub async fn resume(
+        &self,
+        run: RunId,
+        visit: Option<VisitNo>,
+        resolution: Resolution,
+        by: &str,
+    ) -> Result<(), SignalError> {
+        let state = self.load(run).await?;
+        let mut waiting = (0..)
+            .zip(state.visits())
+            .filter(|(_, visit)| matches!(visit.state, VisitState::Attention { .. }));
+        let found = waiting.find(|(number, _)| visit.is_none_or(|wanted| wanted == *number));
+        let Some((visit, _)) = found.filter(|_| state.summary().status == Status::NeedsAttention)
+        else {
+            return Err(SignalError::NotNow(
+                "the run does not need attention there".to_owned(),
+            ));
+        };
+        self.signal(
+            run,
+            Signal::Resume {
+                visit,
+                resolution,
+                by: by.to_owned(),
+            },
+        )
+        .await
+    }
+
+    /// Has a run that is over go on from a visit; without one, from the first that failed.
+    pub async fn retry(
+        &self,
+        run: RunId,
+        visit: Option<VisitNo>,
+        by: &str,
+    ) -> Result<(), SignalError> {
+        let state = self.load(run).await?;
+        if !state.summary().status.is_finished() {
+            return Err(SignalError::NotNow(
+                "the run is not over; only then it can be retried".to_owned(),
+            ));
+        }
+        let visit = match visit {
+            Some(visit) if (visit as usize) < state.visits().len() => visit,
+            Some(visit) => {
+                return Err(SignalError::NotNow(format!("the run has no visit {visit}")));
+            }
+            None => unfinished_visit(&state).ok_or_else(|| {
+                SignalError::NotNow("no step failed; name the visit to start from".to_owned())
+            })?,
+        };
+        self.signal(
+            run,
+            Signal::Retry {
+                visit,
+                by: by.to_owned(),
+            },
+        )
+        .await
+    }
+
+    async fn load(&self, run: RunId) -> Result<RunState, SignalError> {
+        let journal = self.0.store.journal(run, 0).await?;
+        RunState::fold(run, journal.records).map_err(|error| {
+            SignalError::Store(conche_store::Error::Corrupt {
+                kind: "journal",
+                name: run.to_string(),
+                message: error.to_string(),
+            })
+        })
+    }
+
+    async fn signal(&self, run: RunId, signal: Signal) -> Result<(), SignalError> {
+        self.0.store.signal(run, signal, self.0.now()).await?;
+        if !self.0.held.poke(run) {
+            self.0.wake.now();
+        }
+        Ok(())
+    }
+}
+
+/// The last visit that failed and is no container, else the last that is not done.
+fn unfinished_visit(state: &RunState) -> Option<VisitNo> {
+    let visits = || {
+        (0..state.visits().len() as VisitNo)
+            .zip(state.visits())
+            .rev()
+    };
+    let failed = visits().find(|(_, visit)| {
+        matches!(visit.state, VisitState::Done(Done::Failed(_))) && visit.opened.is_empty()
+    });
+    failed
+        .or_else(|| visits().find(|(_, visit)| !matches!(visit.state, VisitState::Done(_))))
+        .map(|(number, _)| number)
+}

@@ -1,0 +1,244 @@
+//! Which reactions an event triggers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use conche_core::{Definition, Event};
+
+/// Reactions by event type. Replaced as a whole when one changes.
+#[derive(Default)]
+pub(crate) struct Triggers {
+    by_type: HashMap<String, Vec<Arc<Trigger>>>,
+}
+
+/// One reaction's trigger.
+pub(crate) struct Trigger {
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) filter: Option<Filter>,
+}
+
+impl Triggers {
+    pub(crate) fn insert(
+        &mut self,
+        event_types: impl IntoIterator<Item = String>,
+        trigger: &Arc<Trigger>,
+    ) {
+        for event_type in event_types {
+            self.by_type
+                .entry(event_type)
+                .or_default()
+                .push(trigger.clone());
+        }
+    }
+
+    /// The definitions that the event triggers, and the filters that could not answer.
+    pub(crate) fn matching(
+        &self,
+        event: &Event,
+    ) -> (Vec<Arc<Definition>>, Vec<(String, FilterError)>) {
+        let (mut found, mut faults) = (Vec::new(), Vec::new());
+        let Some(triggers) = self.by_type.get(&event.event_type) else {
+            return (found, faults);
+        };
+        // Made once and only if some filter wants it.
+        let mut view = None;
+        for trigger in triggers {
+            let holds = trigger.filter.as_ref().map_or(Ok(true), |filter| {
+                filter.holds(view.get_or_insert_with(|| EventView::new(event)))
+            });
+            match holds {
+                Ok(true) => found.push(trigger.definition.clone()),
+                Ok(false) => {}
+                Err(error) => faults.push((trigger.definition.name.clone(), error)),
+            }
+        }
+        (found, faults)
+    }
+}
+
+/// A compiled `when` expression.
+///
+/// CEL has no step budget in this implementation, so what can grow without bound is
+/// refused when it is compiled: long expressions, and macros (`all`, `map` …) nested more than twice.
+pub struct Filter(cel::Program);
+
+/// Longest expression.
+const LENGTH_MAX: usize = 4096;
+/// Macros within macros multiply the work by the length of the lists.
+const NESTING_MAX: usize = 2;
+
+/// Why a filter cannot be used or gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// It is not an expression, or not one that is allowed.
+    #[error("'when': {0}")]
+    Invalid(String),
+    /// It failed on this event.
+    #[error("'when' could not be evaluated: {0}")]
+    Failed(String),
+    /// It gave something that is neither true nor false.
+    #[error("'when' gave {0}, not true or false")]
+    NotBool(String),
+}
+
+impl Filter {
+    /// Compiles an expression over `event`.
+    pub fn compile(text: &str) -> Result<Self, FilterError> {
+        if text.len() > LENGTH_MAX {
+            return Err(FilterError::Invalid(format!(
+                "longer than {LENGTH_MAX} bytes"
+            )));
+        }
+        if macro_depth(text) > NESTING_MAX {
+            return Err(FilterError::Invalid(format!(
+                "macros (all, exists, map, filter …) are nested more than {NESTING_MAX} deep"
+            )));
+        }
+        cel::Program::compile(text)
+            .map(Self)
+            .map_err(|error| FilterError::Invalid(error.to_string()))
+    }
+
+    fn holds(&self, view: &EventView) -> Result<bool, FilterError> {
+        let mut context = cel::Context::default();
+        let value = view.0.as_ref().map_err(Clone::clone)?;
+        context.add_variable_from_value("event", value.clone());
+        match self.0.execute(&context) {
+            Ok(cel::Value::Bool(holds)) => Ok(holds),
+            Ok(other) => Err(FilterError::NotBool(format!("{:?}", other.type_of()))),
+            // A missing key means that the event is of another shape: not this one.
+            Err(cel::ExecutionError::NoSuchKey(_)) => Ok(false),
+            Err(error) => Err(FilterError::Failed(error.to_string())),
+        }
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Filter")
+    }
+}
+
+/// The event as filters see it: `event.id`, `.source`, `.type`, `.subject`, `.time`, `.data`.
+struct EventView(Result<cel::Value, FilterError>);
+
+impl EventView {
+    fn new(event: &Event) -> Self {
+        Self(Self::value(event).map_err(FilterError::Failed))
+    }
+
+    fn value(event: &Event) -> Result<cel::Value, String> {
+        let data: serde_json::Value = event.data.read().map_err(|error| error.to_string())?;
+        let view = serde_json::json!({
+            "id": event.id,
+            "source": event.source,
+            "type": event.event_type,
+            "subject": event.subject,
+            "time": event.time,
+            "data": data,
+        });
+        cel::to_value(view).map_err(|error| error.to_string())
+    }
+}
+
+/// How deep calls of CEL's macros are nested in each other, by the text: strings are
+/// skipped, and any name counts, so that the bound errs on the safe side.
+fn macro_depth(text: &str) -> usize {
+    const MACROS: [&str; 6] = ["all", "exists", "exists_one", "map", "filter", "existsOne"];
+    let (mut stack, mut name, mut deepest) = (Vec::new(), String::new(), 0);
+    let mut quote = None;
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match (quote, char) {
+            (Some(_), '\\') => drop(chars.next()),
+            (Some(open), close) if open == close => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(char),
+            (None, '(') => {
+                stack.push(MACROS.contains(&name.as_str()));
+                deepest = deepest.max(stack.iter().filter(|is_macro| **is_macro).count());
+                name.clear();
+            }
+            (None, ')') => drop(stack.pop()),
+            (None, char) if char.is_alphanumeric() || char == '_' => name.push(char),
+            (None, char) if char.is_whitespace() => {}
+            (None, _) => name.clear(),
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use conche_core::{EventId, Json, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn event(data: &serde_json::Value) -> Event {
+        Event {
+            event_id: EventId::new(Uuid::nil()),
+            id: "1".to_owned(),
+            source: "s".to_owned(),
+            event_type: "t".to_owned(),
+            subject: None,
+            time: Timestamp::UNIX_EPOCH,
+            data: Json::from(data),
+            cause: None,
+            depth: 0,
+        }
+    }
+
+    fn holds(when: &str, data: &serde_json::Value) -> Result<bool, FilterError> {
+        Filter::compile(when)?.holds(&EventView::new(&event(data)))
+    }
+
+    #[test]
+    fn filters_read_the_event_and_missing_keys_do_not_match() {
+        let data = serde_json::json!({"priority": "ERROR", "n": 3, "tags": ["a", "b"]});
+        assert_eq!(
+            holds("event.data.priority == 'ERROR' && event.data.n > 2", &data),
+            Ok(true)
+        );
+        assert_eq!(
+            holds("event.data.tags.exists(t, t == 'b')", &data),
+            Ok(true)
+        );
+        assert_eq!(holds("event.data.absent == 'x'", &data), Ok(false));
+        assert_eq!(
+            holds("event.type == 't' && event.source.startsWith('s')", &data),
+            Ok(true)
+        );
+    }
+
+    #[test]
+    fn filters_that_give_no_answer_say_so() {
+        let data = serde_json::json!({"n": 3});
+        assert!(matches!(
+            holds("event.data.n", &data),
+            Err(FilterError::NotBool(_))
+        ));
+        assert!(matches!(
+            holds("event.data.n + 'x' == ''", &data),
+            Err(FilterError::Failed(_))
+        ));
+        assert!(matches!(
+            holds("event.data.", &data),
+            Err(FilterError::Invalid(_))
+        ));
+    }
+
+    #[test]
+    fn deep_macros_and_long_texts_are_refused() {
+        let deep = "[1].all(a, [1].all(b, [1].all(c, true)))";
+        assert!(matches!(
+            Filter::compile(deep),
+            Err(FilterError::Invalid(_))
+        ));
+        assert!(
+            Filter::compile("[1].all(a, [1].exists(b, b == a)) && 'all(all(all(' != ''").is_ok()
+        );
+        assert!(Filter::compile(&"1 == 1 || ".repeat(1000)).is_err());
+    }
+}
