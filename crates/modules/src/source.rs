@@ -29,6 +29,12 @@ pub struct SourceModule {
 /// A built source. It never touches the store: [`Intake`] owns acceptance, back-pressure and cursors.
 #[async_trait]
 pub trait Source: Send + Sync {
+    /// The paths that [`routes`](Self::routes) serves, so that two sources that want the same
+    /// one are found before they are mounted.
+    fn paths(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Routes to mount on the webhook listener. Most sources have none.
     fn routes(&self, _intake: Arc<dyn Intake>) -> Option<axum::Router> {
         None

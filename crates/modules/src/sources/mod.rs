@@ -1,8 +1,17 @@
 //! The source modules, by name.
 
 mod dummy;
+mod onetime;
+mod schedule;
+mod webhook;
 
+pub use self::webhook::no_such_webhook;
 use crate::source::SourceModule;
 
 /// Every source module, in the order of their names.
-pub static ALL: &[&SourceModule] = &[&dummy::MODULE];
+pub static ALL: &[&SourceModule] = &[
+    &dummy::MODULE,
+    &onetime::MODULE,
+    &schedule::MODULE,
+    &webhook::MODULE,
+];

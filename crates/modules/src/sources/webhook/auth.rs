@@ -1,0 +1,87 @@
+//! Whether a sender is who may send. Fails closed, compares in constant time, and never
+//! says which part was wrong.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use conche_runtime::listener::guard::{TokenSet, bearer_token};
+use conche_runtime::secrets::{self, Secrets};
+use http::{HeaderMap, HeaderValue, header};
+
+use super::config::Auth;
+
+/// What came of the check.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Wrong or no credentials: answer 401 with this challenge.
+    Unknown(HeaderValue),
+    /// The secret to compare with can't be read.
+    NoSecret(secrets::Error),
+}
+
+/// Who may send.
+pub(super) struct Gate {
+    auth: Auth,
+    secrets: Arc<Secrets>,
+}
+
+impl Gate {
+    pub(super) const fn new(auth: Auth, secrets: Arc<Secrets>) -> Self {
+        Self { auth, secrets }
+    }
+
+    /// Checks a request by its headers. The secret is read each time, so that a changed one
+    /// counts at once.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        match &self.auth {
+            Auth::None => Ok(()),
+            Auth::Bearer(name) => {
+                let shown = bearer_token(headers).unwrap_or_default();
+                self.compare(&name.secret, "", shown, "Bearer")
+            }
+            Auth::Basic(basic) => {
+                let shown = basic_credentials(headers).unwrap_or_default();
+                let user = format!("{}:", basic.user);
+                self.compare(
+                    &basic.password.secret,
+                    &user,
+                    &shown,
+                    "Basic charset=\"UTF-8\"",
+                )
+            }
+        }
+    }
+
+    /// Compares `shown` with the secret behind `before`; both are digested first, so that
+    /// the time says nothing about where they differ.
+    fn compare(
+        &self,
+        secret: &str,
+        before: &str,
+        shown: &str,
+        challenge: &'static str,
+    ) -> Result<(), Refused> {
+        use secrecy::ExposeSecret as _;
+        let value = self.secrets.get(secret).map_err(Refused::NoSecret)?;
+        let expected = format!("{before}{}", value.expose_secret()).into();
+        let mut known = TokenSet::new();
+        known.insert(&expected, ());
+        known
+            .identify(shown)
+            .ok_or(Refused::Unknown(HeaderValue::from_static(challenge)))
+    }
+}
+
+/// `user:password` of HTTP Basic; none where the header is absent, repeated or malformed.
+fn basic_credentials(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    String::from_utf8(STANDARD.decode(encoded.trim_matches(' ')).ok()?).ok()
+}

@@ -1,0 +1,1 @@
+//! Modules against real peers: one binary, one file for each topic.
