@@ -10,7 +10,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// What a task's error or panic means for the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
-    /// The process can't go on: [`Supervisor::failed`] resolves.
+    /// The process can't go on: [`Supervisor::failed`](super::Supervisor::failed) resolves.
     Shutdown,
     /// The task starts again after a growing delay.
     Restart(Backoff),

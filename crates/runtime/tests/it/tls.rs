@@ -189,7 +189,7 @@ async fn a_handshake_that_stops_is_cut_off() {
     wire.send([0x16, 0x03, 0x01, 0x02, 0x00]).await;
     let began = Instant::now();
     wire.rest().await;
-    assert!(began.elapsed() < Duration::from_millis(1_100));
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
