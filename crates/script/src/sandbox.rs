@@ -35,6 +35,8 @@ pub struct Stats {
     pub started: u64,
     /// Calls that wait for a worker.
     pub waiting: usize,
+    /// Workers that run a call.
+    pub busy: usize,
     /// Process ids of the workers.
     pub pids: Vec<u32>,
 }
@@ -161,6 +163,7 @@ impl Sandbox {
             lost: self.pool.lost.load(Ordering::Relaxed),
             started: self.pool.started.load(Ordering::Relaxed),
             waiting: self.pool.waiting(),
+            busy: self.pool.busy(),
             pids: self.pool.pids(),
         }
     }

@@ -26,6 +26,9 @@ const KEPT_HEAP: usize = 24 * 1024 * 1024;
 /// a margin below its own limit (quickjs-ng issue 893).
 const STACK: usize = 1024 * 1024;
 
+/// What a script is told whose exception is null.
+const NULL_THROWN: &str = "null was thrown, by the script or because memory ran out";
+
 /// A kept realm and how long it has been in use.
 struct Resident {
     slot: u32,
@@ -158,7 +161,7 @@ impl Engine {
         };
         let result = realm.run(self.source(slot), input);
         self.drain();
-        (result, realm.take_logs())
+        (self.judge(slot, result), realm.take_logs())
     }
 
     fn kept(&mut self, slot: u32, input: Input<'_>) -> (Result<CallResult<'static>, Fault>, Logs) {
@@ -166,8 +169,6 @@ impl Engine {
             Ok(index) => index,
             Err(fault) => return (Err(fault), Logs::default()),
         };
-        // Making the realm is not the script's time.
-        self.arm(input.limits);
         let result = self.residents[index].realm.call(input);
         self.drain();
         let resident = &mut self.residents[index];
@@ -178,7 +179,7 @@ impl Engine {
         if worn || self.watch.fired.get() || !resident.realm.sweep() {
             self.residents.swap_remove(index);
         }
-        (result, logs)
+        (self.judge(slot, result), logs)
     }
 
     /// The position of the realm kept for a script, made on first use.
@@ -204,6 +205,14 @@ impl Engine {
         Ok(self.residents.len() - 1)
     }
 
+    /// Only a script that knows `throw` can have thrown null itself.
+    fn judge<T>(&self, slot: u32, result: Result<T, Fault>) -> Result<T, Fault> {
+        match result {
+            Err(Fault::Null) if !self.source(slot).contains("throw") => Err(Fault::Memory),
+            other => other,
+        }
+    }
+
     fn source(&self, slot: u32) -> &str {
         self.sources.get(&slot).map_or("", String::as_str)
     }
@@ -211,10 +220,9 @@ impl Engine {
     /// Runs what promises have queued, until idle or out of time.
     fn drain(&self) {
         while !self.watch.is_over() {
-            match self.runtime.execute_pending_job() {
-                Ok(false) => break,
-                // A job that throws is an unhandled rejection: nobody's verdict.
-                Ok(true) | Err(_) => {}
+            // A job that throws is an unhandled rejection: nobody's verdict.
+            if let Ok(false) = self.runtime.execute_pending_job() {
+                break;
             }
         }
     }
@@ -232,6 +240,7 @@ impl Engine {
             _ if timed_out => (CallResult::Timeout, true),
             Ok(result) => (result, false),
             Err(Fault::Memory) => (CallResult::Memory, true),
+            Err(Fault::Null) => (CallResult::Failed(NULL_THROWN.to_owned().into()), true),
             Err(Fault::OutputTooLarge) => (CallResult::OutputTooLarge, false),
             Err(Fault::Script(failure)) => (CallResult::Failed(failure), false),
         };

@@ -107,7 +107,7 @@
     let action = own[0], failure = own[1], data = own[2];
     if (failure === undefined || failure === '') failure = err;
     failure = text(failure);
-    if (failure !== '') return [2, wellFormed(failure)];
+    if (failure !== '') return [2, wellFormed(slice(failure, 0, 4096))];
     if (action === undefined || action === '') action = nextAction;
     action = action ? text(action) : '';
     if (action === '') return [0, undefined, undefined, changedEvent()];
@@ -183,7 +183,7 @@
       for (const key of ownKeys(thing)) {
         const found = getOwnPropertyDescriptor(thing, key);
         queue.push(found.value, found.get, found.set);
-        if (key === 'prototype' && typeof found.value === 'object') prototypes.add(found.value);
+        if (key === 'prototype' && found.value) prototypes.add(found.value);
       }
     }
     const everywhere = ['constructor', 'toString', 'toLocaleString', 'valueOf', 'toJSON', 'name', 'message', 'then'];

@@ -37,9 +37,11 @@ pub(super) struct Input<'a> {
 pub(super) enum Fault {
     /// The script failed; the message is for its author.
     Script(Failure),
-    /// The heap is exhausted, or the engine threw without a value, which it
-    /// does when not even the error could be allocated.
+    /// The heap is exhausted.
     Memory,
+    /// Null was thrown, which the engine also does when the heap is so
+    /// exhausted that not even an error fits.
+    Null,
     OutputTooLarge,
 }
 
@@ -188,6 +190,9 @@ impl Realm {
     /// Turns the pending exception into a fault.
     fn fault(&self, ctx: &Ctx<'_>, origin: Origin) -> Fault {
         let thrown = ctx.catch();
+        if thrown.is_null() {
+            return Fault::Null;
+        }
         let described: rquickjs::Result<(String, Option<String>)> = (|| {
             let describe = self.describe.clone().restore(ctx)?;
             let parts: Array<'_> = describe.call((thrown,))?;

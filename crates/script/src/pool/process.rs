@@ -127,6 +127,12 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether the process has ended, or said something unasked, while it had
+    /// nothing to do.
+    pub(super) fn is_unfit(&mut self) -> bool {
+        !self.inbox.is_empty() || !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Runs the calls in order, answering each as its response arrives. What
     /// is left in `jobs` has not been answered.
     pub(super) async fn run(&mut self, jobs: &mut VecDeque<Job>) -> Ended {

@@ -7,7 +7,7 @@
 //! suspicion holds one, one call at a time.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -44,6 +44,7 @@ struct State {
 /// A turn: calls of one script for one worker.
 pub(super) struct Batch {
     pub(super) script: Digest,
+    pub(super) name: Arc<str>,
     pub(super) jobs: VecDeque<Job>,
 }
 
@@ -72,11 +73,11 @@ impl Queue {
 
     /// Adds a call at the end of its lane, or gives it back where the queue is
     /// full or closed.
-    pub(super) fn push(&self, job: Job) -> Result<(), Job> {
+    pub(super) fn push(&self, job: Job) -> Option<Job> {
         {
             let mut state = self.state();
             if state.closed || state.waiting >= self.capacity {
-                return Err(job);
+                return Some(job);
             }
             state.waiting += 1;
             let script = job.script;
@@ -87,7 +88,7 @@ impl Queue {
             }
         }
         self.changed.notify_one();
-        Ok(())
+        None
     }
 
     /// Waits for the next turn; none when the queue is closed and empty.
@@ -116,7 +117,7 @@ impl Queue {
     pub(super) fn give_back(&self, batch: Batch, cost: Option<Duration>) {
         {
             let mut state = self.state();
-            let Batch { script, jobs } = batch;
+            let Batch { script, jobs, .. } = batch;
             state.waiting += jobs.len();
             let lane = state.lanes.entry(script).or_default();
             lane.held = lane.held.saturating_sub(1);
@@ -160,6 +161,11 @@ impl Queue {
         self.state().waiting
     }
 
+    /// Turns that workers hold.
+    pub(super) fn held(&self) -> usize {
+        self.state().lanes.values().map(|lane| lane.held).sum()
+    }
+
     /// Whether no more calls are taken.
     pub(super) fn is_closed(&self) -> bool {
         self.state().closed
@@ -186,14 +192,15 @@ impl State {
             if !lane.waiting.is_empty() {
                 self.turns.push_back(script);
             }
-            if jobs.is_empty() {
+            let Some(first) = jobs.front() else {
                 if lane.waiting.is_empty() && lane.held == 0 {
                     self.lanes.remove(&script);
                 }
                 continue;
-            }
+            };
             lane.held += 1;
-            return Some(Batch { script, jobs });
+            let name = Arc::clone(&first.name);
+            return Some(Batch { script, name, jobs });
         }
         None
     }

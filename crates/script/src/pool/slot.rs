@@ -19,7 +19,7 @@ use crate::script::Digest;
 
 /// Wall time of calls after which a worker is replaced, so that it never comes
 /// near the CPU limit that ends forgotten ones.
-const WORN_AFTER: Duration = Duration::from_secs(60);
+const WORN_AFTER: Duration = Duration::from_mins(1);
 /// Realm lives after which a worker is replaced, whatever it has leaked.
 const REALM_LIVES: u64 = 100;
 /// The first and the longest pause between attempts to start a worker.
@@ -72,7 +72,7 @@ impl Pool {
         if let Err(error) = self.admit(job.script) {
             return job.finish(Err(error));
         }
-        if let Err(job) = self.queue.push(job) {
+        if let Some(job) = self.queue.push(job) {
             let stopped = self.queue.is_closed();
             let waiting = self.queue.waiting();
             job.finish(Err(if stopped {
@@ -101,6 +101,10 @@ impl Pool {
 
     pub(crate) fn waiting(&self) -> usize {
         self.queue.waiting()
+    }
+
+    pub(crate) fn busy(&self) -> usize {
+        self.queue.held()
     }
 
     pub(crate) fn quarantined(&self) -> Vec<Quarantined> {
@@ -143,6 +147,16 @@ impl Pool {
     pub(crate) async fn serve(self: Arc<Self>, slot: usize, mut process: Process) {
         let is_suspect = |script| lock(&self.quarantine).is_suspect(script, (self.clock)());
         while let Some(mut batch) = self.queue.next(is_suspect).await {
+            if process.is_unfit() {
+                // Not the doing of these calls.
+                warn!(slot, "script worker was lost while idle");
+                self.queue.give_back(batch, None);
+                match self.replace(slot).await {
+                    Some(started) => process = started,
+                    None => return,
+                }
+                continue;
+            }
             let (calls, spent) = (process.calls, process.spent);
             let ended = process.run(&mut batch.jobs).await;
             let answered = process.calls - calls;
@@ -150,19 +164,18 @@ impl Pool {
             let cost = u32::try_from(answered)
                 .ok()
                 .filter(|&count| count > 0)
-                .map(|count| (process.spent - spent) / count);
+                .map(|count| process.spent.saturating_sub(spent) / count);
             let worn = process.spent >= WORN_AFTER || process.calls >= self.worn_calls;
             let lost = self.settle(ended, &mut batch, process.struck);
             self.queue.give_back(batch, cost);
             if lost || worn {
-                lock(&self.pids)[slot] = None;
                 if !lost {
                     process.dismiss().await;
                 }
-                process = match self.replace(slot).await {
-                    Some(process) => process,
+                match self.replace(slot).await {
+                    Some(started) => process = started,
                     None => return,
-                };
+                }
             }
         }
         process.dismiss().await;
@@ -178,20 +191,15 @@ impl Pool {
         self.lost.fetch_add(1, Ordering::Relaxed);
         let strike = struck || error.as_ref().is_some_and(Error::is_strike);
         let culprit = error.and_then(|error| Some((batch.jobs.pop_front()?, error)));
-        let name = match (&culprit, batch.jobs.front()) {
-            (Some((job, _)), _) => Arc::clone(&job.name),
-            (None, Some(job)) => Arc::clone(&job.name),
-            (None, None) => "".into(),
-        };
         if strike {
-            info!(script = %batch.script, name = %name, "script cost its worker");
-            lock(&self.quarantine).strike(batch.script, &name, (self.clock)());
+            info!(script = %batch.script, name = %batch.name, "script cost its worker");
+            lock(&self.quarantine).strike(batch.script, &batch.name, (self.clock)());
         }
         if let Some((job, error)) = culprit {
             job.finish(Err(error));
         }
         if self.admit(batch.script).is_err() {
-            warn!(script = %batch.script, name = %name, "script is in quarantine");
+            warn!(script = %batch.script, name = %batch.name, "script is in quarantine");
             let left = batch.jobs.drain(..).chain(self.queue.drain(batch.script));
             for job in left {
                 let error = self.admit(job.script).err().unwrap_or(Error::Stopped);
@@ -204,6 +212,7 @@ impl Pool {
     /// Starts a new process, however long that takes; none when the pool
     /// closes meanwhile.
     async fn replace(&self, slot: usize) -> Option<Process> {
+        lock(&self.pids)[slot] = None;
         let mut pause = RETRY.0;
         let mut failed = false;
         loop {
