@@ -74,6 +74,13 @@ impl Intake for Engine {
             .into_iter()
             .next()
             .ok_or_else(|| Refusal::Invalid("no event".to_owned()))?;
+        if receipt.duplicate {
+            // Its runs answered whoever asked first; this request has none of its own.
+            return Ok(Asked {
+                receipt,
+                answer: None,
+            });
+        }
         // The waiter's other end is dropped when no run is left that could answer.
         let answer = tokio::time::timeout(timeout, waiter)
             .await

@@ -162,6 +162,11 @@ impl Engine {
         (self.0.held.len(), self.0.config.runs_held)
     }
 
+    /// Looks for due runs now, e.g. because the clock was set.
+    pub fn look_now(&self) {
+        self.0.wake.now();
+    }
+
     /// Accepted runs that wait in the store for this node to have room, as far as it knows.
     pub fn waiting(&self) -> usize {
         self.0.queues.waiting()

@@ -1,0 +1,9 @@
+//! The engine with stand-ins all around: what a run comes to, and what is recorded of it.
+
+mod ask;
+mod crash;
+mod folder;
+mod limits;
+mod operators;
+mod runs;
+mod uncertain;
