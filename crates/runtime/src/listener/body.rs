@@ -16,7 +16,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::{config::ListenerLimits, connections::InFlight, problem::Problem};
+use super::{
+    config::ListenerLimits,
+    connections::{Connection, InFlight},
+    problem::Problem,
+};
 use crate::{supervisor::BoxError, units::Size};
 
 /// An answer is handed on in pieces of this size, so that a large piece that
@@ -55,10 +59,25 @@ pub(super) struct RequestBody {
     timer: Option<Pin<Box<Sleep>>>,
     /// Tells the service what to answer, whatever the route makes of the error.
     flaw: Arc<OnceLock<Flaw>>,
+    connection: Arc<Connection>,
+    ended: bool,
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if !self.ended && !self.inner.is_end_stream() {
+            self.connection.leaves_unread();
+        }
+    }
 }
 
 impl RequestBody {
-    pub(super) fn new(inner: Incoming, limits: &ListenerLimits, flaw: Arc<OnceLock<Flaw>>) -> Self {
+    pub(super) fn new(
+        inner: Incoming,
+        limits: &ListenerLimits,
+        flaw: Arc<OnceLock<Flaw>>,
+        connection: Arc<Connection>,
+    ) -> Self {
         Self {
             inner,
             size: limits.body_bytes,
@@ -69,6 +88,8 @@ impl RequestBody {
             progress: Instant::now(),
             timer: None,
             flaw,
+            connection,
+            ended: false,
         }
     }
 
@@ -109,6 +130,7 @@ impl HttpBody for RequestBody {
             return Poll::Ready(Some(Err(self.fail(Flaw::TooSlow))));
         };
         let Some(frame) = frame.transpose()? else {
+            self.ended = true;
             return Poll::Ready(None);
         };
         let now = Instant::now();

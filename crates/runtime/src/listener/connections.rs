@@ -78,6 +78,8 @@ struct Activity {
     /// Since when the socket takes no byte.
     blocked_since: Option<Instant>,
     closing_since: Option<Instant>,
+    /// The last request was answered before its body had arrived.
+    left_unread: bool,
     is_h2: bool,
 }
 
@@ -217,6 +219,7 @@ impl Connection {
                 head_since: None,
                 blocked_since: None,
                 closing_since: None,
+                left_unread: false,
                 is_h2: false,
             }),
         }
@@ -248,6 +251,7 @@ impl Connection {
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         let mut activity = self.lock();
         activity.head_since = None;
+        activity.left_unread = false;
         activity.begun += 1;
         let id = activity.begun;
         activity.requests.insert(id, None);
@@ -255,6 +259,15 @@ impl Connection {
             connection: Arc::clone(self),
             id,
         }
+    }
+
+    /// The request's body is given up before its end.
+    pub(super) fn leaves_unread(&self) {
+        self.lock().left_unread = true;
+    }
+
+    pub(super) fn has_left_unread(&self) -> bool {
+        self.lock().left_unread
     }
 
     fn close(&self, now: Instant) {

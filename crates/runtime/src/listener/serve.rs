@@ -1,11 +1,18 @@
 //! The accept loop and the life of one connection.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::Instant,
 };
@@ -25,6 +32,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Room for headers that are over their limit to be answered with 431, and
 /// for the answer's pieces.
 const BUFFER_BYTES_MIN: usize = 64 << 10;
+
+/// How long, and how far, the rest of a body that was given up is discarded.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 << 20;
 
 /// Answer to a connection over a cap; best effort, plain connections only.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
@@ -179,27 +190,26 @@ impl Serving {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let header_bytes = self.shared.limits.header_bytes.length();
-        let spoken = http1::Builder::new()
+        let mut spoken = http1::Builder::new()
             .timer(TokioTimer::new())
             // The sweep has this limit, and tells idle from half-sent.
             .header_read_timeout(None)
             .max_header_size(header_bytes)
             .max_buf_size(header_bytes.max(BUFFER_BYTES_MIN))
             .serve_connection(TokioIo::new(stream), self.service(peer, connection));
-        let mut spoken = pin!(spoken);
-        let ended = tokio::select! {
-            biased;
-            () = connection.closing.cancelled() => None,
-            ended = spoken.as_mut() => Some(ended),
-        };
-        let ended = match ended {
-            Some(ended) => ended,
-            None => {
-                spoken.as_mut().graceful_shutdown();
-                spoken.await
+        let mut closing = pin!(connection.closing.cancelled());
+        let mut is_closing = false;
+        let ended = poll_fn(|cx| {
+            if !is_closing && closing.as_mut().poll(cx).is_ready() {
+                is_closing = true;
+                Pin::new(&mut spoken).graceful_shutdown();
             }
-        };
+            spoken.poll_without_shutdown(cx)
+        })
+        .await;
         self.note(ended);
+        let stream = spoken.into_parts().io.into_inner();
+        hang_up(stream, connection.has_left_unread()).await;
     }
 
     async fn speak_h2<S>(&self, stream: S, peer: Peer, connection: &Arc<Connection>)
@@ -236,6 +246,19 @@ impl Serving {
             tracing::debug!(listener = %self.name, %error, "connection broke");
         }
     }
+}
+
+/// Ends a connection so that the peer gets to read the last answer: a socket
+/// closed over unread bytes is reset, and the answer may be lost with it.
+async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, expects_more: bool) {
+    // A peer that is gone has nothing more to read.
+    if stream.shutdown().await.is_err() || !expects_more {
+        return;
+    }
+    let mut rest = stream.take(LINGER_BYTES);
+    let mut nowhere = tokio::io::sink();
+    let discarding = tokio::io::copy(&mut rest, &mut nowhere);
+    drop(tokio::time::timeout(LINGER, discarding).await);
 }
 
 /// Errors that `accept` passes on from a connection that is gone already.

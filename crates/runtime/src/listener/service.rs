@@ -49,20 +49,33 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         let in_flight = self.connection.begin();
         let shared = Arc::clone(&self.shared);
         let peer = self.peer.clone();
+        let limits = &shared.limits;
+        let announced = request.body().size_hint().lower();
+        let flaw = Arc::new(OnceLock::new());
+        if announced > limits.body_bytes.bytes() {
+            // The route doesn't get to see it.
+            flaw.get_or_init(|| Flaw::TooLarge(limits.body_bytes));
+        }
+        let connection = Arc::clone(&self.connection);
+        let request =
+            request.map(|body| RequestBody::new(body, limits, Arc::clone(&flaw), connection));
         Box::pin(async move {
-            let response = answer(&shared, peer, request).await;
+            let response = answer(&shared, peer, request, &flaw).await;
             Ok(response.map(|body| AnswerBody::new(body, in_flight)))
         })
     }
 }
 
-async fn answer(shared: &Shared, peer: Peer, request: Request<Incoming>) -> Answer {
+async fn answer(
+    shared: &Shared,
+    peer: Peer,
+    request: Request<RequestBody>,
+    flaw: &OnceLock<Flaw>,
+) -> Answer {
     let version = request.version();
-    let flaw = Arc::new(OnceLock::new());
-    let routed = if request.body().size_hint().lower() > shared.limits.body_bytes.bytes() {
-        Err(Flaw::TooLarge(shared.limits.body_bytes).problem())
-    } else {
-        route(shared, peer, request, &flaw).await
+    let routed = match flaw.get() {
+        Some(flaw) => Err(flaw.problem()),
+        None => route(shared, peer, request).await,
     };
     // A flaw of the body is the answer, whatever the route made of it.
     let problem = match (flaw.get(), routed) {
@@ -83,12 +96,10 @@ async fn answer(shared: &Shared, peer: Peer, request: Request<Incoming>) -> Answ
 async fn route(
     shared: &Shared,
     peer: Peer,
-    mut request: Request<Incoming>,
-    flaw: &Arc<OnceLock<Flaw>>,
+    mut request: Request<RequestBody>,
 ) -> Result<Answer, Problem> {
     request.extensions_mut().insert(peer);
-    let request =
-        request.map(|body| Body::new(RequestBody::new(body, &shared.limits, Arc::clone(flaw))));
+    let request = request.map(Body::new);
     let answered = AssertUnwindSafe(shared.router.clone().call(request)).catch_unwind();
     match tokio::time::timeout(shared.limits.request.duration(), answered).await {
         Ok(Ok(Ok(response))) => Ok(response),
