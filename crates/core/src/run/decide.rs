@@ -1,5 +1,7 @@
 //! What comes next in a run. Pure: the same state and time give the same effects.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 
 use super::effect::{Effect, Invocation};
@@ -335,7 +337,7 @@ impl Decision<'_> {
     fn container(&mut self, number: VisitNo, visit: &Visit, step: &Step) {
         let (mut live, mut failed) = (false, None);
         for index in visit.opened.clone() {
-            let Some(first) = first_step(step, index) else {
+            let Some(first) = first_step(step, &visit.opened, index) else {
                 failed = Some(StepError {
                     kind: ErrorKind::Permanent,
                     message: format!("'{}' has no branch {index}", visit.step),
@@ -452,8 +454,8 @@ fn successor<'a>(step: &'a Step, done: &Done) -> Option<&'a StepId> {
     }
 }
 
-/// The first step of a container's frame.
-fn first_step(step: &Step, index: u32) -> Option<&StepId> {
+/// The first step of one of the frames `opened`; `None` for a frame that the step cannot have.
+fn first_step<'a>(step: &'a Step, opened: &Range<u32>, index: u32) -> Option<&'a StepId> {
     match step {
         Step::Parallel { branches, .. } => branches.get(index as usize),
         Step::Switch {
@@ -463,7 +465,7 @@ fn first_step(step: &Step, index: u32) -> Option<&StepId> {
             None if index as usize == cases.len() => otherwise.as_ref(),
             None => None,
         },
-        Step::While { body, .. } => Some(body),
+        Step::While { body, .. } => (opened.len() == 1).then_some(body),
         Step::Script(_) | Step::Action(_) | Step::Delay { .. } => None,
     }
 }

@@ -1,0 +1,228 @@
+//! The stored form of journals. Runs outlive the version that started them: what one version
+//! wrote, every later one reads, and reads the same.
+//!
+//! `samples/journal-v1.json` is never to be changed, only joined by a sample of a later format.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use conche_core::json::Limits;
+use conche_core::run::{
+    Entry, ErrorKind, JOURNAL_FORMAT, Outcome, Record, Repeat, Resolution, RunState, Status,
+    Verdict,
+};
+use conche_core::{Event, EventId, Json, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::shell::{RUN, stored};
+
+const SAMPLE: &str = include_str!("samples/journal-v1.json");
+
+/// Every kind of entry. The compiler asks for an arm when one is added, and the test below for
+/// a line in the sample.
+const fn ordinal(entry: &Entry) -> usize {
+    match entry {
+        Entry::Started(_) => 0,
+        Entry::Entered { .. } => 1,
+        Entry::Evaluated { .. } => 2,
+        Entry::Opened { .. } => 3,
+        Entry::Closed { .. } => 4,
+        Entry::Delayed { .. } => 5,
+        Entry::Elapsed { .. } => 6,
+        Entry::Intended { .. } => 7,
+        Entry::Succeeded { .. } => 8,
+        Entry::Failed { .. } => 9,
+        Entry::Interrupted { .. } => 10,
+        Entry::AttentionNeeded { .. } => 11,
+        Entry::Resumed { .. } => 12,
+        Entry::CancelRequested { .. } => 13,
+        Entry::Finished { .. } => 14,
+        Entry::Reopened { .. } => 15,
+    }
+}
+
+fn lines() -> Vec<Box<RawValue>> {
+    serde_json::from_str(SAMPLE).expect("an array of records")
+}
+
+fn records() -> Vec<Record> {
+    lines()
+        .iter()
+        .map(|line| serde_json::from_str(line.get()).expect("a record"))
+        .collect()
+}
+
+#[test]
+fn the_sample_is_of_the_format_that_is_written() {
+    assert_eq!(JOURNAL_FORMAT, 1, "add a sample of the new format");
+}
+
+#[test]
+fn every_record_of_the_sample_is_written_again_byte_for_byte() {
+    for (line, record) in lines().iter().zip(records()) {
+        assert_eq!(stored(&record), line.get());
+    }
+}
+
+#[test]
+fn the_sample_holds_every_kind_of_entry() {
+    let kinds: BTreeSet<usize> = records()
+        .iter()
+        .map(|record| ordinal(&record.entry))
+        .collect();
+    assert_eq!(kinds, (0..16).collect());
+}
+
+#[test]
+fn the_sample_folds_to_the_state_that_it_always_gave() {
+    let state = RunState::fold(RUN, records()).expect("a legal journal");
+    let summary = state.summary();
+    assert_eq!(summary.status, Status::Cancelled);
+    assert_eq!(summary.reason.as_deref(), Some("cancelled by ana: enough"));
+    assert_eq!(state.version(), records().len() as u64);
+    assert_eq!(state.rerun(), 1);
+    assert_eq!(state.variables()["left"].as_str(), "0");
+    assert_eq!(state.event().map(Json::as_str), Some("null"));
+}
+
+#[test]
+fn names_of_entries_are_those_that_are_stored() {
+    for record in records() {
+        let text = serde_json::to_string(&record.entry).expect("text");
+        let start = format!("{{\"{}\":", record.entry.name());
+        assert!(text.starts_with(&start), "{text}");
+    }
+}
+
+#[test]
+fn fields_of_a_later_version_are_passed_over() {
+    let text = r#"{"at":"2026-01-02T03:04:05Z","node":"n1","entry":{"finished":{"outcome":"failed","took":"3s"}}}"#;
+    let record: Record = serde_json::from_str(text).expect("a record");
+    let Entry::Finished { outcome, .. } = record.entry else {
+        panic!("{record:?}")
+    };
+    assert_eq!(outcome, Outcome::Failed);
+}
+
+#[test]
+fn kinds_of_entry_of_a_later_version_are_refused_and_not_passed_over() {
+    for text in [
+        r#"{"at":"2026-01-02T03:04:05Z","entry":{"teleported":{"visit":0}}}"#,
+        r#"{"at":"2026-01-02T03:04:05Z","entry":{"finished":{"outcome":"vanished"}}}"#,
+        r#"{"at":"2026-01-02T03:04:05Z","entry":{"elapsed":{"visit":-1}}}"#,
+        r#"{"at":"2026-01-02T03:04:05Z","entry":{"elapsed":{"visit":4294967296}}}"#,
+        r#"{"entry":{"elapsed":{"visit":0}}}"#,
+    ] {
+        assert!(serde_json::from_str::<Record>(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn payloads_keep_their_exact_text() {
+    let text = r#"{"at":"2026-01-02T03:04:05Z","entry":{"succeeded":{"visit":0,"attempt":1,"output":{"b":1.0,  "a":1e2,"b":"\u00e9"}}}}"#;
+    let record: Record = serde_json::from_str(text).expect("a record");
+    assert_eq!(stored(&record), text);
+}
+
+#[test]
+fn words_within_entries_stay_what_they_are() {
+    let words = |text: String| -> BTreeSet<String> {
+        serde_json::from_str(&text).expect("an array of words")
+    };
+    let kinds = [
+        ErrorKind::Transient,
+        ErrorKind::Permanent,
+        ErrorKind::Script,
+        ErrorKind::TimedOut,
+        ErrorKind::NoSuchAction,
+        ErrorKind::Limit,
+        ErrorKind::Quarantined,
+        ErrorKind::Operator,
+    ];
+    let repeats = [
+        Repeat::Idempotent,
+        Repeat::Keyed,
+        Repeat::Probe,
+        Repeat::Unsafe,
+    ];
+    let outcomes = [Outcome::Succeeded, Outcome::Failed, Outcome::Cancelled];
+    for (written, expected) in [
+        (
+            serde_json::to_string(&kinds),
+            "limit no_such_action operator permanent quarantined script timed_out transient",
+        ),
+        (
+            serde_json::to_string(&repeats),
+            "idempotent keyed probe unsafe",
+        ),
+        (
+            serde_json::to_string(&outcomes),
+            "cancelled failed succeeded",
+        ),
+    ] {
+        let found: Vec<String> = words(written.expect("text")).into_iter().collect();
+        assert_eq!(found.join(" "), expected);
+    }
+    for (resolution, text) in [
+        (Resolution::Repeat, r#""repeat""#),
+        (
+            Resolution::Succeeded {
+                output: Json::null(),
+            },
+            r#"{"succeeded":{"output":null}}"#,
+        ),
+        (
+            Resolution::Failed {
+                reason: "x".to_owned(),
+            },
+            r#"{"failed":{"reason":"x"}}"#,
+        ),
+    ] {
+        assert_eq!(serde_json::to_string(&resolution).expect("text"), text);
+        let read: Resolution = serde_json::from_str(text).expect("a resolution");
+        assert_eq!(read, resolution);
+    }
+    assert_eq!(
+        serde_json::to_string(&Verdict::Stop).expect("text"),
+        r#""stop""#
+    );
+}
+
+#[test]
+fn every_other_stored_type_reads_back_from_text_bytes_and_values() {
+    let event = Event {
+        event_id: EventId::new(uuid::Uuid::from_u128(1)),
+        id: "1".to_owned(),
+        source: "s".to_owned(),
+        event_type: "t".to_owned(),
+        subject: None,
+        time: Timestamp::UNIX_EPOCH,
+        data: Json::parse(b"{\"b\":1.0,  \"a\":[null]}", Limits::default()).expect("JSON"),
+        cause: Some(RUN),
+        depth: 1,
+    };
+    reads_back(&event);
+    reads_back(&RunState::fold(RUN, records()).expect("legal").summary());
+    for record in records() {
+        reads_back(&record);
+    }
+}
+
+fn reads_back<T>(value: &T)
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let text = serde_json::to_string(value).expect("it can be written");
+    let from_text: T = serde_json::from_str(&text).expect("text");
+    let from_bytes: T = serde_json::from_slice(text.as_bytes()).expect("bytes");
+    let from_reader: T = serde_json::from_reader(text.as_bytes()).expect("a reader");
+    for read in [from_text, from_bytes, from_reader] {
+        assert_eq!(&read, value, "{text}");
+    }
+    // By way of a tree the spacing of payloads is lost, nothing else.
+    let tree: serde_json::Value = serde_json::from_str(&text).expect("a tree");
+    let from_tree: T = serde_json::from_value(tree.clone()).expect("a value");
+    assert_eq!(serde_json::to_value(&from_tree).expect("a tree"), tree);
+}
