@@ -177,6 +177,20 @@ pub struct DefinitionText {
     pub text: String,
 }
 
+impl DefinitionText {
+    /// Refuses a text that is not the one its digest names.
+    pub(crate) fn check(&self) -> Result<(), crate::Error> {
+        match Digest::of(self.text.as_bytes()) {
+            of if of == self.digest => Ok(()),
+            of => Err(crate::Error::Corrupt {
+                kind: "definition",
+                name: self.digest.to_string(),
+                message: format!("its text has the digest {of}"),
+            }),
+        }
+    }
+}
+
 /// A reaction that was put through the API rather than a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReactionRow {

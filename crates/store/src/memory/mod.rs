@@ -110,6 +110,7 @@ impl RunStore for MemoryStore {
 #[async_trait]
 impl Catalogue for MemoryStore {
     async fn put_definition(&self, definition: DefinitionText) -> Result<(), Error> {
+        definition.check()?;
         self.open()?.put_definition(definition);
         Ok(())
     }

@@ -64,7 +64,7 @@ impl Stored {
 
     /// Whether nothing will happen to it any more unless someone asks.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.summary.status.is_finished() && self.holder.is_none() && self.due.is_none()
+        self.summary.finished_at.is_some() && self.holder.is_none() && self.due.is_none()
     }
 }
 
