@@ -1,0 +1,3 @@
+//! The shape of the whole workspace.
+
+mod layout;
