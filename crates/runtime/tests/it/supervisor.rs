@@ -34,7 +34,7 @@ async fn stages_stop_one_after_the_other() {
             async move {
                 stop.requested().await;
                 // A later stage that was told to stop as well would come first.
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_secs(1)).await; // paused clock
                 seen.lock().unwrap().push(stage);
                 Ok::<_, Infallible>(())
             }
@@ -80,7 +80,7 @@ async fn a_panic_is_that_tasks_failure_and_ends_the_process_only_if_asked() {
         panics("of a task")
     });
     tasks.spawn("vital", Stage::Store, OnFailure::Shutdown, |_| async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await; // paused clock
         Err::<(), _>("the disk is gone")
     });
     let failure = supervisor.failed().await;
@@ -122,7 +122,7 @@ async fn restarts_wait_longer_each_time_and_start_over_after_a_healthy_run() {
             let healthy = runs == 5;
             async move {
                 if healthy {
-                    tokio::time::sleep(Duration::from_secs(10)).await;
+                    tokio::time::sleep(Duration::from_secs(10)).await; // paused clock
                 }
                 Err::<(), _>("again")
             }
