@@ -1,6 +1,10 @@
 //! The action modules, by name.
 
 mod dummy;
+mod emit;
+mod log;
+mod mail;
+mod respond;
 
 use conche_core::Json;
 use serde::Serialize;
@@ -9,7 +13,13 @@ use serde::de::DeserializeOwned;
 use crate::action::{ActionModule, Call, Error, Output};
 
 /// Every action module, in the order of their names.
-pub static ALL: &[&ActionModule] = &[&dummy::MODULE];
+pub static ALL: &[&ActionModule] = &[
+    &dummy::MODULE,
+    &emit::MODULE,
+    &log::MODULE,
+    &mail::MODULE,
+    &respond::MODULE,
+];
 
 /// Reads a call's input; what does not fit is the caller's mistake.
 fn input<T: DeserializeOwned>(call: &Call) -> Result<T, Error> {
