@@ -2,6 +2,7 @@
 
 mod dummy;
 mod emit;
+mod http;
 mod log;
 mod mail;
 mod respond;
@@ -16,6 +17,7 @@ use crate::action::{ActionModule, Call, Error, Output};
 pub static ALL: &[&ActionModule] = &[
     &dummy::MODULE,
     &emit::MODULE,
+    &http::MODULE,
     &log::MODULE,
     &mail::MODULE,
     &respond::MODULE,
