@@ -7,6 +7,7 @@
 mod definitions;
 mod journal_format;
 mod properties;
+mod prose;
 mod purity;
 mod scale;
 mod shell;

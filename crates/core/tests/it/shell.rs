@@ -6,12 +6,14 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use conche_core::run::{
-    Done, Effect, Entry, ErrorKind, Illegal, Outcome, Phase, Record, Report, Resolution, RunState,
-    Started, StepError, Verdict, Visit, VisitNo, VisitState, decide, resume, settle,
+    Done, Effect, Entry, ErrorKind, Illegal, Phase, Record, Report, Resolution, RunState, Started,
+    StepError, Verdict, Visit, VisitNo, VisitState, decide, resume, settle,
 };
 use conche_core::{Definition, Json, RunId, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
+
+use crate::prose::{entry_text, since_start, word};
 
 /// One run under the hands of a test.
 pub(crate) struct Shell {
@@ -22,7 +24,7 @@ pub(crate) struct Shell {
 }
 
 pub(crate) const RUN: RunId = RunId::new(Uuid::from_u128(7));
-const START: Timestamp = Timestamp::UNIX_EPOCH;
+pub(crate) const START: Timestamp = Timestamp::UNIX_EPOCH;
 
 impl Shell {
     pub(crate) fn new(definition: Definition) -> Self {
@@ -363,91 +365,4 @@ pub(crate) fn failure(kind: ErrorKind, message: &str, after: Option<Duration>) -
 
 pub(crate) fn is_done(visit: &Visit) -> bool {
     matches!(visit.state, VisitState::Done(ref done) if !matches!(done, Done::Failed(_)))
-}
-
-const fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "failed",
-        Outcome::Cancelled => "cancelled",
-    }
-}
-
-fn since_start(at: Timestamp) -> String {
-    format!("+{}s", at.duration_since(START).as_millis() as f64 / 1000.0)
-}
-
-/// An entry in words; keys get short names in the order in which they appear.
-fn entry_text(entry: &Entry, names: &mut BTreeMap<String, usize>) -> String {
-    let head = match entry.visit() {
-        Some(visit) => format!("{visit:>3} {}", entry.name()),
-        None => format!("    {}", entry.name()),
-    };
-    let again = |at: &Option<Timestamp>| {
-        at.map_or_else(String::new, |at| format!(", again at {}", since_start(at)))
-    };
-    let because = |reason: &Option<String>| {
-        let reason = reason.as_ref();
-        reason.map_or_else(String::new, |reason| format!(": {reason}"))
-    };
-    let tail = match entry {
-        Entry::Started(started) => started.name.clone(),
-        Entry::Entered {
-            step, path, from, ..
-        } => {
-            let around = path.iter();
-            let around: String = around
-                .map(|turn| format!(" in {}/{}", turn.of, turn.index))
-                .collect();
-            let after = from.map_or_else(String::new, |from| format!(" after {from}"));
-            format!("'{step}'{around}{after}")
-        }
-        Entry::Evaluated { verdict, .. } => match verdict {
-            Verdict::Stop => "stop".to_owned(),
-            Verdict::Next { action, data } => format!("next '{action}' {data}"),
-        },
-        Entry::Opened { turn, count, .. } => format!("{count} from {turn}"),
-        Entry::Closed { error, .. } => error
-            .as_ref()
-            .map_or_else(String::new, |error| format!("failed: {}", error.message)),
-        Entry::Delayed { until, .. } => format!("until {}", since_start(*until)),
-        Entry::Elapsed { .. } => String::new(),
-        Entry::Intended {
-            attempt,
-            key,
-            action,
-            input,
-            ..
-        } => {
-            let next = names.len() + 1;
-            let name = names.entry(key.as_str().to_owned()).or_insert(next);
-            format!("#{attempt} {action} {input} key {name}")
-        }
-        Entry::Succeeded {
-            attempt, output, ..
-        } => format!("#{attempt} {output}"),
-        Entry::Failed {
-            attempt,
-            error,
-            retry_at,
-            ..
-        } => format!(
-            "#{attempt} {:?}: {}{}",
-            error.kind,
-            error.message,
-            again(retry_at)
-        ),
-        Entry::Interrupted {
-            attempt,
-            evidence,
-            retry_at,
-            ..
-        } => format!("#{attempt} {evidence}{}", again(retry_at)),
-        Entry::AttentionNeeded { reason, .. } => reason.clone(),
-        Entry::Resumed { resolution, by, .. } => format!("by {by}: {resolution:?}"),
-        Entry::CancelRequested { by, reason } => format!("by {by}{}", because(reason)),
-        Entry::Finished { outcome, reason } => format!("{}{}", word(*outcome), because(reason)),
-        Entry::Reopened { by, .. } => format!("by {by}"),
-    };
-    format!("{head} {tail}")
 }

@@ -11,7 +11,7 @@ use conche_core::run::{
 use conche_core::{Definition, Json, StepId, Timestamp};
 use proptest::prelude::*;
 
-use super::interleavings::begin;
+use super::interleavings::{begin, holds_together};
 use crate::shell::{RUN, Shell, stored};
 use crate::world::{nested, roll};
 
@@ -154,6 +154,7 @@ fn named(entry: Entry, definition: &Definition) -> Entry {
 
 /// Everything that a shell asks of a state.
 fn look_at(run: &Shell, at: Timestamp) {
+    holds_together(&run.state);
     for now in [run.now, at, run.state.deadline()] {
         let effects = decide(&run.definition, &run.state, now);
         assert!(effects.len() <= 1_000, "{} effects", effects.len());

@@ -61,6 +61,11 @@ fn perform(run: &mut Shell, effect: &Effect, roll: u64) {
             let evidence = "stopped".to_owned();
             run.report_visit(*visit, Report::Uncertain { evidence });
         }
+        // Mostly somebody comes before the deadline does, else few runs would get far.
+        Effect::WaitUntil(at) if *at == run.state.deadline() && !roll.is_multiple_of(8) => {
+            answer_one(run, roll / 8);
+            attend(run, roll / 8);
+        }
         Effect::WaitUntil(at) => run.now = run.now.max(*at),
     }
 }
@@ -70,12 +75,7 @@ fn intervene(run: &mut Shell, roll: u64) {
     let visits = run.state.visits().len() as u64;
     let some_visit = (visits > 0).then(|| (roll / 16 % visits) as VisitNo);
     match (roll % 16, some_visit) {
-        (0..=5, _) => {
-            let under_way: Vec<VisitNo> = run.state.performing().collect();
-            if let Some(visit) = under_way.get(roll as usize / 16 % under_way.len().max(1)) {
-                run.report_visit(*visit, answer(roll / 32, false));
-            }
-        }
+        (0..=5, _) => answer_one(run, roll / 16),
         (6..=7, _) => {
             run.crash();
         }
@@ -106,6 +106,14 @@ fn intervene(run: &mut Shell, roll: u64) {
     }
 }
 
+/// One of the attempts under way comes to an end.
+fn answer_one(run: &mut Shell, roll: u64) {
+    let under_way: Vec<VisitNo> = run.state.performing().collect();
+    if let Some(visit) = under_way.get(roll as usize % under_way.len().max(1)) {
+        run.report_visit(*visit, answer(roll / 32, false));
+    }
+}
+
 /// A person decides about everything that needs attention.
 fn attend(run: &mut Shell, roll: u64) {
     let waiting: Vec<String> = run
@@ -132,8 +140,30 @@ fn attend(run: &mut Shell, roll: u64) {
     }
 }
 
-/// What holds in every state.
+/// What holds in every state, also in those that only damage leads to.
+pub(super) fn holds_together(state: &RunState) {
+    let visits = state.visits();
+    for visit in visits {
+        for (level, turn) in visit.path.iter().enumerate() {
+            let around = &visits[turn.of as usize];
+            assert_eq!(around.path, visit.path[..level], "{visit:?}");
+        }
+    }
+    let under_way = visits
+        .iter()
+        .filter(|visit| matches!(visit.state, VisitState::Performing { .. }));
+    let known = state.performing().count();
+    assert_eq!(known, under_way.count(), "an attempt under way was lost");
+    let finished = matches!(state.phase(), Phase::Finished { .. });
+    assert!(
+        !finished || known == 0,
+        "finished with an attempt under way"
+    );
+}
+
+/// What holds in every state that the machine came to.
 fn check(run: &Shell) {
+    holds_together(&run.state);
     let effects = decide(&run.definition, &run.state, run.now);
     let finished = matches!(run.state.phase(), Phase::Finished { .. });
     assert_eq!(effects.is_empty(), finished, "stuck\n{}", run.text());

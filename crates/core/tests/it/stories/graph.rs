@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::golden;
 use crate::definitions::{act, act_into, fan_out, graph, response, when};
-use crate::shell::Shell;
+use crate::shell::{Shell, failure};
 
 fn respond(severity: &str) -> Shell {
     let variables = [("left", json!(2)), ("severity", json!(severity))];
@@ -108,6 +108,15 @@ fn a_branch_that_fails_lets_the_others_end_before_the_run_fails() {
         .output("note", "{}")
         .expect(["failed: it broke"]);
     golden("branch-fails", &run.text());
+}
+
+#[test]
+fn where_several_branches_fail_the_first_in_order_of_writing_gives_the_reason() {
+    let broken = |message: &str| failure(ErrorKind::Permanent, message, None);
+    Shell::with(fan_out(), &[("left", json!(1))])
+        .report("b", broken("b broke"))
+        .report("a", broken("a broke later"))
+        .expect(["failed: a broke later"]);
 }
 
 #[test]

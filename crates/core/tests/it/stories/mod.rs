@@ -3,6 +3,7 @@
 //! Read `expect` as "then these are the effects" and every other call as "when this happens".
 
 mod graph;
+mod legality;
 mod limits;
 mod reaction;
 mod reopening;

@@ -80,6 +80,19 @@ fn a_person_may_have_it_repeated_with_the_same_key() {
 }
 
 #[test]
+fn a_repeat_that_a_person_asked_for_has_a_whole_budget_of_attempts() {
+    Shell::new(one("unsafe"))
+        .verdict("script", "x", "{}")
+        .uncertain("x")
+        .expect(["wait"])
+        .resume("x", Resolution::Repeat)
+        .fail("x", ErrorKind::Transient)
+        .wakes_after(0.8..=1.0)
+        .fail("x", ErrorKind::Transient)
+        .expect(["failed: it broke"]);
+}
+
+#[test]
 fn a_person_may_say_that_it_happened_or_that_it_did_not() {
     Shell::new(one("unsafe"))
         .verdict("script", "x", "{}")
