@@ -2,14 +2,17 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
+use conche_core::RunId;
 use conche_core::{EventId, Json, Timestamp};
 use conche_modules::{Batch, Intake as _, NewEvent, Receipt};
+use conche_store::{EventFilter, EventRow, Page, RunFilter};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::extract::{Body, NoQuery};
+use crate::extract::{Body, Id, NoQuery, PAGE_MAX, Query, cut, page};
 use crate::problem::Problem;
+use crate::runs::RunOut;
 use crate::{Shared, codes};
 
 /// The source of events that name none.
@@ -91,6 +94,144 @@ pub(crate) async fn send(
         [(header::LOCATION, location)],
         Answer(receipt.into()),
     ))
+}
+
+/// Which events.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventQuery {
+    /// Exactly this type.
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    /// Exactly this source.
+    source: Option<String>,
+    /// Received at or after.
+    #[param(value_type = Option<String>, format = "date-time")]
+    since: Option<Timestamp>,
+    /// Older than this event: `next` of the page before.
+    #[param(value_type = Option<String>, format = "uuid")]
+    before: Option<EventId>,
+    /// Rows at most. Default: 50.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
+/// An event without its payload.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventOut {
+    /// Our name for it.
+    #[schema(value_type = String, format = "uuid")]
+    event_id: EventId,
+    /// The sender's id.
+    id: String,
+    /// What it came through.
+    source: String,
+    /// What happened.
+    #[serde(rename = "type")]
+    event_type: String,
+    /// What it happened to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    /// When it happened, by the sender's clock.
+    #[schema(value_type = String, format = "date-time")]
+    time: Timestamp,
+    /// When it was accepted.
+    #[schema(value_type = String, format = "date-time")]
+    received_at: Timestamp,
+    /// The run of ours that emitted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    cause: Option<RunId>,
+    /// How many runs of ours stand between it and the outside.
+    depth: u16,
+}
+
+/// A page of events, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventPage {
+    /// The events.
+    events: Vec<EventOut>,
+    /// Give it as `before` for the next page; `null` on the last.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    next: Option<EventId>,
+}
+
+/// An event with its payload and its runs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventDetail {
+    #[serde(flatten)]
+    event: EventOut,
+    /// The payload as it was sent.
+    #[schema(value_type = serde_json::Value)]
+    data: Json,
+    /// The runs that it triggered, newest first; the 500 newest where there are more.
+    runs: Vec<RunOut>,
+}
+
+impl From<EventRow> for EventOut {
+    fn from(EventRow { event, received_at }: EventRow) -> Self {
+        Self {
+            event_id: event.event_id,
+            id: event.id,
+            source: event.source,
+            event_type: event.event_type,
+            subject: event.subject,
+            time: event.time,
+            received_at,
+            cause: event.cause,
+            depth: event.depth,
+        }
+    }
+}
+
+/// Lists events, newest first, without their payloads.
+#[utoipa::path(
+    get, path = "/api/v1/events", tag = "events", operation_id = "list_events", params(EventQuery),
+    responses((status = 200, body = EventPage, description = "A page."))
+)]
+pub(crate) async fn list(
+    State(api): State<Shared>,
+    Query(query): Query<EventQuery>,
+) -> Result<Answer<EventPage>, Problem> {
+    let page = page(query.before, query.limit)?;
+    let filter = EventFilter {
+        event_type: query.event_type,
+        source: query.source,
+        since: query.since,
+    };
+    let mut rows = api.engine.store().events(filter, page).await?;
+    let next = cut(&mut rows, page, |row| row.event.event_id);
+    let events = rows.into_iter().map(Into::into).collect();
+    Ok(Answer(EventPage { events, next }))
+}
+
+/// Shows an event with its payload and its runs.
+#[utoipa::path(
+    get, path = "/api/v1/events/{id}", tag = "events", operation_id = "show_event",
+    params(("id" = String, Path, format = "uuid", description = "The event.")),
+    responses((status = 200, body = EventDetail, description = "The event."))
+)]
+pub(crate) async fn show(
+    State(api): State<Shared>,
+    Id(event): Id<EventId>,
+    _: NoQuery,
+) -> Result<Answer<EventDetail>, Problem> {
+    let row = api.engine.store().event(event).await?;
+    let filter = RunFilter {
+        event: Some(event),
+        ..RunFilter::default()
+    };
+    let page = Page {
+        before: None,
+        limit: PAGE_MAX,
+    };
+    let runs = api.engine.store().runs(filter, page).await?;
+    Ok(Answer(EventDetail {
+        data: row.event.data.clone(),
+        event: row.into(),
+        runs: runs.into_iter().map(Into::into).collect(),
+    }))
 }
 
 impl EventIn {

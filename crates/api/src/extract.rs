@@ -162,17 +162,20 @@ impl FromRequestParts<Shared> for Name {
     }
 }
 
+/// How many rows a query asks for.
+pub(crate) fn rows_at_most(limit: Option<u32>) -> Result<u32, Problem> {
+    let limit = limit.unwrap_or(PAGE);
+    if (1..=PAGE_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail = format!("limit is a number from 1 to {PAGE_MAX}");
+    Err(Problem::new(&codes::INVALID_QUERY, detail))
+}
+
 /// The page that a query asks for, and one row more, by which it is seen whether another follows.
 pub(crate) fn page<K>(before: Option<K>, limit: Option<u32>) -> Result<Page<K>, Problem> {
-    let limit = limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        let detail = format!("limit is a number from 1 to {PAGE_MAX}");
-        return Err(Problem::new(&codes::INVALID_QUERY, detail));
-    }
-    Ok(Page {
-        before,
-        limit: limit + 1,
-    })
+    let limit = rows_at_most(limit)? + 1;
+    Ok(Page { before, limit })
 }
 
 /// Cuts the row that [`page`] asked for beyond the page; gives the key to go on from.

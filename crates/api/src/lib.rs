@@ -11,10 +11,16 @@ mod access;
 mod codes;
 mod events;
 mod extract;
+mod metrics;
+mod modules;
+mod openapi;
 mod problem;
+mod reactions;
 mod routes;
+mod runs;
 mod system;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -24,10 +30,12 @@ use axum::response::Response;
 use conche_core::json::Limits;
 use conche_engine::{Engine, Folder};
 use conche_runtime::supervisor::Tasks;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use tokio::sync::Semaphore;
 
 pub use access::{Access, Authorizer, Caller};
 pub use codes::Code;
+pub use openapi::document as openapi_document;
 pub use problem::{Problem, render};
 pub use routes::{RouteInfo, routes};
 pub use system::VersionInfo;
@@ -50,7 +58,26 @@ pub struct ApiState {
     pub metrics: Vec<prometheus::Registry>,
 }
 
-pub(crate) type Shared = Arc<ApiState>;
+/// Live views open at a time.
+const TAILS_MAX: usize = 256;
+
+/// What handlers share.
+pub(crate) struct Api {
+    given: ApiState,
+    gauges: metrics::Gauges,
+    /// One permit for each live view.
+    tails: Arc<Semaphore>,
+}
+
+impl Deref for Api {
+    type Target = ApiState;
+
+    fn deref(&self) -> &ApiState {
+        &self.given
+    }
+}
+
+pub(crate) type Shared = Arc<Api>;
 
 /// The routes of the native API, each behind its authorisation, unknown paths and methods
 /// answered as problems.
@@ -59,7 +86,11 @@ pub(crate) type Shared = Arc<ApiState>;
 /// for `loopback-open`, the checks that keep web pages out. Give that listener [`render`], so
 /// that its own problems look like those here.
 pub fn router(state: ApiState) -> Router {
-    let shared = Arc::new(state);
+    let shared = Arc::new(Api {
+        given: state,
+        gauges: metrics::Gauges::new(),
+        tails: Arc::new(Semaphore::new(TAILS_MAX)),
+    });
     let mut router = Router::new();
     for route in routes::table() {
         router = router.route(route.path, route.guarded(&shared));
@@ -97,7 +128,7 @@ async fn with_security_headers(mut response: Response) -> Response {
         ),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
-    let headers: &mut HeaderMap = response.headers_mut();
+    let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }

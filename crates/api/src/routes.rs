@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 
 use crate::access::{Access, authorise};
-use crate::{Shared, events, system};
+use crate::{Shared, events, modules, reactions, runs, system};
 
 /// One row.
 pub(crate) struct Route {
@@ -62,14 +62,38 @@ where
     }
 }
 
+const DELETE: (Method, MethodFilter) = (Method::DELETE, MethodFilter::DELETE);
 const GET: (Method, MethodFilter) = (Method::GET, MethodFilter::GET);
 const POST: (Method, MethodFilter) = (Method::POST, MethodFilter::POST);
+const PUT: (Method, MethodFilter) = (Method::PUT, MethodFilter::PUT);
 
+#[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
-    use Access::{Anyone, Send};
+    use Access::{Anyone, Define, Operate, Read, Send};
     vec![
-        route(POST, "/api/v1/events", Send, events::send),
-        route(GET, "/healthz", Anyone, system::healthz),
-        route(GET, "/version", Anyone, system::version),
+        route(GET,    "/api/v1/events",             Read,    events::list),
+        route(POST,   "/api/v1/events",             Send,    events::send),
+        route(GET,    "/api/v1/events/{id}",        Read,    events::show),
+        route(GET,    "/api/v1/modules",            Read,    modules::list),
+        route(GET,    "/api/v1/reactions",          Read,    reactions::list),
+        route(POST,   "/api/v1/reactions/check",    Read,    reactions::check),
+        route(GET,    "/api/v1/reactions/{name}",   Read,    reactions::show),
+        route(PUT,    "/api/v1/reactions/{name}",   Define,  reactions::put),
+        route(DELETE, "/api/v1/reactions/{name}",   Define,  reactions::delete),
+        route(GET,    "/api/v1/reactions-folder",   Read,    reactions::folder),
+        route(GET,    "/api/v1/runs",               Read,    runs::list),
+        route(GET,    "/api/v1/runs/{id}",          Read,    runs::show),
+        route(POST,   "/api/v1/runs/{id}/cancel",   Operate, runs::signals::cancel),
+        route(GET,    "/api/v1/runs/{id}/journal",  Read,    runs::journal),
+        route(POST,   "/api/v1/runs/{id}/resume",   Operate, runs::signals::resume),
+        route(POST,   "/api/v1/runs/{id}/retry",    Operate, runs::signals::retry),
+        route(GET,    "/api/v1/runs/{id}/tail",     Read,    runs::tail::one),
+        route(GET,    "/api/v1/tail",               Read,    runs::tail::all),
+        route(GET,    "/errors/{code}",             Anyone,  system::error_page),
+        route(GET,    "/healthz",                   Anyone,  system::healthz),
+        route(GET,    "/metrics",                   Read,    system::metrics),
+        route(GET,    "/openapi.json",              Read,    system::openapi),
+        route(GET,    "/readyz",                    Read,    system::readyz),
+        route(GET,    "/version",                   Anyone,  system::version),
     ]
 }

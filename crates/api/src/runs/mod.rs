@@ -1,0 +1,292 @@
+//! Runs: listed, looked at, acted on, watched.
+
+pub(crate) mod signals;
+mod steps;
+pub(crate) mod tail;
+
+use std::collections::BTreeMap;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use conche_core::run::{Entry, Record};
+use conche_core::{Digest, EventId, Json, RunId, Timestamp, run};
+use conche_store::{RunFilter, RunRow};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use self::steps::StepOut;
+use crate::Shared;
+use crate::extract::{Id, NoQuery, Query, cut, page, rows_at_most};
+use crate::problem::Problem;
+
+/// One word for the state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// Being worked on, or waiting for a timer.
+    Running,
+    /// Waiting for a person.
+    NeedsAttention,
+    /// Ending.
+    Cancelling,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Ended on request.
+    Cancelled,
+}
+
+impl From<run::Status> for Status {
+    fn from(status: run::Status) -> Self {
+        match status {
+            run::Status::Running => Self::Running,
+            run::Status::NeedsAttention => Self::NeedsAttention,
+            run::Status::Cancelling => Self::Cancelling,
+            run::Status::Succeeded => Self::Succeeded,
+            run::Status::Failed => Self::Failed,
+            run::Status::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<Status> for run::Status {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Running => Self::Running,
+            Status::NeedsAttention => Self::NeedsAttention,
+            Status::Cancelling => Self::Cancelling,
+            Status::Succeeded => Self::Succeeded,
+            Status::Failed => Self::Failed,
+            Status::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// A run at a glance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunOut {
+    /// The run.
+    #[schema(value_type = String, format = "uuid")]
+    run_id: RunId,
+    /// One word.
+    status: Status,
+    /// Why it failed, was cancelled or needs attention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The name of what it follows.
+    definition: String,
+    /// The version of it.
+    #[schema(value_type = String)]
+    digest: Digest,
+    /// The event that triggered it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    event_id: Option<EventId>,
+    /// When it began.
+    #[schema(value_type = String, format = "date-time")]
+    started_at: Timestamp,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    finished_at: Option<Timestamp>,
+    /// When it is given up.
+    #[schema(value_type = String, format = "date-time")]
+    deadline: Timestamp,
+    /// When it is looked at again; absent while it is worked on and when it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    due: Option<Timestamp>,
+    /// Whether a node works on it now.
+    held: bool,
+    /// Records in its journal.
+    version: u64,
+}
+
+impl From<RunRow> for RunOut {
+    fn from(row: RunRow) -> Self {
+        Self {
+            run_id: row.run,
+            status: row.summary.status.into(),
+            reason: row.summary.reason,
+            definition: row.name,
+            digest: row.definition,
+            event_id: row.event,
+            started_at: row.started_at,
+            finished_at: row.summary.finished_at,
+            deadline: row.summary.deadline,
+            due: row.due,
+            held: row.held,
+            version: row.version,
+        }
+    }
+}
+
+/// Which runs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RunQuery {
+    /// Exactly this status.
+    status: Option<Status>,
+    /// Runs of the reaction of this name.
+    reaction: Option<String>,
+    /// Runs that this event triggered.
+    #[param(value_type = Option<String>, format = "uuid")]
+    event: Option<EventId>,
+    /// Older than this run: `next` of the page before.
+    #[param(value_type = Option<String>, format = "uuid")]
+    before: Option<RunId>,
+    /// Rows at most. Default: 50.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
+/// A page of runs, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunPage {
+    /// The runs.
+    runs: Vec<RunOut>,
+    /// Give it as `before` for the next page; `null` on the last.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    next: Option<RunId>,
+}
+
+/// Lists runs, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/runs", tag = "runs", operation_id = "list_runs", params(RunQuery),
+    responses((status = 200, body = RunPage, description = "A page."))
+)]
+pub(crate) async fn list(
+    State(api): State<Shared>,
+    Query(query): Query<RunQuery>,
+) -> Result<Answer<RunPage>, Problem> {
+    let page = page(query.before, query.limit)?;
+    let filter = RunFilter {
+        status: query.status.map(Into::into),
+        name: query.reaction,
+        event: query.event,
+    };
+    let mut rows = api.engine.store().runs(filter, page).await?;
+    let next = cut(&mut rows, page, |row| row.run);
+    let runs = rows.into_iter().map(Into::into).collect();
+    Ok(Answer(RunPage { runs, next }))
+}
+
+/// A run with its steps.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunDetail {
+    #[serde(flatten)]
+    run: RunOut,
+    /// Every visit of a step, in the order in which they were entered.
+    steps: Vec<StepOut>,
+    /// Variables by name.
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
+    variables: BTreeMap<String, Json>,
+    /// Whether inputs, outputs and console lines were left out of the later steps because
+    /// they are large; the journal has them all.
+    truncated: bool,
+    /// Set where the journal cannot be read: then there are no steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    journal_fault: Option<String>,
+}
+
+/// Shows a run with its steps, as its journal tells them.
+#[utoipa::path(
+    get, path = "/api/v1/runs/{id}", tag = "runs", operation_id = "show_run",
+    params(("id" = String, Path, format = "uuid", description = "The run.")),
+    responses((status = 200, body = RunDetail, description = "The run."))
+)]
+pub(crate) async fn show(
+    State(api): State<Shared>,
+    Id(run): Id<RunId>,
+    _: NoQuery,
+) -> Result<Answer<RunDetail>, Problem> {
+    let row = api.engine.store().run(run).await?;
+    // A damaged journal must not hide the run from the person who has to look at it.
+    let (folded, journal_fault) = match api.engine.store().journal(run, 0).await {
+        Ok(journal) => match steps::fold(run, journal.records) {
+            Ok(folded) => (folded, None),
+            Err(illegal) => (steps::Folded::default(), Some(illegal.to_string())),
+        },
+        Err(conche_store::Error::Corrupt { message, .. }) => {
+            (steps::Folded::default(), Some(message))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Answer(RunDetail {
+        run: row.into(),
+        steps: folded.steps,
+        variables: folded.variables,
+        truncated: folded.truncated,
+        journal_fault,
+    }))
+}
+
+/// Which part of a journal.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct JournalQuery {
+    /// The version before the first record: `next` of the page before. Default: 0.
+    #[serde(default)]
+    #[param(value_type = Option<u64>)]
+    from: u64,
+    /// Records at most. Default: 50.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
+/// A page of a journal, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JournalPage {
+    /// The records.
+    records: Vec<RecordOut>,
+    /// Give it as `from` for the next page; `null` where this one has the last record so far.
+    next: Option<u64>,
+}
+
+/// One record of a journal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RecordOut {
+    /// The version of the run with this record: its number, from 1.
+    version: u64,
+    /// When it was recorded.
+    #[schema(value_type = String, format = "date-time")]
+    at: Timestamp,
+    /// What was recorded: an object with one member, named after the kind of entry.
+    #[schema(value_type = serde_json::Value)]
+    entry: Entry,
+}
+
+impl RecordOut {
+    /// Numbers records that follow the version `from`.
+    fn number(from: u64, records: Vec<Record>) -> impl Iterator<Item = Self> {
+        (from + 1..).zip(records).map(|(version, record)| Self {
+            version,
+            at: record.at,
+            entry: record.entry,
+        })
+    }
+}
+
+/// Shows the journal of a run.
+#[utoipa::path(
+    get, path = "/api/v1/runs/{id}/journal", tag = "runs", operation_id = "show_journal",
+    params(("id" = String, Path, format = "uuid", description = "The run."), JournalQuery),
+    responses((status = 200, body = JournalPage, description = "A page."))
+)]
+pub(crate) async fn journal(
+    State(api): State<Shared>,
+    Id(run): Id<RunId>,
+    Query(query): Query<JournalQuery>,
+) -> Result<Answer<JournalPage>, Problem> {
+    let limit = rows_at_most(query.limit)? as usize;
+    let mut journal = api.engine.store().journal(run, query.from).await?;
+    let more = journal.records.len() > limit;
+    journal.records.truncate(limit);
+    Ok(Answer(JournalPage {
+        next: more.then(|| query.from + limit as u64),
+        records: RecordOut::number(query.from, journal.records).collect(),
+    }))
+}

@@ -1,0 +1,149 @@
+//! Words of operators to runs. Each is stored before it is answered; the run takes it up
+//! when it comes to it, so the answer is 202 and the run shows what became of it.
+
+use axum::extract::State;
+use axum::{Extension, Json as Answer};
+use conche_core::run::{self, VisitNo};
+use conche_core::{Json, RunId};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::Caller;
+use crate::extract::{Body, Id, NoQuery, OptionalBody};
+use crate::problem::Problem;
+use crate::{Shared, codes};
+
+/// Why a run is to end.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cancel {
+    /// For the journal.
+    reason: Option<String>,
+}
+
+/// From where a run is to go on.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retry {
+    /// The visit to start from. Default: the last that failed.
+    visit: Option<VisitNo>,
+}
+
+/// How a run that needs attention is to go on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resume {
+    /// The visit decided on. Default: the first that needs attention.
+    visit: Option<VisitNo>,
+    /// The decision.
+    resolution: Resolution,
+}
+
+/// What a person decided about an attempt whose effect is unknown.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Resolution {
+    /// Do it, with the same key.
+    Repeat,
+    /// It did happen: go on with this output.
+    Succeeded {
+        /// What the action would have returned: an object.
+        #[schema(value_type = Object)]
+        output: Json,
+    },
+    /// Count it as failed.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl TryFrom<Resolution> for run::Resolution {
+    type Error = Problem;
+
+    fn try_from(resolution: Resolution) -> Result<Self, Problem> {
+        match resolution {
+            Resolution::Repeat => Ok(Self::Repeat),
+            Resolution::Succeeded { output } if output.is_object() => {
+                Ok(Self::Succeeded { output })
+            }
+            Resolution::Succeeded { .. } => Err(Problem::new(
+                &codes::INVALID_BODY,
+                "resolution.succeeded.output must be an object, as actions return them",
+            )),
+            Resolution::Failed { reason } => Ok(Self::Failed { reason }),
+        }
+    }
+}
+
+/// A word that is stored for its run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Signalled {
+    /// The run.
+    #[schema(value_type = String, format = "uuid")]
+    run_id: RunId,
+}
+
+type Taken = (StatusCode, Answer<Signalled>);
+
+const fn taken(run_id: RunId) -> Taken {
+    (StatusCode::ACCEPTED, Answer(Signalled { run_id }))
+}
+
+/// Ends a run: nothing new is started, attempts under way are stopped.
+#[utoipa::path(
+    post, path = "/api/v1/runs/{id}/cancel", tag = "runs", operation_id = "cancel_run",
+    params(("id" = String, Path, format = "uuid", description = "The run.")),
+    request_body = Option<Cancel>,
+    responses((status = 202, body = Signalled, description = "The run is told."))
+)]
+pub(crate) async fn cancel(
+    State(api): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Id(run): Id<RunId>,
+    _: NoQuery,
+    OptionalBody(body): OptionalBody<Cancel>,
+) -> Result<Taken, Problem> {
+    api.engine.cancel(run, &caller.name, body.reason).await?;
+    Ok(taken(run))
+}
+
+/// Has a run that is over go on from one of its steps.
+#[utoipa::path(
+    post, path = "/api/v1/runs/{id}/retry", tag = "runs", operation_id = "retry_run",
+    params(("id" = String, Path, format = "uuid", description = "The run.")),
+    request_body = Option<Retry>,
+    responses((status = 202, body = Signalled, description = "The run is told."))
+)]
+pub(crate) async fn retry(
+    State(api): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Id(run): Id<RunId>,
+    _: NoQuery,
+    OptionalBody(body): OptionalBody<Retry>,
+) -> Result<Taken, Problem> {
+    api.engine.retry(run, body.visit, &caller.name).await?;
+    Ok(taken(run))
+}
+
+/// Decides how a run that needs attention goes on.
+#[utoipa::path(
+    post, path = "/api/v1/runs/{id}/resume", tag = "runs", operation_id = "resume_run",
+    params(("id" = String, Path, format = "uuid", description = "The run.")),
+    request_body = Resume,
+    responses((status = 202, body = Signalled, description = "The run is told."))
+)]
+pub(crate) async fn resume(
+    State(api): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Id(run): Id<RunId>,
+    _: NoQuery,
+    Body(body): Body<Resume>,
+) -> Result<Taken, Problem> {
+    let resolution = body.resolution.try_into()?;
+    api.engine
+        .resume(run, body.visit, resolution, &caller.name)
+        .await?;
+    Ok(taken(run))
+}

@@ -1,0 +1,255 @@
+//! A served API and a client for it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use conche_api::{ApiState, Authorizer, VersionInfo, render, router};
+use conche_core::RunId;
+use conche_core::run::Status;
+use conche_engine::{Config, Engine, Folder, Parts};
+use conche_runtime::listener::{Auth, Listener, ListenerConfig};
+use conche_runtime::supervisor::{Stage, Supervisor, Tasks};
+use conche_store::Store;
+use conche_store::memory::MemoryStore;
+use conche_testkit::actions::TEST_MODULE;
+use conche_testkit::{ScriptedEvaluator, SimClock, TestActions, until};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// A body limit that tests can reach.
+pub(crate) const BODY_BYTES: usize = 64 * 1024;
+
+/// A served API.
+pub(crate) struct Server {
+    pub(crate) engine: Engine,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) actions: TestActions,
+    pub(crate) supervisor: Supervisor,
+    address: SocketAddr,
+    client: Client<HttpConnector, Body>,
+}
+
+/// An answer read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// The body, which must be JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).map(|value| value.to_str().unwrap());
+        value.unwrap_or_default()
+    }
+
+    /// The code of the problem, whose form is checked.
+    pub(crate) fn code(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
+        let body = self.json();
+        let code = body["code"].as_str().unwrap().to_owned();
+        assert_eq!(body["status"], self.status.as_u16(), "{body}");
+        assert_eq!(body["type"], format!("/errors/{code}"), "{body}");
+        assert!(!body["title"].as_str().unwrap().is_empty(), "{body}");
+        assert!(!body["detail"].as_str().unwrap().is_empty(), "{body}");
+        code
+    }
+
+    /// Checks the status and gives the JSON body.
+    pub(crate) fn ok(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        self.json()
+    }
+}
+
+/// What a server is made of, where a test wants it otherwise.
+pub(crate) struct Wanted {
+    pub(crate) auth: Authorizer,
+    pub(crate) listener: Auth,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) folder: Option<std::path::PathBuf>,
+    pub(crate) config: Config,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            auth: Authorizer::Open,
+            listener: Auth::LoopbackOpen,
+            store: Arc::new(MemoryStore::new()),
+            folder: None,
+            config: Config::default(),
+        }
+    }
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(Wanted::default()).await
+    }
+
+    pub(crate) async fn with(wanted: Wanted) -> Self {
+        let supervisor = Supervisor::new();
+        let tasks = supervisor.tasks();
+        let actions = TestActions::default();
+        let parts = parts(&wanted, &actions, tasks.clone());
+        let engine = Engine::start(parts).await.unwrap();
+        let folder = match &wanted.folder {
+            Some(dir) => Some(Folder::watch(&engine, dir).await.unwrap()),
+            None => None,
+        };
+        let extra = prometheus::Registry::new();
+        let counter = prometheus::IntCounter::new("extra_total", "Of another part.").unwrap();
+        extra.register(Box::new(counter)).unwrap();
+        let state = ApiState {
+            engine: engine.clone(),
+            folder,
+            version: VersionInfo {
+                version: "1.2.3".to_owned(),
+                commit: None,
+            },
+            auth: wanted.auth,
+            tasks: tasks.clone(),
+            json: conche_core::json::Limits {
+                bytes: BODY_BYTES,
+                depth: 64,
+            },
+            metrics: vec![extra],
+        };
+        let config = ListenerConfig {
+            listen: Some(([127, 0, 0, 1], 0).into()),
+            auth: wanted.listener,
+            ..ListenerConfig::default()
+        };
+        let listener = Listener::bind("api", config).await.unwrap().render(render);
+        let address = listener.local_addr();
+        listener.serve(router(state), &tasks, Stage::Api);
+        Self {
+            engine,
+            store: wanted.store,
+            actions,
+            supervisor,
+            address,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+        }
+    }
+
+    /// Sends a request; headers as pairs.
+    pub(crate) async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> http::Response<hyper::body::Incoming> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.into()).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(30), self.client.request(request));
+        answer.await.expect("an answer comes").unwrap()
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let (head, body) = self.open(method, path, headers, body).await.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, &[], Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, body).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, body).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
+        let json = [("content-type", "application/json")];
+        self.call(method, path, &json, body.to_string()).await
+    }
+
+    /// Puts a reaction to the event type `e` that invokes `test.ACTION` once.
+    pub(crate) async fn react(&self, action: &str) {
+        let body = serde_json::json!({
+            "name": "r", "event": "e", "script": "log looking\nnext act {\"n\": 1}",
+            "actions": {"act": {"module": "test", "action": action, "script": ""}},
+        });
+        self.put("/api/v1/reactions/r", body).await.ok(201);
+    }
+
+    /// Hands in an event of the type `e` and gives its id.
+    pub(crate) async fn event(&self) -> String {
+        let body = serde_json::json!({"type": "e", "data": {"n": 1}});
+        let answer = self.post("/api/v1/events", body).await.ok(202);
+        answer["event_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Hands in an event and waits until its run has this status.
+    pub(crate) async fn run_that_is(&self, status: Status) -> RunId {
+        let event = self.event().await;
+        let shown = self.get(&format!("/api/v1/events/{event}")).await.ok(200);
+        let run: RunId = shown["runs"][0]["run_id"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        self.wait_for(run, status).await;
+        run
+    }
+
+    /// Waits until a run has this status.
+    pub(crate) async fn wait_for(&self, run: RunId, status: Status) {
+        until(&format!("{run} to be {status}"), || async move {
+            let row = self.store.run(run).await.ok()?;
+            (row.summary.status == status).then_some(())
+        })
+        .await;
+    }
+}
+
+fn parts(wanted: &Wanted, actions: &TestActions, tasks: Tasks) -> Parts {
+    let module: Arc<dyn conche_modules::Action> = Arc::new(actions.clone());
+    Parts {
+        store: wanted.store.clone(),
+        evaluator: Arc::new(ScriptedEvaluator),
+        actions: BTreeMap::from([("test".to_owned(), (module, &TEST_MODULE, 0))]),
+        clock: Arc::new(SimClock::default()),
+        tasks,
+        config: wanted.config,
+    }
+}
