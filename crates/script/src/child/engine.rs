@@ -14,6 +14,7 @@ use rquickjs::{Context, Runtime};
 
 use super::jq;
 use super::realm::{Fault, Input, Logs, Realm};
+use super::writes;
 use crate::protocol::{CallLimits, CallResult, Failure, Request, Response, Setup};
 
 /// Kept realms; each holds about half a megabyte of the heap.
@@ -21,6 +22,9 @@ const KEPT_REALMS: usize = 24;
 
 /// Heap granted on top of a call's limit, for the realms that are kept.
 const KEPT_HEAP: usize = 24 * 1024 * 1024;
+
+/// Heap of a realm before its script has run.
+const REALM_HEAP: usize = 1024 * 1024;
 
 /// A quarter of the usual 8 MiB main thread stack would be 2 MiB; QuickJS needs
 /// a margin below its own limit (quickjs-ng issue 893).
@@ -37,8 +41,13 @@ struct Resident {
     last_used: u64,
 }
 
+struct Source {
+    text: String,
+    may_write: bool,
+}
+
 pub(super) struct Engine {
-    sources: HashMap<u32, String>,
+    sources: HashMap<u32, Source>,
     residents: Vec<Resident>,
     filters: jq::Filters,
     clock: u64,
@@ -78,13 +87,24 @@ pub(super) fn load_time_zone() {
     drop(offset);
 }
 
+fn new_runtime(watch: &Rc<Watch>) -> rquickjs::Result<Runtime> {
+    let runtime = Runtime::new()?;
+    runtime.set_max_stack_size(STACK);
+    let watch = Rc::clone(watch);
+    runtime.set_interrupt_handler(Some(Box::new(move || watch.is_over())));
+    Ok(runtime)
+}
+
+/// A realm for one call. Fields in the order in which they must be dropped.
+struct Alone {
+    realm: Realm,
+    runtime: Runtime,
+}
+
 impl Engine {
     pub(super) fn new(setup: &Setup) -> rquickjs::Result<Self> {
-        let runtime = Runtime::new()?;
-        runtime.set_max_stack_size(STACK);
         let watch = Rc::new(Watch::default());
-        let seen = Rc::clone(&watch);
-        runtime.set_interrupt_handler(Some(Box::new(move || seen.is_over())));
+        let runtime = new_runtime(&watch)?;
         Ok(Self {
             sources: HashMap::new(),
             residents: Vec::with_capacity(KEPT_REALMS),
@@ -100,7 +120,9 @@ impl Engine {
     pub(super) fn answer(&mut self, request: &Request<'_>) -> Option<Response<'static>> {
         match *request {
             Request::Define { slot, source } => {
-                self.sources.insert(slot, source.to_owned());
+                let may_write = writes::may_write(source);
+                let text = source.to_owned();
+                self.sources.insert(slot, Source { text, may_write });
                 None
             }
             Request::Forget => {
@@ -120,6 +142,10 @@ impl Engine {
                     event,
                     action_data,
                     limits,
+                    may_write: self
+                        .sources
+                        .get(&slot)
+                        .is_some_and(|source| source.may_write),
                 };
                 self.arm(limits);
                 let (result, logs) = if fresh {
@@ -131,7 +157,9 @@ impl Engine {
             }
             Request::Check { id, limits, source } => {
                 self.arm(limits);
-                let checked = Realm::fresh(&self.runtime).and_then(|realm| realm.check(source));
+                let checked = self
+                    .alone(limits)
+                    .and_then(|alone| alone.realm.check(source));
                 Some(self.respond(id, checked.map(|()| CallResult::Sound), Logs::default()))
             }
             Request::Jq {
@@ -154,14 +182,28 @@ impl Engine {
         self.watch.deadline.set(Some(deadline));
     }
 
+    /// Runs a script in a realm of its own, in a runtime of its own: no kept
+    /// realm has to be walked when its garbage is collected.
     fn fresh(&self, slot: u32, input: Input<'_>) -> (Result<CallResult<'static>, Fault>, Logs) {
-        let realm = match Realm::fresh(&self.runtime) {
-            Ok(realm) => realm,
+        let alone = match self.alone(input.limits) {
+            Ok(alone) => alone,
             Err(fault) => return (Err(fault), Logs::default()),
         };
-        let result = realm.run(self.source(slot), input);
-        self.drain();
-        (self.judge(slot, result), realm.take_logs())
+        let result = alone.realm.run(self.source(slot), input);
+        self.drain(&alone.runtime);
+        let logs = alone.realm.take_logs();
+        if self.watch.fired.get() || matches!(result, Err(Fault::Memory | Fault::Null)) {
+            // Tearing it down may abort, and the process ends soon anyway.
+            std::mem::forget(alone);
+        }
+        (self.judge(slot, result), logs)
+    }
+
+    fn alone(&self, limits: CallLimits) -> Result<Alone, Fault> {
+        let runtime = new_runtime(&self.watch).map_err(|_| Fault::Memory)?;
+        runtime.set_memory_limit(limits.memory as usize + REALM_HEAP);
+        let realm = Realm::fresh(&runtime)?;
+        Ok(Alone { realm, runtime })
     }
 
     fn kept(&mut self, slot: u32, input: Input<'_>) -> (Result<CallResult<'static>, Fault>, Logs) {
@@ -170,7 +212,7 @@ impl Engine {
             Err(fault) => return (Err(fault), Logs::default()),
         };
         let result = self.residents[index].realm.call(input);
-        self.drain();
+        self.drain(&self.runtime);
         let resident = &mut self.residents[index];
         resident.calls += 1;
         resident.last_used = self.clock;
@@ -214,14 +256,14 @@ impl Engine {
     }
 
     fn source(&self, slot: u32) -> &str {
-        self.sources.get(&slot).map_or("", String::as_str)
+        self.sources.get(&slot).map_or("", |source| &source.text)
     }
 
     /// Runs what promises have queued, until idle or out of time.
-    fn drain(&self) {
+    fn drain(&self, runtime: &Runtime) {
         while !self.watch.is_over() {
             // A job that throws is an unhandled rejection: nobody's verdict.
-            if let Ok(false) = self.runtime.execute_pending_job() {
+            if let Ok(false) = runtime.execute_pending_job() {
                 break;
             }
         }

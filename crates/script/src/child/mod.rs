@@ -10,6 +10,7 @@ mod confine;
 mod engine;
 mod jq;
 mod realm;
+mod writes;
 
 use std::io::{self, BufRead, BufReader, Read, Stdin, Write};
 use std::process::ExitCode;

@@ -1,12 +1,13 @@
 // Runs once in every new realm, before any script: presets the script's
-// globals, gives it a console, and returns the two functions the worker calls.
+// globals, gives it a console, and returns the functions the worker calls.
+// `harden` is there for a realm that is kept (see harden.js).
 // Everything it needs is captured here, so that a script which patches a
 // builtin (possible in a fresh realm only) can't change how it is judged.
-(function (warm, emit) {
+(function (harden, emit) {
   'use strict';
   const { parse, stringify } = JSON;
-  const { ownKeys, getOwnPropertyDescriptor, getPrototypeOf, defineProperty, deleteProperty } = Reflect;
-  const { freeze, isExtensible } = Object;
+  const { ownKeys, getPrototypeOf, defineProperty, deleteProperty } = Reflect;
+  const { isExtensible } = Object;
   const { isArray } = Array;
   const text = String;
   const global = globalThis;
@@ -57,11 +58,11 @@
 
   // ---- the script's globals ----
   // `event` and `actionData` are parsed only when read.
-  let eventText, event, eventPending, original;
+  let eventText, event, eventPending, original, watched;
   let dataText, actionData, dataPending;
   let nextAction, err, result;
   const preset = (name, get, set) =>
-    defineProperty(global, name, { get, set, enumerable: true, configurable: !warm });
+    defineProperty(global, name, { get, set, enumerable: true, configurable: harden === undefined });
   preset('event', () => {
     if (eventPending) {
       eventPending = false;
@@ -80,8 +81,10 @@
   preset('err', () => err, (value) => { err = value; });
   preset('result', () => result, (value) => { result = value; });
 
-  const begin = (newEvent, newData, logRoom) => {
+  // `mayWrite`: whether the event can have changed when the script has ended.
+  const begin = (newEvent, newData, logRoom, mayWrite) => {
     room = logRoom;
+    watched = mayWrite;
     eventText = newEvent;
     eventPending = true;
     event = original = undefined;
@@ -96,7 +99,7 @@
   // [0] stop, [1, action, data] next, [2, text] refused by the script itself;
   // index 3 is the event's new text where the script changed it.
   const changedEvent = () => {
-    if (original === undefined) return undefined;
+    if (!watched || original === undefined) return undefined;
     const now = stringify(original);
     // The text that came in need not be spelt as JSON.stringify spells it.
     return now === eventText || now === stringify(parse(eventText)) ? undefined : now;
@@ -120,8 +123,8 @@
   };
 
   // ---- what a kept realm needs besides ----
-  const own = (body, newEvent, newData, logRoom) => {
-    begin(newEvent, newData, logRoom);
+  const own = (body, newEvent, newData, logRoom, mayWrite) => {
+    begin(newEvent, newData, logRoom, mayWrite);
     return settle(body());
   };
   const describe = (thrown) => {
@@ -141,11 +144,12 @@
   };
 
   let known;
-  // Removes what the last call left behind. False: the realm must be dropped.
-  const sweep = () => {
-    begin(undefined, undefined, -1);
-    const keys = ownKeys(global);
-    if (keys.length !== known.size) {
+  // Removes what the last call left behind. `count` is the number of the
+  // global's keys now. False: the realm must be dropped.
+  const sweep = (count) => {
+    begin(undefined, undefined, -1, false);
+    if (count !== known.size) {
+      const keys = ownKeys(global);
       for (let i = 0; i < keys.length; i++) {
         if (!known.has(keys[i]) && !deleteProperty(global, keys[i])) return false;
       }
@@ -153,72 +157,6 @@
     return isExtensible(global) && getPrototypeOf(global) === globalPrototype;
   };
 
-  // Freezes everything reachable from the global object and from the syntax
-  // (generators, async functions, iterators). Inherited data properties that
-  // scripts commonly shadow by assignment become accessors, because a frozen
-  // one would refuse the assignment on the inheriting object too.
-  const harden = () => {
-    const seen = new Set();
-    const queue = [
-      Object.getPrototypeOf(function* () {}), Object.getPrototypeOf(async function () {}),
-      Object.getPrototypeOf(async function* () {}), getPrototypeOf([][Symbol.iterator]()),
-      getPrototypeOf(''[Symbol.iterator]()), getPrototypeOf(new Map().keys()),
-      getPrototypeOf(new Set().keys()), getPrototypeOf(/a/[Symbol.matchAll]('')),
-      getPrototypeOf(Int8Array),
-    ];
-    if (typeof Iterator === 'function') {
-      queue.push(getPrototypeOf([].values().map((value) => value)), getPrototypeOf(Iterator.from({ next() {} })));
-    }
-    for (const key of ownKeys(global)) {
-      const found = getOwnPropertyDescriptor(global, key);
-      queue.push(found.value, found.get, found.set);
-    }
-    const prototypes = new Set(queue.slice(0, 8));
-    while (queue.length > 0) {
-      const thing = queue.pop();
-      if ((typeof thing !== 'object' && typeof thing !== 'function') || thing === null) continue;
-      if (thing === global || seen.has(thing)) continue;
-      seen.add(thing);
-      queue.push(getPrototypeOf(thing));
-      for (const key of ownKeys(thing)) {
-        const found = getOwnPropertyDescriptor(thing, key);
-        queue.push(found.value, found.get, found.set);
-        if (key === 'prototype' && found.value) prototypes.add(found.value);
-      }
-    }
-    const everywhere = ['constructor', 'toString', 'toLocaleString', 'valueOf', 'toJSON', 'name', 'message', 'then'];
-    for (const prototype of prototypes) {
-      const whole = prototype === Object.prototype || prototype === Function.prototype;
-      for (const key of whole ? ownKeys(prototype) : everywhere) {
-        makeShadowable(prototype, key);
-      }
-    }
-    for (const thing of seen) freeze(thing);
-    for (const key of ownKeys(global)) {
-      const found = getOwnPropertyDescriptor(global, key);
-      if ('value' in found) defineProperty(global, key, { writable: false, configurable: false });
-    }
-    known = new Set(ownKeys(global));
-    freeze(known);
-  };
-  const makeShadowable = (prototype, key) => {
-    const found = getOwnPropertyDescriptor(prototype, key);
-    if (found === undefined || !('value' in found) || !found.configurable || key === Symbol.iterator) return;
-    const { value, enumerable } = found;
-    const get = () => value;
-    const set = {
-      set(replacement) {
-        if ((typeof this !== 'object' && typeof this !== 'function') || this === null) return;
-        if (this === prototype) throw new TypeError(`'${text(key)}' of a builtin can not be replaced`);
-        // On an object that has its own one this setter is never reached.
-        defineProperty(this, key, { value: replacement, writable: true, enumerable: true, configurable: true });
-      },
-    }.set;
-    freeze(get);
-    freeze(set);
-    defineProperty(prototype, key, { get, set, enumerable, configurable: false });
-  };
-
-  if (warm) harden();
-  return [warm ? own : begin, settle, describe, sweep];
+  if (harden !== undefined) known = harden();
+  return [harden === undefined ? begin : own, settle, describe, sweep];
 })

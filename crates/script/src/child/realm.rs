@@ -8,12 +8,16 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use rquickjs::{Array, Context, Ctx, Function, Persistent, Runtime, String as JsString, Value};
+use rquickjs::object::Filter;
+use rquickjs::{
+    Array, Atom, Context, Ctx, Function, Persistent, Runtime, String as JsString, Value,
+};
 
 use super::compile::{self, EVAL_NAME, FILE_NAME, LINES_BEFORE};
 use crate::protocol::{CallLimits, CallResult, Failure, Line};
 
 const PRELUDE: &str = include_str!("prelude.js");
+const HARDEN: &str = include_str!("harden.js");
 
 type Kept = Persistent<Function<'static>>;
 
@@ -30,6 +34,8 @@ pub(super) struct Input<'a> {
     pub(super) event: &'a str,
     pub(super) action_data: Option<&'a str>,
     pub(super) limits: CallLimits,
+    /// Whether the script could change the event at all.
+    pub(super) may_write: bool,
 }
 
 /// Why a call has no verdict.
@@ -101,7 +107,10 @@ impl Realm {
                 },
             )?;
             let prelude: Function<'_> = compile::evaluate_as(&ctx, PRELUDE, "prelude")?;
-            let made: Array<'_> = prelude.call((keep, emit))?;
+            let harden: Option<Function<'_>> = keep
+                .then(|| compile::evaluate_as(&ctx, HARDEN, "harden"))
+                .transpose()?;
+            let made: Array<'_> = prelude.call((harden, emit))?;
             let save = |index| -> rquickjs::Result<Kept> {
                 Ok(Persistent::save(&ctx, made.get::<Function<'_>>(index)?))
             };
@@ -136,7 +145,14 @@ impl Realm {
             .clone()
             .map(|body| body.restore(ctx))
             .transpose()?;
-        enter.call((body, input.event, input.action_data, input.limits.logs))
+        enter.call((
+            body,
+            input.event,
+            input.action_data,
+            input.limits.logs,
+            input.may_write,
+            input.may_write,
+        ))
     }
 
     /// Runs `source` as real global code, then reads the verdict in its scope.
@@ -147,7 +163,13 @@ impl Realm {
         self.context.with(|ctx| {
             let verdict = || {
                 let begin = self.enter.clone().restore(&ctx)?;
-                begin.call::<_, ()>((input.event, input.action_data, input.limits.logs))?;
+                begin.call::<_, ()>((
+                    input.event,
+                    input.action_data,
+                    input.limits.logs,
+                    input.may_write,
+                    input.may_write,
+                ))?;
                 compile::evaluate::<Value<'_>>(&ctx, source)?;
                 let names: Value<'_> = compile::evaluate(&ctx, NAMES)?;
                 let answer: Array<'_> = self.settle.clone().restore(&ctx)?.call((names,))?;
@@ -175,11 +197,14 @@ impl Realm {
     /// and the realm must be dropped.
     pub(super) fn sweep(&self) -> bool {
         self.context.with(|ctx| {
+            // Counted here because an array of names costs more than the rest.
+            let every = Filter::new().string().symbol();
+            let count = ctx.globals().own_keys::<Atom<'_>>(every).len();
             let swept = self
                 .sweep
                 .clone()
                 .restore(&ctx)
-                .and_then(|sweep| sweep.call::<_, bool>(()));
+                .and_then(|sweep| sweep.call((count,)));
             if swept.is_err() {
                 drop(ctx.catch());
             }
