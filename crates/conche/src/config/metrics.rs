@@ -1,0 +1,51 @@
+//! `metrics:`, a further listener for scrapers that must not reach the API.
+
+use std::net::SocketAddr;
+
+use conche_runtime::listener::{Auth, ListenerConfig, ListenerLimits, TlsConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A further listener with `/metrics` only, which has no secrets in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Metrics {
+    /// Address and port; null turns it off. Default: null.
+    #[schemars(with = "Option<String>")]
+    listen: Option<SocketAddr>,
+    /// Allows an address other than loopback; scrapers show no token. Default: false.
+    allow_unauthenticated: bool,
+    /// Names, besides the loopback ones, that it answers to. Default: none.
+    hosts: Vec<String>,
+    /// Turns HTTPS on; its `client_ca` is a way to let only scrapers in. Default: plain HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsConfig>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            allow_unauthenticated: false,
+            hosts: Vec::new(),
+            tls: None,
+        }
+    }
+}
+
+impl Metrics {
+    pub(super) fn resolve(self) -> ListenerConfig {
+        ListenerConfig {
+            listen: self.listen,
+            // An address that others reach is called by names that nobody listed.
+            auth: match self.allow_unauthenticated {
+                true => Auth::None,
+                false => Auth::LoopbackOpen,
+            },
+            allow_unauthenticated: self.allow_unauthenticated,
+            hosts: self.hosts,
+            tls: self.tls,
+            limits: ListenerLimits::default(),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The configuration: one YAML file, over which the environment is laid.
+//!
+//! [`Authored`] is what a person wrote, with defaults for the rest; [`Config`] is what the
+//! parts are built from. One file per section; the field documentation is the manual and,
+//! through the JSON Schema, what editors show. An unknown key is an error that names its
+//! line, its column and the key that was probably meant.
+//!
+//! Relative paths count from the directory that the server is started in. No value of a
+//! secret is ever part of either form: secrets are named, and read where they are used.
+
+mod api;
+mod fault;
+mod limits;
+mod metrics;
+mod modules;
+mod overlay;
+mod place;
+mod reactions;
+mod retention;
+mod schema;
+mod webhooks;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use conche_modules::config::SecretName;
+use conche_runtime::egress::EgressConfig;
+use conche_runtime::listener::ListenerConfig;
+use conche_runtime::secrets::SecretRef;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use fault::{Error, Fault};
+pub(crate) use modules::{ActionEntry, SourceEntry};
+pub(crate) use overlay::{Variables, environment};
+pub(crate) use place::{Key, Place};
+pub(crate) use reactions::Folder;
+pub(crate) use schema::schema;
+
+/// Read where no `--config` is given and this file exists.
+pub(crate) const DEFAULT_FILE: &str = "conche.yaml";
+
+/// Bytes of a configuration file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The configuration of `conche serve`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "Conche configuration")]
+pub(crate) struct Authored {
+    /// The folder of the store; made, for its owner only, where it does not exist.
+    /// Default: `./conche-data`.
+    data_dir: PathBuf,
+    /// The native API under `/api/v1`, `/healthz`, `/readyz` and `/metrics`.
+    api: api::Api,
+    /// The listener of all inbound webhooks.
+    webhooks: webhooks::Webhooks,
+    /// A further listener with `/metrics` only.
+    metrics: metrics::Metrics,
+    /// Reactions kept in files.
+    reactions: reactions::Reactions,
+    /// Secrets by name, and where each value is found. Default: none.
+    secrets: BTreeMap<String, SecretRef>,
+    /// Where events come from. Default: none.
+    sources: modules::Sources,
+    /// Settings of action modules by module name. Default: none.
+    actions: modules::Actions,
+    /// What outgoing requests may reach and use.
+    egress: EgressConfig,
+    /// What events, runs and scripts may use.
+    limits: limits::Limits,
+    /// What is kept how long.
+    retention: retention::Retention,
+}
+
+impl Default for Authored {
+    fn default() -> Self {
+        Self {
+            data_dir: "./conche-data".into(),
+            api: api::Api::default(),
+            webhooks: webhooks::Webhooks::default(),
+            metrics: metrics::Metrics::default(),
+            reactions: reactions::Reactions::default(),
+            secrets: BTreeMap::new(),
+            sources: Vec::new(),
+            actions: BTreeMap::new(),
+            egress: EgressConfig::default(),
+            limits: limits::Limits::default(),
+            retention: retention::Retention::default(),
+        }
+    }
+}
+
+/// The configuration as the parts are built from it.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The folder of the store.
+    pub(crate) data_dir: PathBuf,
+    /// The API's listener.
+    pub(crate) api: ListenerConfig,
+    /// The token that the API asks for; there is one exactly where `api.auth` is `token`.
+    pub(crate) api_token: Option<SecretName>,
+    /// The webhooks' listener.
+    pub(crate) webhooks: ListenerConfig,
+    /// The further listener for metrics.
+    pub(crate) metrics: ListenerConfig,
+    /// The reactions folder.
+    pub(crate) reactions: Folder,
+    /// Where secrets are found.
+    pub(crate) secrets: BTreeMap<String, SecretRef>,
+    /// Sources in the order of the file; ids are unique.
+    pub(crate) sources: Vec<SourceEntry>,
+    /// Action modules in the order of their names.
+    pub(crate) actions: Vec<ActionEntry>,
+    /// What outgoing requests may reach.
+    pub(crate) egress: EgressConfig,
+    /// The engine's limits.
+    pub(crate) engine: conche_engine::Config,
+    /// The limits of one script call.
+    pub(crate) script: conche_script::Limits,
+    /// Script worker processes; `None` for what the machine suggests.
+    pub(crate) script_workers: Option<usize>,
+    /// What a payload may measure.
+    pub(crate) json: conche_core::json::Limits,
+}
+
+/// A configuration with where it came from, so that later faults can name their line.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    /// With defaults, as `config print` shows it.
+    pub(crate) authored: Authored,
+    /// What the parts are built from.
+    pub(crate) config: Config,
+    text: Option<Text>,
+}
+
+/// A configuration file's text.
+#[derive(Debug, Clone)]
+struct Text {
+    file: PathBuf,
+    text: String,
+}
+
+impl Loaded {
+    /// Reads `file`, else [`DEFAULT_FILE`] where it exists, else takes the defaults; then
+    /// lays `variables` over it.
+    pub(crate) fn load(file: Option<&Path>, variables: Variables) -> Result<Self, Error> {
+        let default = Path::new(DEFAULT_FILE);
+        let file = file.or_else(|| default.exists().then_some(default));
+        let text = file.map(read).transpose()?;
+        Self::parse(text, variables)
+    }
+
+    fn parse(text: Option<Text>, variables: Variables) -> Result<Self, Error> {
+        let authored = match &text {
+            Some(Text { file, text }) => {
+                let parsed = yaml::parse(text);
+                parsed.map_err(|fault| Error::one(Some(file), fault))?
+            }
+            None => Authored::default(),
+        };
+        let plain = text.as_ref().map_or("", |text| &text.text);
+        let authored = overlay::apply(authored, plain, variables)?;
+        let resolved = authored.clone().resolve();
+        let config = resolved.map_err(|faults| locate(text.as_ref(), faults))?;
+        Ok(Self {
+            authored,
+            config,
+            text,
+        })
+    }
+
+    /// The file that was read.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.text.as_ref().map(|text| text.file.as_path())
+    }
+
+    /// Gives faults that were found later their line and column.
+    pub(crate) fn locate(&self, faults: Vec<Fault>) -> Error {
+        locate(self.text.as_ref(), faults)
+    }
+}
+
+impl Authored {
+    /// Checks what the sections say about each other and translates them for the parts.
+    fn resolve(self) -> Result<Config, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let sources = modules::sources(self.sources, &mut faults);
+        let actions = modules::actions(self.actions, &mut faults);
+        let (api, api_token) = self.api.resolve(&self.secrets, &mut faults);
+        let webhooks = self.webhooks.resolve(&sources, &mut faults);
+        let engine = conche_engine::Config {
+            retention: self.retention.resolve(),
+            ..self.limits.engine()
+        };
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Config {
+            data_dir: self.data_dir,
+            api,
+            api_token,
+            webhooks,
+            metrics: self.metrics.resolve(),
+            reactions: self.reactions.resolve(),
+            secrets: self.secrets,
+            sources,
+            actions,
+            egress: self.egress,
+            engine,
+            script: self.limits.script(),
+            script_workers: self.limits.script_workers(),
+            json: self.limits.json(),
+        })
+    }
+}
+
+fn locate(text: Option<&Text>, mut faults: Vec<Fault>) -> Error {
+    if let Some(Text { text, .. }) = text {
+        for fault in &mut faults {
+            fault.locate(text);
+        }
+    }
+    Error::new(text.map(|text| text.file.as_path()), faults)
+}
+
+fn read(file: &Path) -> Result<Text, Error> {
+    let cannot = |source: std::io::Error| Error::Read {
+        file: file.to_owned(),
+        source,
+    };
+    let bytes = std::fs::metadata(file).map_err(cannot)?.len();
+    if bytes > FILE_BYTES_MAX {
+        let message = format!("the file has {bytes} bytes; at most {FILE_BYTES_MAX} are read");
+        return Err(Error::one(Some(file), Fault::new(Place::top(), message)));
+    }
+    let text = std::fs::read_to_string(file).map_err(cannot)?;
+    Ok(Text {
+        file: file.to_owned(),
+        text,
+    })
+}
+
+#[cfg(test)]
+mod tests;

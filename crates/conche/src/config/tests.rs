@@ -1,0 +1,189 @@
+//! What a configuration may say, and what is said about one that is wrong.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+fn load(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Error> {
+    let text = Text {
+        file: PathBuf::from("c.yaml"),
+        text: text.to_owned(),
+    };
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Loaded::parse(Some(text), variables)
+}
+
+fn complaint(text: &str, variables: &[(&str, &str)]) -> String {
+    load(text, variables).unwrap_err().to_string()
+}
+
+#[test]
+fn an_empty_file_and_none_mean_the_defaults() {
+    let none = Loaded::parse(None, Vec::new()).unwrap();
+    for text in ["", "# nothing\n", "api: {}\n"] {
+        let loaded = load(text, &[]).unwrap();
+        assert_eq!(loaded.authored, none.authored, "{text:?}");
+    }
+    let config = none.config;
+    assert_eq!(config.api.listen.unwrap().to_string(), "127.0.0.1:8888");
+    assert_eq!(
+        config.webhooks.listen.unwrap().to_string(),
+        "127.0.0.1:8889"
+    );
+    assert_eq!(config.metrics.listen, None);
+    assert_eq!(config.data_dir, Path::new("./conche-data"));
+    assert_eq!(config.engine.runs_held, 512);
+}
+
+#[test]
+fn a_mistake_is_named_with_its_line_its_column_and_what_was_meant() {
+    for (text, expected) in [
+        (
+            "api:\n  lisen: 127.0.0.1:1\n",
+            "c.yaml:2:3: unknown key `lisen`; did you mean `listen`?",
+        ),
+        ("limits:\n  event_bytes: 1MB\n", "c.yaml:2:16: "),
+        ("retention: { events: 30 }\n", "c.yaml:1:22: "),
+        (
+            "api:\n  auth: tokens\n",
+            "c.yaml:2:9: unknown word `tokens`; did you mean `token`?",
+        ),
+        (
+            "api: {}\napi: {}\n",
+            "c.yaml:2:1: the key `api` stands here twice",
+        ),
+        (
+            "soarca: { listen: null }\n",
+            "c.yaml:1:1: unknown key `soarca`",
+        ),
+        (
+            "sources:\n  - id: a\n    module: webhok\n",
+            "c.yaml:3:5: sources[0].module: unknown module `webhok`; did you mean `webhook`?",
+        ),
+        (
+            "sources:\n  - { id: a, module: dummy }\n  - { id: a, module: dummy }\n",
+            "c.yaml:3:7: sources[1].id: there is another source `a`",
+        ),
+        (
+            "sources: [{ module: dummy }]\n",
+            "c.yaml:1:11: sources[0]: missing key `id`",
+        ),
+        (
+            "actions:\n  dumy: {}\n",
+            "c.yaml:2:3: actions.dumy: unknown action module `dumy`; did you mean `dummy`?",
+        ),
+        (
+            "api: { auth: token }\n",
+            "c.yaml:1:8: api.auth: `auth: token` needs `token: { secret: NAME }`",
+        ),
+        (
+            "secrets: { admin: { env: A } }\napi: { auth: token, token: { secret: amin } }\n",
+            "c.yaml:2:21: api.token: unknown secret `amin`; did you mean `admin`?",
+        ),
+        (
+            "secrets: { admin: { env: A } }\napi: { token: { secret: admin } }\n",
+            "c.yaml:2:8: api.token: a token counts with `auth: token` only",
+        ),
+        ("api: [\n", "c.yaml:"),
+    ] {
+        let found = complaint(text, &[]);
+        assert!(found.starts_with(expected), "{text}\n{found}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_the_entries_are_named_at_once() {
+    let found = complaint("sources:\n  - {}\n  - { id: conche, module: dummy }\n", &[]);
+    assert_eq!(found.lines().count(), 2, "{found}");
+}
+
+#[test]
+fn variables_are_laid_over_the_file() {
+    let text = "api: { listen: 127.0.0.1:1 }\nsources: [{ id: a, module: dummy }]\n";
+    let loaded = load(
+        text,
+        &[
+            ("CONCHE_API__LISTEN", "127.0.0.1:2"),
+            ("CONCHE_DATA_DIR", "7"),
+            ("CONCHE_LIMITS__JSON_DEPTH", "8"),
+            ("CONCHE_API__HOSTS", "[a.example, b.example]"),
+            ("CONCHE_WEBHOOKS__LISTEN", "null"),
+            ("CONCHE_SOURCES__0__ID", "renamed"),
+            ("CONCHE_SECRETS__SMTP", "{ env: SMTP }"),
+            ("CONCHE_SERVICE_HOST", "10.0.0.1"),
+            ("OTHER__KEY", "x"),
+        ],
+    );
+    let config = loaded.unwrap().config;
+    assert_eq!(config.api.listen.unwrap().port(), 2);
+    assert_eq!(config.data_dir, Path::new("7"));
+    assert_eq!(config.json.depth, 8);
+    assert_eq!(config.api.hosts, ["a.example", "b.example"]);
+    assert_eq!(config.webhooks.listen, None);
+    assert_eq!(config.sources[0].id, "renamed");
+    assert_eq!(config.secrets.len(), 1);
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    for (name, value, expected) in [
+        (
+            "CONCHE_API__LISEN",
+            "127.0.0.1:1",
+            "CONCHE_API__LISEN: lisen: unknown key `lisen`; did you mean `listen`?",
+        ),
+        (
+            "CONCHE_LIMITS__SCRIPT_TIME",
+            "fast",
+            "CONCHE_LIMITS__SCRIPT_TIME: `fast` is not a duration",
+        ),
+        ("CONCHE_SOURCES__1__ID", "x", "CONCHE_SOURCES__1__ID: "),
+    ] {
+        let found = complaint("sources: [{ id: a, module: dummy }]", &[(name, value)]);
+        assert!(found.starts_with(expected), "{found}");
+    }
+}
+
+#[test]
+fn webhooks_that_ask_for_tokens_take_no_source_that_does_not() {
+    let text = "webhooks: { auth: token }\nsources:\n  - { id: a, module: webhook, path: /a, event_type: a, auth: none }\n";
+    let found = complaint(text, &[]);
+    assert!(
+        found.contains("sources[0].auth: with `webhooks.auth: token`"),
+        "{found}"
+    );
+}
+
+#[test]
+fn what_is_printed_reads_back_as_the_same() {
+    let loaded = load("api: { listen: null }\nlimits: { runs_held: 3 }\n", &[]).unwrap();
+    let printed = serde_saphyr::to_string(&loaded.authored).unwrap();
+    assert_eq!(
+        load(&printed, &[]).unwrap().authored,
+        loaded.authored,
+        "{printed}"
+    );
+}
+
+#[test]
+fn the_schema_knows_every_module_and_has_no_dangling_reference() {
+    let schema = schema();
+    let text = schema.to_string();
+    for module in conche_modules::sources::ALL {
+        assert!(
+            text.contains(&format!("\"const\":\"{}\"", module.name)),
+            "{}",
+            module.name
+        );
+    }
+    for module in conche_modules::actions::ALL {
+        assert!(schema["properties"]["actions"]["properties"][module.name].is_object());
+    }
+    for target in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = target.split('"').next().unwrap();
+        assert!(schema.pointer(pointer).is_some(), "{pointer}");
+    }
+}

@@ -1,0 +1,56 @@
+//! The log: to standard error, as text or as one JSON object a line.
+//!
+//! Every line goes through the masker of secrets before it leaves the process. `CONCHE_LOG`
+//! filters as in `info,conche_engine=debug`.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::ValueEnum;
+use conche_runtime::secrets::Masker;
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::Failure;
+
+/// What is logged where nothing else is asked for.
+const DEFAULT_FILTER: &str = "info";
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Starts logging. Once only, before anything that logs.
+pub(crate) fn start(format: Format, filter: Option<&str>, masker: Masker) -> Result<(), Failure> {
+    let filter = filter.unwrap_or(DEFAULT_FILTER);
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Failure::Usage(format!("CONCHE_LOG is not a filter: {error}")))?;
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(move || Masked(masker.clone()));
+    let started = match format {
+        Format::Text => builder.try_init(),
+        Format::Json => builder.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| Failure::of("can't start the log", error))
+}
+
+/// Standard error behind the masker. A log line is written whole, so no secret is split.
+struct Masked(Masker);
+
+impl Write for Masked {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        io::stderr().write_all(self.0.mask(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

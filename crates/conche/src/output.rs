@@ -1,0 +1,160 @@
+//! Standard output: one value, as a table for people or as JSON or YAML for programs.
+//!
+//! A reader that went away, as `head` does, is no fault of the command. Control characters
+//! in what others sent never reach a terminal: they could move its cursor or worse.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people.
+    Table,
+    /// One JSON value.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+/// `-o`.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct OutputArgs {
+    /// The form of the output
+    #[arg(long, short, value_name = "FORM", default_value = "table")]
+    pub(crate) output: Form,
+}
+
+impl OutputArgs {
+    /// Prints a value; `table` makes the text for people.
+    pub(crate) fn print<T, F>(self, value: &T, table: F) -> Result<(), Failure>
+    where
+        T: Serialize,
+        F: FnOnce(&T) -> String,
+    {
+        match self.output {
+            Form::Table => text(&table(value)),
+            Form::Json => json(value),
+            Form::Yaml => yaml(value),
+        }
+    }
+}
+
+/// Prints a value as JSON.
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure> {
+    let written = serde_json::to_string_pretty(value);
+    line(&written.map_err(|error| Failure::of("can't write the answer as JSON", error))?)
+}
+
+/// Prints a value as YAML.
+pub(crate) fn yaml<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let written = serde_saphyr::to_string(value);
+    text(&written.map_err(|error| Failure::of("can't write the answer as YAML", error))?)
+}
+
+/// Writes a text that may have come from elsewhere.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    line(&harmless(text.trim_end()))
+}
+
+/// Writes one line as it is.
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// A text without control characters, line ends excepted.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|char| match char {
+            '\n' => '\n',
+            char if char.is_control() => '\u{fffd}',
+            char => char,
+        })
+        .collect()
+}
+
+/// Rows of a list as columns under their headings. Each column is a heading and the JSON
+/// Pointer of its value within a row.
+pub(crate) fn table(rows: &[Value], columns: &[(&str, &str)]) -> String {
+    let headings = columns.iter().map(|(heading, _)| (*heading).to_owned());
+    let mut lines: Vec<Vec<String>> = vec![headings.collect()];
+    lines.extend(rows.iter().map(|row| {
+        let cells = columns.iter().map(|(_, pointer)| row.pointer(pointer));
+        cells
+            .map(|cell| cell.map_or_else(|| "-".to_owned(), plain))
+            .collect()
+    }));
+    let width = |column: usize| {
+        let cells = lines.iter().map(move |line| line[column].chars().count());
+        cells.max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let mut text = String::new();
+    for line in &lines {
+        let cells = line.iter().zip(&widths);
+        let padded: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(padded.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A value in one line, texts without quotes.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.replace('\n', " "),
+        Value::Null => "-".to_owned(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// A word that says how something went, in its colour where a person reads it.
+pub(crate) fn coloured(word: &str) -> String {
+    let colour = match word {
+        "succeeded" | "ok" => 32,
+        "failed" | "error" => 31,
+        "needs_attention" | "uncertain" | "warning" => 33,
+        _ => return word.to_owned(),
+    };
+    let wanted = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    match wanted {
+        true => format!("\u{1b}[{colour}m{word}\u{1b}[0m"),
+        false => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_longest_cell() {
+        let rows = [
+            serde_json::json!({ "name": "a", "owner": { "file": "x.yaml" } }),
+            serde_json::json!({ "name": "longer", "events": ["e", "f"] }),
+        ];
+        let columns = [
+            ("NAME", "/name"),
+            ("FILE", "/owner/file"),
+            ("EVENTS", "/events"),
+        ];
+        let expected = "NAME    FILE    EVENTS\na       x.yaml  -\nlonger  -       e, f\n";
+        assert_eq!(table(&rows, &columns), expected);
+    }
+
+    #[test]
+    fn what_others_sent_cannot_steer_a_terminal() {
+        assert_eq!(harmless("a\u{1b}[2Jb\r\nc"), "a\u{fffd}[2Jb\u{fffd}\nc");
+    }
+}

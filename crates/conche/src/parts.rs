@@ -1,0 +1,104 @@
+//! Builds modules from the configuration: what `serve`, `run` and `config check` share.
+//!
+//! Nothing here touches the network, the store or a secret's value; all that can be wrong
+//! with a configuration without those is found here, with its line.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use conche_modules::{Action, ActionModule, BuildContext, BuildError, Source};
+use conche_runtime::clock::SystemClock;
+use conche_runtime::egress::Egress;
+use conche_runtime::secrets::Secrets;
+
+use crate::config::{Config, Fault, Key, Loaded, Place};
+use crate::failure::Failure;
+
+/// Built action modules as the engine takes them.
+pub(crate) type Actions = BTreeMap<String, (Arc<dyn Action>, &'static ActionModule, usize)>;
+
+/// Everything that is built from the configuration alone.
+pub(crate) struct Parts {
+    /// Secrets by name.
+    pub(crate) secrets: Arc<Secrets>,
+    /// Action modules.
+    pub(crate) actions: Actions,
+    /// Sources by id.
+    pub(crate) sources: Vec<(String, Arc<dyn Source>)>,
+}
+
+impl Parts {
+    /// Builds what the configuration names.
+    pub(crate) fn build(loaded: &Loaded) -> Result<Self, Failure> {
+        let config = &loaded.config;
+        let secrets = Arc::new(Secrets::load(config.secrets.clone()));
+        let egress = Egress::new(&config.egress).map_err(|error| {
+            loaded.locate(vec![Fault::new(Place::of(&["egress"]), error.to_string())])
+        })?;
+        let cx = BuildContext {
+            secrets: secrets.clone(),
+            egress: Arc::new(egress),
+            clock: Arc::new(SystemClock),
+            json: config.json,
+        };
+        let mut faults = Vec::new();
+        let actions = actions(config, &cx, &mut faults);
+        let sources = sources(config, &cx, &mut faults);
+        if !faults.is_empty() {
+            return Err(loaded.locate(faults).into());
+        }
+        Ok(Self {
+            secrets,
+            actions,
+            sources,
+        })
+    }
+}
+
+/// Every action module: those with settings must be right, those without are there where
+/// they need none.
+fn actions(config: &Config, cx: &BuildContext, faults: &mut Vec<Fault>) -> Actions {
+    let mut built = Actions::new();
+    for entry in &config.actions {
+        match (entry.module.build)(entry.config.clone(), cx) {
+            Ok(action) => {
+                let name = entry.module.name.to_owned();
+                built.insert(name, (action, entry.module, entry.concurrency));
+            }
+            Err(error) if entry.configured => faults.push(fault(&entry.place(), &error)),
+            Err(_needs_settings) => {}
+        }
+    }
+    built
+}
+
+fn sources(
+    config: &Config,
+    cx: &BuildContext,
+    faults: &mut Vec<Fault>,
+) -> Vec<(String, Arc<dyn Source>)> {
+    let mut built = Vec::new();
+    let mut paths: BTreeMap<String, &str> = BTreeMap::new();
+    for entry in &config.sources {
+        let source = match (entry.module.build)(&entry.id, entry.config.clone(), cx) {
+            Ok(source) => source,
+            Err(error) => {
+                faults.push(fault(&entry.place(), &error));
+                continue;
+            }
+        };
+        for path in source.paths() {
+            if let Some(other) = paths.get(&path) {
+                let message = format!("the source `{other}` has the path {path} already");
+                faults.push(Fault::new(entry.place().then(Key::named("path")), message));
+            }
+            paths.insert(path, &entry.id);
+        }
+        built.push((entry.id.clone(), source));
+    }
+    built
+}
+
+fn fault(place: &Place, error: &BuildError) -> Fault {
+    Fault::from_message(place, &error.message)
+}

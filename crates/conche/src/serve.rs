@@ -1,0 +1,262 @@
+//! `conche serve`: builds the parts in order, says where they listen, waits, drains.
+//!
+//! Order: what only the configuration decides (so that its mistakes stop nothing half
+//! started), ports, store and script workers, engine, reactions, sources, answers. Stopping
+//! goes the other way round, stage by stage, and is bounded.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use clap::Args;
+use conche_api::{Access, ApiState, Authorizer, Caller, VersionInfo};
+use conche_engine::{Engine, Folder, SandboxEvaluator};
+use conche_modules::{Source, sources::no_such_webhook};
+use conche_runtime::clock::SystemClock;
+use conche_runtime::listener::guard::TokenSet;
+use conche_runtime::secrets::Secrets;
+use conche_runtime::supervisor::{Backoff, Grace, OnFailure, Stage, Supervisor, Tasks};
+use conche_script::{Sandbox, WorkerCommand};
+use conche_store::Store;
+use conche_store::sqlite::{SqliteConfig, SqliteStore};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{self, Config, Loaded};
+use crate::failure::Failure;
+use crate::listeners::{Listeners, Routers};
+use crate::metrics::Registries;
+use crate::parts::Parts;
+use crate::{logging, notify, output};
+
+/// Closing the store writes at most one more commit and a checkpoint.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Exit code of a server that was told twice to end.
+const KILLED: u8 = 130;
+
+/// Runs the server.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  conche serve --config conche.yaml
+  CONCHE_API__LISTEN=127.0.0.1:0 conche serve
+
+When all listeners answer, one line is printed: `listening api=ADDRESS webhooks=ADDRESS`.
+SIGINT or SIGTERM ends the server in order; a second one ends it at once.")]
+pub(crate) struct ServeArgs {
+    /// The configuration file [default: ./conche.yaml where it exists, else built-in defaults]
+    #[arg(long, short, env = "CONCHE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Let listeners without authentication listen on addresses other than loopback
+    #[arg(long)]
+    allow_unauthenticated: bool,
+    /// The form of the log
+    #[arg(
+        long,
+        env = "CONCHE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    log_format: logging::Format,
+    /// What is logged, such as `info,conche_engine=debug`
+    #[arg(long, env = "CONCHE_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// Runs the server until it is told to end or a part of it fails.
+pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
+    let loaded = Loaded::load(args.config.as_deref(), config::environment())?;
+    let parts = Parts::build(&loaded)?;
+    logging::start(args.log_format, args.log.as_deref(), parts.secrets.masker())?;
+    let mut signals = Signals::listen()?;
+    let supervisor = Supervisor::new();
+    let (store, started) = start(&loaded, parts, args.allow_unauthenticated, &supervisor).await?;
+    output::line(&started)?;
+    notify::tell(notify::READY);
+
+    let code = tokio::select! {
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopping");
+            ExitCode::SUCCESS
+        }
+        failure = supervisor.failed() => {
+            tracing::error!(%failure, "a part failed: stopping");
+            ExitCode::FAILURE
+        }
+    };
+    notify::tell(notify::STOPPING);
+    tokio::select! {
+        () = drain(supervisor, &*store) => Ok(code),
+        name = signals.next() => {
+            tracing::warn!(signal = name, "told again to stop: ending at once");
+            Ok(ExitCode::from(KILLED))
+        }
+    }
+}
+
+/// Starts everything; returns the store, to be closed last, and where the listeners answer.
+async fn start(
+    loaded: &Loaded,
+    parts: Parts,
+    open: bool,
+    supervisor: &Supervisor,
+) -> Result<(Arc<dyn Store>, String), Failure> {
+    let (config, tasks) = (&loaded.config, supervisor.tasks());
+    tracing::info!(version = crate::VERSION, config = ?loaded.file(), data_dir = %config.data_dir.display(), "starting");
+    let auth = authorizer(config, &parts.secrets)?;
+    let listeners = Listeners::bind(config, open)
+        .await
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    let (store, sandbox) = tokio::try_join!(open_store(config), start_sandbox(config))?;
+    let evaluator = Arc::new(SandboxEvaluator::new(sandbox));
+    let registries = Registries::new(store.clone(), evaluator.clone());
+    let store: Arc<dyn Store> = store;
+    let engine = Engine::start(conche_engine::Parts {
+        store: store.clone(),
+        evaluator,
+        actions: parts.actions,
+        clock: Arc::new(SystemClock),
+        tasks: tasks.clone(),
+        config: config.engine,
+    })
+    .await
+    .map_err(|error| Failure::of("can't start the engine", error))?;
+    let folder = watch_reactions(&engine, &config.reactions).await?;
+    let webhooks = start_sources(&engine, &parts.sources, &tasks);
+    let routers = Routers {
+        webhooks,
+        metrics: registries.router(&engine),
+        api: conche_api::router(ApiState {
+            engine,
+            folder,
+            version: VersionInfo {
+                version: crate::VERSION.to_owned(),
+                commit: option_env!("CONCHE_COMMIT").map(str::to_owned),
+            },
+            auth,
+            tasks: tasks.clone(),
+            json: config.json,
+            metrics: registries.into_inner(),
+        }),
+    };
+    let addresses = listeners.serve(routers, &tasks);
+    Ok((store, addresses.to_string()))
+}
+
+async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, Failure> {
+    let sqlite = SqliteConfig::new(&config.data_dir);
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&sqlite)).await;
+    match opened {
+        Ok(Ok(store)) => Ok(Arc::new(store)),
+        Ok(Err(error)) => Err(Failure::of("can't open the store", error)),
+        Err(panic) => Err(Failure::of("can't open the store", panic)),
+    }
+}
+
+/// Starts the script workers: this same program, executed again and locked in.
+pub(crate) async fn start_sandbox(config: &Config) -> Result<Sandbox, Failure> {
+    let mut script = conche_script::Config::new(WorkerCommand::current_executable());
+    script.limits = config.script;
+    script.workers = config.script_workers.unwrap_or(script.workers);
+    Sandbox::start(script)
+        .await
+        .map_err(|error| Failure::of("can't start the script workers", error))
+}
+
+async fn watch_reactions(
+    engine: &Engine,
+    folder: &config::Folder,
+) -> Result<Option<Arc<Folder>>, Failure> {
+    let dir = match folder {
+        config::Folder::Default(dir) if !dir.is_dir() => {
+            tracing::info!(dir = %dir.display(), "there is no reactions folder");
+            return Ok(None);
+        }
+        config::Folder::Default(dir) | config::Folder::Named(dir) => dir,
+    };
+    let watched = Folder::watch(engine, dir).await.map_err(|error| {
+        Failure::of(
+            &format!("can't read the reactions folder {}", dir.display()),
+            error,
+        )
+    })?;
+    let loaded = watched.loaded();
+    tracing::info!(dir = %dir.display(), reactions = loaded.reactions, refused = loaded.faults.len(), "reactions loaded");
+    Ok(Some(watched))
+}
+
+/// Starts every source; returns the routes that they want on the webhook listener.
+fn start_sources(engine: &Engine, sources: &[(String, Arc<dyn Source>)], tasks: &Tasks) -> Router {
+    let mut router = Router::new();
+    let restart = OnFailure::Restart(Backoff::default());
+    for (id, source) in sources {
+        if let Some(routes) = source.routes(engine.intake()) {
+            router = router.merge(routes);
+        }
+        let (source, intake) = (source.clone(), engine.intake());
+        tasks.spawn(
+            format!("source {id}"),
+            Stage::Sources,
+            restart,
+            move |stop| {
+                let (source, intake) = (source.clone(), intake.clone());
+                async move { source.run(intake, stop).await }
+            },
+        );
+    }
+    router.fallback(no_such_webhook)
+}
+
+fn authorizer(config: &Config, secrets: &Secrets) -> Result<Authorizer, Failure> {
+    let Some(token) = &config.api_token else {
+        return Ok(Authorizer::Open);
+    };
+    let value = secrets
+        .get(&token.secret)
+        .map_err(|error| Failure::of("api.token", error))?;
+    let mut tokens = TokenSet::new();
+    let caller = Caller {
+        name: token.secret.as_str().into(),
+        may: Access::ALL.into(),
+    };
+    tokens.insert(&value, caller);
+    Ok(Authorizer::Tokens(tokens))
+}
+
+async fn drain(supervisor: Supervisor, store: &dyn Store) {
+    let report = supervisor.shutdown(Grace::default()).await;
+    match tokio::time::timeout(CLOSE_WITHIN, store.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the store was not closed in order"),
+        Err(_elapsed) => tracing::error!("the store was not closed in time"),
+    }
+    tracing::info!(
+        stopped = report.stopped,
+        stragglers = report.stragglers.len(),
+        "stopped"
+    );
+}
+
+/// The signals that ask the server to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
