@@ -49,6 +49,10 @@ struct Source {
 pub(super) struct Engine {
     sources: HashMap<u32, Source>,
     residents: Vec<Resident>,
+    /// A fresh realm made in advance.
+    spare: Option<Alone>,
+    /// A fresh realm that has been used and is yet to be torn down.
+    used: Option<Alone>,
     filters: jq::Filters,
     clock: u64,
     recycle_after: u32,
@@ -101,6 +105,14 @@ struct Alone {
     runtime: Runtime,
 }
 
+impl Alone {
+    fn new(watch: &Rc<Watch>) -> Result<Self, Fault> {
+        let runtime = new_runtime(watch).map_err(|_| Fault::Memory)?;
+        let realm = Realm::fresh(&runtime)?;
+        Ok(Self { realm, runtime })
+    }
+}
+
 impl Engine {
     pub(super) fn new(setup: &Setup) -> rquickjs::Result<Self> {
         let watch = Rc::new(Watch::default());
@@ -108,6 +120,8 @@ impl Engine {
         Ok(Self {
             sources: HashMap::new(),
             residents: Vec::with_capacity(KEPT_REALMS),
+            spare: None,
+            used: None,
             filters: jq::Filters::default(),
             clock: 0,
             recycle_after: setup.recycle_after,
@@ -184,7 +198,7 @@ impl Engine {
 
     /// Runs a script in a realm of its own, in a runtime of its own: no kept
     /// realm has to be walked when its garbage is collected.
-    fn fresh(&self, slot: u32, input: Input<'_>) -> (Result<CallResult<'static>, Fault>, Logs) {
+    fn fresh(&mut self, slot: u32, input: Input<'_>) -> (Result<CallResult<'static>, Fault>, Logs) {
         let alone = match self.alone(input.limits) {
             Ok(alone) => alone,
             Err(fault) => return (Err(fault), Logs::default()),
@@ -195,15 +209,28 @@ impl Engine {
         if self.watch.fired.get() || matches!(result, Err(Fault::Memory | Fault::Null)) {
             // Tearing it down may abort, and the process ends soon anyway.
             std::mem::forget(alone);
+        } else {
+            self.used = Some(alone);
         }
         (self.judge(slot, result), logs)
     }
 
-    fn alone(&self, limits: CallLimits) -> Result<Alone, Fault> {
-        let runtime = new_runtime(&self.watch).map_err(|_| Fault::Memory)?;
-        runtime.set_memory_limit(limits.memory as usize + REALM_HEAP);
-        let realm = Realm::fresh(&runtime)?;
-        Ok(Alone { realm, runtime })
+    /// A realm that nothing has run in.
+    fn alone(&mut self, limits: CallLimits) -> Result<Alone, Fault> {
+        let spare = self.spare.take();
+        let alone = spare.map_or_else(|| Alone::new(&self.watch), Ok)?;
+        let heap = limits.memory as usize + REALM_HEAP;
+        alone.runtime.set_memory_limit(heap);
+        Ok(alone)
+    }
+
+    /// What can be done after the answer is out: tear down a realm that has
+    /// been used, and have the next one ready.
+    pub(super) fn rest(&mut self) {
+        if let Some(used) = self.used.take() {
+            drop(used);
+            self.spare = Alone::new(&self.watch).ok();
+        }
     }
 
     fn kept(&mut self, slot: u32, input: Input<'_>) -> (Result<CallResult<'static>, Fault>, Logs) {

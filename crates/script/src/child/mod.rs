@@ -82,6 +82,7 @@ fn serve(
             if response.retiring {
                 break;
             }
+            engine.rest();
         }
     }
     Ok(())
