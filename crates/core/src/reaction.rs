@@ -212,6 +212,7 @@ impl Authored {
             }
             let script = script_text(action.script, action.script_file, read)?.unwrap_or_default();
             check_retry(&key, action.retry)?;
+            check_above_zero(&format!("action '{key}': 'timeout'"), action.timeout)?;
             actions.insert(
                 key,
                 Action {
@@ -223,6 +224,10 @@ impl Authored {
                     on_uncertain: action.on_uncertain,
                 },
             );
+        }
+        check_above_zero("'limits.deadline'", self.limits.deadline)?;
+        if self.limits.steps == Some(0) {
+            return invalid("'limits.steps' is at least 1".to_owned());
         }
         Ok(Reaction {
             name: self.name,
@@ -244,6 +249,16 @@ fn check_retry(key: &str, retry: Option<Retry>) -> Result<(), Error> {
         Some(retry) if !(1.0..=100.0).contains(&retry.factor) => Err(Error::Invalid(format!(
             "action '{key}': 'retry.factor' is a number from 1 to 100"
         ))),
+        _ => Ok(()),
+    }
+}
+
+/// No attempt and no run ever gets anywhere in no time at all.
+fn check_above_zero(what: &str, span: Option<Span>) -> Result<(), Error> {
+    match span {
+        Some(span) if span.0.is_zero() => {
+            Err(Error::Invalid(format!("{what} is longer than nothing")))
+        }
         _ => Ok(()),
     }
 }
@@ -353,6 +368,18 @@ mod tests {
             (
                 "name: r\nevent: e\nscript: ''\nactions: {a: {module: m, action: b, retry: {attempts: 0}}}\n",
                 "at least 1",
+            ),
+            (
+                "name: r\nevent: e\nscript: ''\nactions: {a: {module: m, action: b, timeout: 0s}}\n",
+                "'timeout' is longer than nothing",
+            ),
+            (
+                "name: r\nevent: e\nscript: ''\nlimits: {deadline: 0s}\n",
+                "'limits.deadline' is longer than nothing",
+            ),
+            (
+                "name: r\nevent: e\nscript: ''\nlimits: {steps: 0}\n",
+                "'limits.steps' is at least 1",
             ),
         ] {
             let error = resolve(text, Format::Yaml).unwrap_err().to_string();

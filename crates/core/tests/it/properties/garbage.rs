@@ -164,7 +164,7 @@ fn look_at(run: &Shell, at: Timestamp) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn random_entries_are_accepted_or_refused_and_never_more(

@@ -231,7 +231,7 @@ fn folds(run: &Shell) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
     fn whatever_happens_the_journal_is_legal_and_the_run_ends(

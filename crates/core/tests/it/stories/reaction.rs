@@ -70,6 +70,18 @@ fn a_script_that_found_no_worker_is_run_again_later() {
 }
 
 #[test]
+fn a_script_that_never_finds_a_worker_fails_the_run_after_the_default_budget() {
+    let mut run = Shell::new(two_steps());
+    for _ in 1..Retry::default().attempts {
+        run.fail("script", ErrorKind::Transient)
+            .wakes_after(0.8..=16.0);
+    }
+    run.expect(["evaluate script"])
+        .fail("script", ErrorKind::Transient)
+        .expect(["failed: it broke"]);
+}
+
+#[test]
 fn later_scripts_see_the_event_as_earlier_ones_left_it_even_as_null() {
     for event in [r#"{"seen":true}"#, "null"] {
         let mut run = Shell::new(two_steps());

@@ -237,6 +237,7 @@ fn a_cancelled_run_goes_on_where_it_stood() {
         .reopen("look")
         .expect(["invoke look #2 {}"]);
     assert_eq!(run.state.summary().status, Status::Running);
+    assert_eq!(run.state.finished_at(), None);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use conche_core::definition::{Definition, Step};
-use conche_core::run::{ErrorKind, Report, Resolution, Status};
+use conche_core::run::{Entry, ErrorKind, Report, Resolution, Status};
 
 use super::golden;
 use crate::definitions::{act_into, graph, reaction, two_steps};
@@ -168,6 +168,26 @@ fn a_probe_that_finds_nothing_leads_to_another_attempt_within_the_budget() {
         .expect(["failed: attempt 2 had no effect"]);
     let keys = run.keys("x");
     assert_eq!((keys.len(), keys[0]), (2, keys[1]));
+}
+
+#[test]
+fn what_can_be_probed_is_probed_at_once_even_where_a_repeat_was_asked_for() {
+    let mut run = Shell::new(reaction(
+        "
+name: one
+event: e
+script: x
+actions: { x: { module: demo, action: probe, on_uncertain: repeat } }
+",
+    ));
+    run.verdict("script", "x", "{}")
+        .uncertain("x")
+        .expect(["probe x #1"]);
+    let last = run.journal.last().map(|record| &record.entry);
+    let Some(Entry::Interrupted { retry_at, .. }) = last else {
+        panic!("{last:?}")
+    };
+    assert_eq!(*retry_at, None, "the journal promises no repeat");
 }
 
 #[test]
