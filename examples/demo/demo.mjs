@@ -112,7 +112,7 @@ async function main() {
   const asked = await Promise.all(Array.from({ length: burst }, () => post("/nova", "nova-error")));
   process.kill(server.pid, "SIGKILL");
   await server.ended;
-  console.log(`\n  ${asked.length} more Nova errors were acknowledged, then Conche was killed (kill -9) while it was mailing`);
+  console.log(`\n  ${asked.length} more Nova errors were acknowledged, and at once Conche was killed (kill -9)`);
   server = await startConche(ports, mail);
   const again = asked.map((sent) => ({ what: "", sent, events: eventsOf(sent) }));
   const done = await finished(get, again, mail.missing);
@@ -156,11 +156,11 @@ async function table(get, rows) {
       const { runs } = await get(`/runs?event=${id}`);
       for (const run of runs) {
         any = true;
-        if (shown.has(run.run_id)) { lines.push([row.what, run.reaction ?? run.name, "recognised as the same event", "done once"]); continue; }
+        if (shown.has(run.run_id)) { lines.push([row.what, run.definition, "recognised as the same event", "done once"]); continue; }
         shown.add(run.run_id);
         const { steps = [] } = await get(`/runs/${run.run_id}`);
         const actions = steps.filter((step) => !step.step_id.endsWith("script")).map((step) => step.step_id);
-        lines.push([row.what, run.reaction ?? run.name, actions.join(", ") || "nothing", run.status + (run.reason ? `: ${run.reason}` : "")]);
+        lines.push([row.what, run.definition, actions.join(", ") || "nothing", run.status + (run.reason ? `: ${run.reason}` : "")]);
       }
     }
     if (!any) lines.push([row.what, "–", "no reaction wanted it", "stored"]);
@@ -184,7 +184,7 @@ function mails(folder) {
 
 function showMails(mail, count) {
   console.log(`\n${bold("Mail that arrived")} (all of it in ${mail.folder}/)`);
-  for (const one of mails(mail.folder).slice(0, Math.max(count, 5))) console.log(`  ${one.to}  ${one.subject}`);
+  for (const one of mails(mail.folder).slice(0, count)) console.log(`  ${one.to}  ${one.subject}`);
 }
 
 function howToGoOn(api, hooks) {
