@@ -39,6 +39,17 @@ impl Access {
         Self::Operate,
         Self::Define,
     ];
+
+    /// The word, as in the OpenAPI document.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::Read => "read",
+            Self::Send => "send",
+            Self::Operate => "operate",
+            Self::Define => "define",
+        }
+    }
 }
 
 /// Who calls, as it is recorded with what they do.

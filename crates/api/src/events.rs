@@ -5,14 +5,14 @@ use axum::extract::State;
 use conche_core::RunId;
 use conche_core::{EventId, Json, Timestamp};
 use conche_modules::{Batch, Intake as _, NewEvent, Receipt};
-use conche_store::{EventFilter, EventRow, Page, RunFilter};
+use conche_store::{EventFilter, EventRow};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::extract::{Body, Id, NoQuery, PAGE_MAX, Query, cut, page};
+use crate::extract::{Body, Id, NoQuery, Query, cut, page};
 use crate::problem::Problem;
-use crate::runs::RunOut;
+use crate::runs::{self, RunOut};
 use crate::{Shared, codes};
 
 /// The source of events that name none.
@@ -25,6 +25,7 @@ const WORD_BYTES_MAX: usize = 256;
 /// An event to hand in.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewEvent)]
 pub(crate) struct EventIn {
     /// The sender's id: a second event with the same source and id is the same event. Default:
     /// the header `Idempotency-Key`, else every delivery is a new event.
@@ -40,7 +41,7 @@ pub(crate) struct EventIn {
     #[schema(value_type = Option<String>, format = "date-time")]
     time: Option<Timestamp>,
     /// The payload. Default: `null`.
-    #[schema(value_type = serde_json::Value)]
+    #[schema(value_type = Option<serde_json::Value>)]
     data: Option<Json>,
 }
 
@@ -119,6 +120,7 @@ pub(crate) struct EventQuery {
 
 /// An event without its payload.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(crate) struct EventOut {
     /// Our name for it.
     #[schema(value_type = String, format = "uuid")]
@@ -218,19 +220,10 @@ pub(crate) async fn show(
     _: NoQuery,
 ) -> Result<Answer<EventDetail>, Problem> {
     let row = api.engine.store().event(event).await?;
-    let filter = RunFilter {
-        event: Some(event),
-        ..RunFilter::default()
-    };
-    let page = Page {
-        before: None,
-        limit: PAGE_MAX,
-    };
-    let runs = api.engine.store().runs(filter, page).await?;
     Ok(Answer(EventDetail {
         data: row.event.data.clone(),
         event: row.into(),
-        runs: runs.into_iter().map(Into::into).collect(),
+        runs: runs::of_event(&api, event).await?,
     }))
 }
 

@@ -93,7 +93,7 @@ pub fn router(state: ApiState) -> Router {
     });
     let mut router = Router::new();
     for route in routes::table() {
-        router = router.route(route.path, route.guarded(&shared));
+        router = router.route(route.info.path, route.guarded(&shared));
     }
     router
         .fallback(unknown_path)

@@ -20,6 +20,7 @@ pub(crate) struct Modules {
 
 /// A module that yields events.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SourceModule)]
 pub(crate) struct SourceOut {
     /// Its name in the configuration.
     name: &'static str,
@@ -33,6 +34,7 @@ pub(crate) struct SourceOut {
 
 /// An event type of a source.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventType)]
 pub(crate) struct EventTypeOut {
     /// The type.
     #[serde(rename = "type")]
@@ -43,6 +45,7 @@ pub(crate) struct EventTypeOut {
 
 /// A module that offers actions.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ActionModule)]
 pub(crate) struct ModuleOut {
     /// Its name in reactions and in the configuration.
     name: &'static str,
@@ -56,6 +59,7 @@ pub(crate) struct ModuleOut {
 
 /// An action.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Action)]
 pub(crate) struct ActionOut {
     /// Its name within the module.
     name: &'static str,

@@ -1,7 +1,7 @@
 //! The description of the API, generated from the handlers and their wire types.
 //!
 //! The copy in `docs/openapi.json` is compared with it by a test; after a wanted change,
-//! `CONCHE_WRITE_OPENAPI=1 cargo test -p conche-api openapi` writes it anew.
+//! `CONCHE_REWRITE_GOLDEN=1 cargo test -p conche-api openapi` writes it anew.
 
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
@@ -100,9 +100,6 @@ fn describe(operation: &mut Operation, access: Access) {
         .insert("default".to_owned(), problem.into());
     operation.security = match access {
         Access::Anyone => Some(Vec::new()),
-        needed => {
-            let scope = format!("{needed:?}").to_lowercase();
-            Some(vec![SecurityRequirement::new("token", [scope])])
-        }
+        needed => Some(vec![SecurityRequirement::new("token", [needed.as_str()])]),
     };
 }

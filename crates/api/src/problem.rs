@@ -191,3 +191,59 @@ impl From<id::Error> for Problem {
         Self::new(&codes::INVALID_ID, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_store_tell_their_kind_and_nothing_of_the_inside() {
+        const INSIDE: &str = "/var/lib/secret.db: I/O error";
+        let inside = || INSIDE.to_owned();
+        let corrupt = StoreError::Corrupt {
+            kind: "journal",
+            name: "r".to_owned(),
+            message: inside(),
+        };
+        for (error, code, waits) in [
+            (StoreError::Unavailable(inside()), "store-unavailable", true),
+            (StoreError::Locked(inside()), "store-unavailable", true),
+            (StoreError::Full(inside()), "store-full", true),
+            (corrupt, "stored-data-unreadable", false),
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!(problem.code.name, code);
+            assert_eq!(problem.retry_after.is_some(), waits, "{code}");
+            assert!(!problem.detail.contains("secret"), "{}", problem.detail);
+        }
+        let stopping = Problem::from(Refusal::Stopping);
+        assert_eq!(stopping.code.status, 503);
+        let unavailable = Problem::from(Refusal::Unavailable(inside()));
+        assert!(!unavailable.detail.contains("secret"), "{unavailable:?}");
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up_to_whole_seconds() {
+        let busy = Problem::new(&codes::BUSY, "x").retry_after(Duration::from_millis(1001));
+        let response = busy.into_response();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn every_problem_of_a_listener_has_a_code_here() {
+        for code in [
+            "body-too-large",
+            "body-too-slow",
+            "content-type-refused",
+            "host-invalid",
+            "host-refused",
+            "internal",
+            "origin-refused",
+            "request-timeout",
+            "unauthorized",
+        ] {
+            assert!(codes::find(code).is_some(), "{code}");
+        }
+    }
+}

@@ -16,6 +16,7 @@ use crate::{Shared, codes};
 /// Whose a reaction is.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schema(as = Owner)]
 pub(crate) enum OwnerOut {
     /// The API: it can be put and removed here.
     Api,
@@ -37,6 +38,7 @@ impl From<Owner> for OwnerOut {
 
 /// A reaction in force, without its scripts.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reaction)]
 pub(crate) struct ReactionOut {
     /// Its name.
     name: String,
@@ -282,6 +284,7 @@ fn findings(checked: Result<Vec<String>, ReactionError>) -> Result<(bool, Vec<Fi
 
 /// The reactions folder.
 #[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = ReactionsFolder)]
 pub(crate) struct FolderOut {
     /// Whether a folder is watched at all.
     watched: bool,
@@ -293,6 +296,7 @@ pub(crate) struct FolderOut {
 
 /// A file that is not in force.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FileFault)]
 pub(crate) struct FaultOut {
     /// Its path within the folder.
     file: String,

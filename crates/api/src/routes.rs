@@ -11,8 +11,7 @@ use crate::{Shared, events, modules, reactions, runs, system};
 
 /// One row.
 pub(crate) struct Route {
-    info: RouteInfo,
-    pub(crate) path: &'static str,
+    pub(crate) info: RouteInfo,
     handler: MethodRouter<Shared>,
 }
 
@@ -57,7 +56,6 @@ where
             path,
             access,
         },
-        path,
         handler: on(filter, handler),
     }
 }

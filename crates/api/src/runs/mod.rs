@@ -10,13 +10,13 @@ use axum::Json as Answer;
 use axum::extract::State;
 use conche_core::run::{Entry, Record};
 use conche_core::{Digest, EventId, Json, RunId, Timestamp, run};
-use conche_store::{RunFilter, RunRow};
+use conche_store::{Page, RunFilter, RunRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use self::steps::StepOut;
 use crate::Shared;
-use crate::extract::{Id, NoQuery, Query, cut, page, rows_at_most};
+use crate::extract::{Id, NoQuery, PAGE_MAX, Query, cut, page, rows_at_most};
 use crate::problem::Problem;
 
 /// One word for the state of a run.
@@ -65,6 +65,7 @@ impl From<Status> for run::Status {
 
 /// A run at a glance.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Run)]
 pub(crate) struct RunOut {
     /// The run.
     #[schema(value_type = String, format = "uuid")]
@@ -173,6 +174,20 @@ pub(crate) async fn list(
     Ok(Answer(RunPage { runs, next }))
 }
 
+/// The newest runs of an event, as many as a page can have.
+pub(crate) async fn of_event(api: &Shared, event: EventId) -> Result<Vec<RunOut>, Problem> {
+    let filter = RunFilter {
+        event: Some(event),
+        ..RunFilter::default()
+    };
+    let page = Page {
+        before: None,
+        limit: PAGE_MAX,
+    };
+    let runs = api.engine.store().runs(filter, page).await?;
+    Ok(runs.into_iter().map(Into::into).collect())
+}
+
 /// A run with its steps.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunDetail {
@@ -203,23 +218,13 @@ pub(crate) async fn show(
     _: NoQuery,
 ) -> Result<Answer<RunDetail>, Problem> {
     let row = api.engine.store().run(run).await?;
-    // A damaged journal must not hide the run from the person who has to look at it.
-    let (folded, journal_fault) = match api.engine.store().journal(run, 0).await {
-        Ok(journal) => match steps::fold(run, journal.records) {
-            Ok(folded) => (folded, None),
-            Err(illegal) => (steps::Folded::default(), Some(illegal.to_string())),
-        },
-        Err(conche_store::Error::Corrupt { message, .. }) => {
-            (steps::Folded::default(), Some(message))
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let folded = steps::read(&api, run).await?;
     Ok(Answer(RunDetail {
         run: row.into(),
         steps: folded.steps,
         variables: folded.variables,
         truncated: folded.truncated,
-        journal_fault,
+        journal_fault: folded.fault,
     }))
 }
 
@@ -248,6 +253,7 @@ pub(crate) struct JournalPage {
 
 /// One record of a journal.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Record)]
 pub(crate) struct RecordOut {
     /// The version of the run with this record: its number, from 1.
     version: u64,

@@ -27,6 +27,7 @@ pub(crate) struct Cancel {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Retry {
     /// The visit to start from. Default: the last that failed.
+    #[schema(value_type = Option<u32>)]
     visit: Option<VisitNo>,
 }
 
@@ -35,6 +36,7 @@ pub(crate) struct Retry {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resume {
     /// The visit decided on. Default: the first that needs attention.
+    #[schema(value_type = Option<u32>)]
     visit: Option<VisitNo>,
     /// The decision.
     resolution: Resolution,

@@ -8,8 +8,12 @@ use conche_core::run::{
     VisitNo, VisitState,
 };
 use conche_core::{Json, RunId, Timestamp};
+use conche_store::Error as StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::Api;
+use crate::problem::Problem;
 
 /// Bytes of inputs, outputs and console lines that one answer shows.
 const SHOWN_BYTES: usize = 4 * 1024 * 1024;
@@ -56,8 +60,10 @@ impl From<&VisitState> for StepStatus {
 
 /// One visit of a step.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Step)]
 pub(crate) struct StepOut {
     /// Its number, by which it is retried or resumed.
+    #[schema(value_type = u32)]
     visit: VisitNo,
     /// The step of the definition.
     step_id: String,
@@ -102,6 +108,7 @@ pub(crate) struct StepOut {
 
 /// Why an attempt failed.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StepError)]
 pub(crate) struct ErrorOut {
     /// What sort of failure.
     #[schema(value_type = String)]
@@ -121,6 +128,7 @@ impl From<StepError> for ErrorOut {
 
 /// A console line.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConsoleLine)]
 pub(crate) struct LineOut {
     /// `debug`, `info`, `warn` or `error`.
     #[schema(value_type = String)]
@@ -144,10 +152,26 @@ pub(super) struct Folded {
     pub(super) steps: Vec<StepOut>,
     pub(super) variables: BTreeMap<String, Json>,
     pub(super) truncated: bool,
+    pub(super) fault: Option<String>,
 }
 
-/// Folds a whole journal.
-pub(super) fn fold(run: RunId, records: Vec<Record>) -> Result<Folded, Illegal> {
+/// Reads and folds the journal of a run. One that is damaged is no error: it must not hide
+/// the run from the person who has to look at it.
+pub(super) async fn read(api: &Api, run: RunId) -> Result<Folded, Problem> {
+    let damaged = |message: String| Folded {
+        fault: Some(message),
+        ..Folded::default()
+    };
+    match api.engine.store().journal(run, 0).await {
+        Ok(journal) => {
+            Ok(fold(run, journal.records).unwrap_or_else(|illegal| damaged(illegal.to_string())))
+        }
+        Err(StoreError::Corrupt { message, .. }) => Ok(damaged(message)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn fold(run: RunId, records: Vec<Record>) -> Result<Folded, Illegal> {
     let mut seen: BTreeMap<VisitNo, Seen> = BTreeMap::new();
     for record in &records {
         if let Some(visit) = record.entry.visit() {
@@ -164,6 +188,7 @@ pub(super) fn fold(run: RunId, records: Vec<Record>) -> Result<Folded, Illegal> 
         steps,
         variables: state.variables().clone(),
         truncated: room.0 == 0,
+        fault: None,
     })
 }
 
@@ -254,5 +279,90 @@ fn step(number: VisitNo, visit: &Visit, seen: Option<Seen>, room: &mut Room) -> 
             .map(Into::into)
             .collect(),
         forgotten: visit.forgotten,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conche_core::Digest;
+    use conche_core::run::{Started, Verdict};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn record(entry: Entry) -> Record {
+        Record {
+            at: Timestamp::UNIX_EPOCH,
+            entry,
+        }
+    }
+
+    fn started() -> Record {
+        record(Entry::Started(Started {
+            definition: Digest::of(b"d"),
+            name: "d".to_owned(),
+            event: None,
+            deadline: Timestamp::MAX,
+            variables: BTreeMap::new(),
+        }))
+    }
+
+    /// A script step whose console is this large.
+    fn visited(visit: VisitNo, bytes: usize) -> [Record; 2] {
+        let line = LogLine {
+            level: LogLevel::Info,
+            text: "x".repeat(bytes),
+        };
+        [
+            record(Entry::Entered {
+                visit,
+                step: "s".into(),
+                path: Vec::new(),
+                from: visit.checked_sub(1),
+            }),
+            record(Entry::Evaluated {
+                visit,
+                verdict: Verdict::Stop,
+                event: None,
+                logs: vec![line],
+            }),
+        ]
+    }
+
+    #[test]
+    fn what_is_too_large_to_show_is_left_out_and_the_steps_stay() {
+        let mut records = vec![started()];
+        records.extend(visited(0, 10));
+        records.extend(visited(1, SHOWN_BYTES));
+        records.extend(visited(2, 10));
+        let folded = fold(RunId::new(Uuid::nil()), records).unwrap();
+        assert!(folded.truncated);
+        let lines: Vec<_> = folded.steps.iter().map(|step| step.console.len()).collect();
+        assert_eq!(lines, [1, 0, 0]);
+        assert!(
+            folded
+                .steps
+                .iter()
+                .all(|step| step.status == StepStatus::Succeeded)
+        );
+    }
+
+    #[test]
+    fn a_journal_that_breaks_the_rules_is_refused_with_the_reason() {
+        let mut records = vec![started()];
+        records.extend(visited(5, 0));
+        let fault = fold(RunId::new(Uuid::nil()), records).err().unwrap();
+        assert!(fault.to_string().contains("visit"), "{fault}");
+    }
+
+    #[test]
+    fn the_stop_of_a_script_is_shown_as_its_output() {
+        let mut records = vec![started()];
+        records.extend(visited(0, 1));
+        let folded = fold(RunId::new(Uuid::nil()), records).unwrap();
+        let step = serde_json::to_value(&folded.steps[0]).unwrap();
+        assert_eq!(step["output"], json!("stop"));
+        assert!(!folded.truncated);
     }
 }

@@ -57,6 +57,7 @@ impl From<Summary> for End {
 
 /// What was committed to a run.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Change)]
 pub(crate) struct ChangeOut {
     /// The run.
     #[schema(value_type = String, format = "uuid")]
@@ -111,7 +112,7 @@ pub(crate) struct Missed {
         ("Last-Event-ID" = Option<u64>, Header, description = "The version of the last record received."),
     ),
     responses((status = 200, content_type = "text/event-stream", body = String,
-        description = "Server-sent events; the data of each is JSON: RecordOut or End."))
+        description = "Server-sent events; the data of each is JSON: Record or End."))
 )]
 pub(crate) async fn one(
     State(api): State<Shared>,
@@ -119,24 +120,7 @@ pub(crate) async fn one(
     headers: HeaderMap,
     _: NoQuery,
 ) -> Result<Messages, Problem> {
-    let sent = last_event_id(&headers)?;
-    // Subscribed before the first look, so that nothing falls in between.
-    let changes = api.engine.tail();
-    let version = api.engine.store().run(run).await?.version;
-    if sent > version {
-        let detail = format!("Last-Event-ID is {sent}, but the run has {version} records");
-        return Err(Problem::new(&codes::INVALID_HEADER, detail));
-    }
-    let view = RunView {
-        _room: room(&api)?,
-        stop: api.tasks.stop(Stage::Api),
-        api,
-        run,
-        sent,
-        changes,
-        ready: VecDeque::new(),
-        over: false,
-    };
+    let view = RunView::open(api, run, last_event_id(&headers)?).await?;
     Ok(messages(unfold(view, |mut view| async {
         view.next().await.map(|message| (Ok(message), view))
     })))
@@ -148,7 +132,7 @@ pub(crate) async fn one(
 #[utoipa::path(
     get, path = "/api/v1/tail", tag = "runs", operation_id = "tail_runs",
     responses((status = 200, content_type = "text/event-stream", body = String,
-        description = "Server-sent events; the data of each is JSON: ChangeOut or Missed."))
+        description = "Server-sent events; the data of each is JSON: Change or Missed."))
 )]
 pub(crate) async fn all(State(api): State<Shared>, _: NoQuery) -> Result<Messages, Problem> {
     let view = AllView {
@@ -209,6 +193,25 @@ struct RunView {
 }
 
 impl RunView {
+    async fn open(api: Shared, run: RunId, sent: u64) -> Result<Self, Problem> {
+        let version = api.engine.store().run(run).await?.version;
+        if sent > version {
+            let detail = format!("Last-Event-ID is {sent}, but the run has {version} records");
+            return Err(Problem::new(&codes::INVALID_HEADER, detail));
+        }
+        Ok(Self {
+            _room: room(&api)?,
+            stop: api.tasks.stop(Stage::Api),
+            // Subscribed before the journal is read, so that nothing falls in between.
+            changes: api.engine.tail(),
+            api,
+            run,
+            sent,
+            ready: VecDeque::new(),
+            over: false,
+        })
+    }
+
     async fn next(&mut self) -> Option<Message> {
         loop {
             if let Some(message) = self.ready.pop_front() {

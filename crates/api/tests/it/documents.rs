@@ -11,13 +11,13 @@ use crate::server::Server;
 fn the_openapi_copy_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
     let text = openapi_document().to_pretty_json().unwrap() + "\n";
-    if std::env::var_os("CONCHE_WRITE_OPENAPI").is_some() {
+    if std::env::var_os("CONCHE_REWRITE_GOLDEN").is_some() {
         std::fs::write(&path, &text).unwrap();
     }
     let copy = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         copy == text,
-        "docs/openapi.json is out of date: CONCHE_WRITE_OPENAPI=1 cargo test -p conche-api openapi"
+        "docs/openapi.json is out of date: CONCHE_REWRITE_GOLDEN=1 cargo test -p conche-api openapi"
     );
 }
 

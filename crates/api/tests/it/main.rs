@@ -1,5 +1,10 @@
 //! The API over real HTTP: an engine on a memory store behind the hardened listener.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic like tests themselves"
+)]
+
 mod access;
 mod bodies;
 mod documents;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use conche_api::{ApiState, Authorizer, VersionInfo, render, router};
 use conche_core::RunId;
@@ -28,10 +29,11 @@ pub(crate) const BODY_BYTES: usize = 64 * 1024;
 
 /// A served API.
 pub(crate) struct Server {
-    pub(crate) engine: Engine,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) actions: TestActions,
     pub(crate) supervisor: Supervisor,
+    /// The same routes without a listener, for what depends on who reads when.
+    pub(crate) router: Router,
     address: SocketAddr,
     client: Client<HttpConnector, Body>,
 }
@@ -118,7 +120,7 @@ impl Server {
         let counter = prometheus::IntCounter::new("extra_total", "Of another part.").unwrap();
         extra.register(Box::new(counter)).unwrap();
         let state = ApiState {
-            engine: engine.clone(),
+            engine,
             folder,
             version: VersionInfo {
                 version: "1.2.3".to_owned(),
@@ -139,12 +141,13 @@ impl Server {
         };
         let listener = Listener::bind("api", config).await.unwrap().render(render);
         let address = listener.local_addr();
-        listener.serve(router(state), &tasks, Stage::Api);
+        let router = router(state);
+        listener.serve(router.clone(), &tasks, Stage::Api);
         Self {
-            engine,
             store: wanted.store,
             actions,
             supervisor,
+            router,
             address,
             client: Client::builder(TokioExecutor::new()).build_http(),
         }

@@ -7,9 +7,10 @@ use conche_core::RunId;
 use conche_core::run::Status;
 use conche_runtime::supervisor::Grace;
 use conche_testkit::Behaviour;
-use http::Method;
+use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
+use tower::ServiceExt as _;
 
 use crate::server::Server;
 
@@ -23,7 +24,7 @@ struct Message {
 
 /// A stream that is being read.
 struct Stream {
-    body: hyper::body::Incoming,
+    body: Body,
     text: String,
 }
 
@@ -33,8 +34,20 @@ impl Stream {
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         assert_eq!(answer.headers()["cache-control"], "no-store");
+        Self::of(Body::new(answer.into_body()))
+    }
+
+    /// A stream that nobody reads but this: what is not asked for is not made.
+    async fn unread(server: &Server, path: &str) -> Self {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = server.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        Self::of(answer.into_body())
+    }
+
+    const fn of(body: Body) -> Self {
         Self {
-            body: answer.into_body(),
+            body,
             text: String::new(),
         }
     }
@@ -159,10 +172,12 @@ async fn a_reader_that_falls_behind_the_changes_of_others_loses_nothing() {
     server.react("unsafe").await;
     server.actions.plan("unsafe", [Behaviour::LoseAnswer]);
     let run = server.run_that_is(Status::NeedsAttention).await;
-    // Not read until more changes were made than are kept for a reader.
-    let stream = Stream::open(&server, &tail_of(run), &[]).await;
-    let mut all = Stream::open(&server, "/api/v1/tail", &[]).await;
-    for _ in 0..600 {
+    let version = server.store.run(run).await.unwrap().version;
+    let mut stream = Stream::unread(&server, &tail_of(run)).await;
+    let mut all = Stream::unread(&server, "/api/v1/tail").await;
+    let mut messages = vec![stream.next().await.unwrap()];
+    // More changes than are kept for a reader, while nobody reads.
+    for _ in 0..1100 {
         server.event().await;
     }
     let body = serde_json::json!({"resolution": {"failed": {"reason": "no"}}});
@@ -170,23 +185,23 @@ async fn a_reader_that_falls_behind_the_changes_of_others_loses_nothing() {
         .post(&format!("/api/v1/runs/{run}/resume"), body)
         .await
         .ok(202);
-    let messages = stream.rest().await;
+    server.wait_for(run, Status::Failed).await;
+    messages.extend(stream.rest().await);
     is_whole(&messages, 0);
+    assert!(messages.len() as u64 > version + 1);
     assert_eq!(messages.last().unwrap().data["status"], "failed");
 
     // The view of all runs tells of the end of this one, and counts what it missed.
     let id = run.to_string();
+    let first = all.next().await.unwrap();
+    assert_eq!(first.kind, "missed");
+    assert!(first.data["changes"].as_u64().unwrap() > 0);
     loop {
         let message = all.next().await.unwrap();
-        match &*message.kind {
-            "change" => {
-                assert!(message.data["version"].as_u64().unwrap() > 0);
-                if message.data["run_id"] == *id && message.data["status"] == "failed" {
-                    break;
-                }
-            }
-            "missed" => assert!(message.data["changes"].as_u64().unwrap() > 0),
-            other => panic!("{other}"),
+        assert_eq!(message.kind, "change");
+        assert!(message.data["version"].as_u64().unwrap() > 0);
+        if message.data["run_id"] == *id && message.data["status"] == "failed" {
+            break;
         }
     }
 }
