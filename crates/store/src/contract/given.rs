@@ -55,7 +55,7 @@ pub fn run_of(event: &Event, at: Timestamp) -> NewRun {
         definition: definition(),
         name: "scan".to_owned(),
         event: Some(event.event_id),
-        deadline: at + Duration::from_secs(86_400),
+        deadline: at + Duration::from_hours(24),
         variables: [("limit".to_owned(), Json::from(&serde_json::json!(3)))].into(),
     };
     NewRun {

@@ -58,7 +58,7 @@ impl Folder {
     }
 
     /// Opens the connection that writes, after bringing the database to the current format.
-    pub(super) fn open_writer(&mut self, config: &SqliteConfig) -> Result<Connection, Error> {
+    pub(super) fn open_writer(&self, config: &SqliteConfig) -> Result<Connection, Error> {
         // Looked at read-only first: a database of a newer program must stay as it is.
         if std::fs::metadata(self.database()).is_ok_and(|data| data.len() > 0) {
             migrate::check(&self.open_reader()?)?;
@@ -111,17 +111,14 @@ impl Folder {
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     }
+}
 
-    /// Notes that the database is in use. Whether it was closed in order before.
-    pub(super) fn mark_dirty(&self, writer: &Connection) -> Result<bool, Error> {
-        let swap = || {
-            let sql = "SELECT value FROM meta WHERE key = 'clean'";
-            let clean: i64 = writer.query_row(sql, [], |row| row.get(0))?;
-            writer.execute("UPDATE meta SET value = 0 WHERE key = 'clean'", [])?;
-            Ok(clean == 1)
-        };
-        swap().map_err(error)
-    }
+/// Notes that the database is in use. Whether it was closed in order before.
+pub(super) fn mark_dirty(writer: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT value FROM meta WHERE key = 'clean'";
+    let clean: i64 = writer.query_row(sql, [], |row| row.get(0))?;
+    writer.execute("UPDATE meta SET value = 0 WHERE key = 'clean'", [])?;
+    Ok(clean == 1)
 }
 
 /// Notes that the database was closed in order.

@@ -17,7 +17,7 @@ use crate::{Error, EventFilter, EventRow, Page, RunFilter, RunRow, StatusCounts}
 
 /// How much earlier an event's id may be made than the event is accepted. Ids carry the time
 /// of their making, and bounding them ends a search for recent events early.
-const ID_AGE: Duration = Duration::from_secs(3600);
+const ID_AGE: Duration = Duration::from_hours(1);
 
 /// Conditions with their values.
 #[derive(Default)]
@@ -31,7 +31,7 @@ impl Where {
     fn and(&mut self, left: &str, value: impl Into<Value>) {
         self.values.push(value.into());
         let joint = if self.sql.is_empty() { "WHERE" } else { " AND" };
-        self.sql += &format!("{joint} {left} ?{}", self.values.len());
+        self.sql = format!("{}{joint} {left} ?{}", self.sql, self.values.len());
     }
 }
 

@@ -114,11 +114,11 @@ impl SqliteStore {
     /// [`Error::Locked`], [`Error::TooNew`], [`Error::Unavailable`], [`Error::Full`];
     /// [`Error::Corrupt`] where the file is not a database of ours.
     pub fn open(config: &SqliteConfig) -> Result<Self, Error> {
-        let mut folder = Folder::lock(config)?;
+        let folder = Folder::lock(config)?;
         let connection = folder.open_writer(config)?;
         let shared = Arc::new(Shared::new(folder.wal_path(), config));
         let readers = Arc::new(Readers::open(&folder, config.readers)?);
-        let clean = folder.mark_dirty(&connection)?;
+        let clean = folder::mark_dirty(&connection).map_err(fault::error)?;
         if !clean {
             checkpoint::check_in_background(folder.open_reader()?, Arc::clone(&shared))?;
         }

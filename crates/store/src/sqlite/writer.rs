@@ -126,6 +126,12 @@ impl<W: Write> Request for Pending<W> {
     }
 }
 
+fn fail_all(batch: Vec<Box<dyn Request>>, error: &Error) {
+    for request in batch {
+        request.fail(error.clone());
+    }
+}
+
 /// Why a batch came to nothing.
 enum Failure {
     /// Nothing of it happened, and doing it one by one would not help.
@@ -215,11 +221,7 @@ impl Writer {
         self.shared.requests.fetch_add(batch.len() as u64, Relaxed);
         match self.transact(&mut batch) {
             Ok(()) | Err(Failure::Refused) => batch.into_iter().for_each(Request::answer),
-            Err(Failure::Whole(error)) => {
-                for request in batch {
-                    request.fail(error.clone());
-                }
-            }
+            Err(Failure::Whole(error)) => fail_all(batch, &error),
             Err(Failure::RolledBack(error)) => self.carry_out_singly(batch, error),
         }
     }
@@ -227,20 +229,19 @@ impl Writer {
     /// After a rollback: a lone request is the culprit, of several each is tried alone.
     fn carry_out_singly(&mut self, batch: Vec<Box<dyn Request>>, error: Error) {
         if batch.len() == 1 {
-            return batch
-                .into_iter()
-                .for_each(|request| request.fail(error.clone()));
+            return fail_all(batch, &error);
         }
         tracing::debug!(%error, requests = batch.len(), "a batch is carried out one by one");
         self.shared.redone.fetch_add(1, Relaxed);
         for request in batch {
             let mut alone = vec![request];
-            match self.transact(&mut alone) {
-                Ok(()) | Err(Failure::Refused) => alone.into_iter().for_each(Request::answer),
-                Err(Failure::Whole(error) | Failure::RolledBack(error)) => {
-                    alone
-                        .into_iter()
-                        .for_each(|request| request.fail(error.clone()));
+            let done = self.transact(&mut alone);
+            for request in alone {
+                match &done {
+                    Ok(()) | Err(Failure::Refused) => request.answer(),
+                    Err(Failure::Whole(error) | Failure::RolledBack(error)) => {
+                        request.fail(error.clone());
+                    }
                 }
             }
         }
