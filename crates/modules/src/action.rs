@@ -22,8 +22,11 @@ pub struct ActionModule {
     /// JSON Schema of its configuration.
     pub config: fn() -> serde_json::Value,
     /// Builds it from its configuration (`null` where the file has none). Touches no network.
-    pub build: fn(serde_json::Value, &BuildContext) -> Result<Arc<dyn Action>, BuildError>,
+    pub build: BuildAction,
 }
+
+/// Makes an action module of its configuration.
+pub type BuildAction = fn(serde_json::Value, &BuildContext) -> Result<Arc<dyn Action>, BuildError>;
 
 /// One action: the same table feeds validation, the API, the CLI and the docs.
 pub struct ActionSpec {

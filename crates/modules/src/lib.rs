@@ -11,9 +11,11 @@ pub mod intake;
 pub mod source;
 pub mod sources;
 
-pub use action::{Action, ActionModule, ActionSpec, Answer, Call, Error, Host, Output, Probed};
+pub use action::{
+    Action, ActionModule, ActionSpec, Answer, BuildAction, Call, Error, Host, Output, Probed,
+};
 pub use intake::{Asked, Batch, Intake, NewEvent, Receipt, Refusal};
-pub use source::{Source, SourceModule};
+pub use source::{BuildSource, Source, SourceModule};
 
 use std::sync::Arc;
 

@@ -19,12 +19,15 @@ pub struct SourceModule {
     /// JSON Schema of its configuration.
     pub config: fn() -> serde_json::Value,
     /// Builds one source from its configuration. Checks all that can be checked without the network.
-    pub build: fn(
-        id: &str,
-        config: serde_json::Value,
-        cx: &BuildContext,
-    ) -> Result<Arc<dyn Source>, BuildError>,
+    pub build: BuildSource,
 }
+
+/// Makes a source of its id and its configuration.
+pub type BuildSource = fn(
+    id: &str,
+    config: serde_json::Value,
+    cx: &BuildContext,
+) -> Result<Arc<dyn Source>, BuildError>;
 
 /// A built source. It never touches the store: [`Intake`] owns acceptance, back-pressure and cursors.
 #[async_trait]

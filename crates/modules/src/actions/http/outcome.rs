@@ -34,7 +34,7 @@ use crate::action::Error;
 const QUOTE_MAX: usize = 500;
 
 /// A receiver that asks to wait for longer is asked again after this.
-const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+const WAIT_MAX: Duration = Duration::from_hours(24);
 
 /// What a request returns.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -56,7 +56,7 @@ pub(super) enum Error {
     Operator(char),
     #[error("the template `{expression}` fails: {reason}")]
     Fails { expression: String, reason: String },
-    #[error("the template `{0}` gives nothing")]
+    #[error("the template `{0}` gives nothing: its variable is missing or null")]
     Nothing(String),
     #[error("the templates make a text of more than {TEXT_MAX} bytes")]
     TooLong,

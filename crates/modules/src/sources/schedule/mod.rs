@@ -139,7 +139,7 @@ impl Scheduled {
         match stored.as_deref().map(str::parse) {
             Some(Ok(cursor)) => return Ok(cursor),
             Some(Err(_)) => {
-                tracing::warn!(source = %self.id, cursor = ?stored, "cursor is not a time")
+                tracing::warn!(source = %self.id, cursor = ?stored, "cursor is not a time");
             }
             None => {}
         }

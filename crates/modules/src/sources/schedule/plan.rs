@@ -26,11 +26,11 @@ pub(super) const MISSED_MAX: usize = 1000;
 
 /// A time noticed within this long is not a missed one. Longer than the interval at which
 /// the clock is looked at, shorter than anyone's patience.
-const ON_TIME: Duration = Duration::from_secs(60);
+const ON_TIME: Duration = Duration::from_mins(1);
 
 /// A clock set back by no more than this repeats nothing; after a greater correction the
 /// new time counts. The rule of the common cron daemon.
-const SET_BACK_MAX: Duration = Duration::from_secs(3 * 3600);
+const SET_BACK_MAX: Duration = Duration::from_hours(3);
 
 /// When to fire.
 #[derive(Debug, Clone)]

@@ -134,7 +134,9 @@ fn format(config: &Config, limits: Limits) -> Result<Format, String> {
     };
     Ok(Format {
         limits: Limits {
-            bytes: config.body_bytes.map_or(limits.bytes, |size| size.length()),
+            bytes: config
+                .body_bytes
+                .map_or(limits.bytes, conche_runtime::units::Size::length),
             ..limits
         },
         event_type,
@@ -210,7 +212,7 @@ impl Inner {
     async fn receive(&self, request: Request, intake: &dyn Intake) -> Response {
         let (parts, body) = request.into_parts();
         if let Err(response) = self.admit(&parts.method, &parts.headers) {
-            return response;
+            return *response;
         }
         let bytes = match read(body, self.format.limits.bytes).await {
             Ok(bytes) => bytes,
@@ -227,7 +229,7 @@ impl Inner {
     }
 
     /// All that can be told from the head of a request, cheapest and safest first.
-    fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), Response> {
+    fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), Box<Response>> {
         if !self.methods.contains(&method.as_str()) {
             let allowed = self.methods.join(", ");
             let detail = format!("this webhook accepts {allowed}");
@@ -236,11 +238,11 @@ impl Inner {
             if let Ok(value) = HeaderValue::from_str(&allowed) {
                 response.headers_mut().insert(header::ALLOW, value);
             }
-            return Err(response);
+            return Err(response.into());
         }
         self.gate
             .check(headers)
-            .map_err(|refused| self.stranger(refused))?;
+            .map_err(|refused| Box::new(self.stranger(refused)))?;
         let encoded = headers
             .get_all(header::CONTENT_ENCODING)
             .iter()
@@ -248,7 +250,7 @@ impl Inner {
         if encoded {
             let detail = "bodies are taken without Content-Encoding only";
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Err(answer::problem(status, "content-encoding-refused", detail));
+            return Err(answer::problem(status, "content-encoding-refused", detail).into());
         }
         if !self.accepts(headers) {
             let detail = format!(
@@ -256,7 +258,7 @@ impl Inner {
                 self.content_types.join(", ")
             );
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Err(answer::problem(status, "content-type-refused", detail));
+            return Err(answer::problem(status, "content-type-refused", detail).into());
         }
         Ok(())
     }
@@ -350,14 +352,13 @@ impl Inner {
     }
 }
 
-/// Reads a body of at most `limit` bytes; a larger one is refused by its announced length
-/// already, or as soon as it grows over the limit.
+/// Reads a body of at most `limit` bytes; a larger one is refused as soon as it grows over it.
 async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Response> {
     axum::body::to_bytes(body, limit).await.map_err(|error| {
         use std::error::Error as _;
         let is_limit = error
             .source()
-            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if is_limit {
             let detail = format!("the request body is larger than {limit} bytes");
             answer::problem(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)

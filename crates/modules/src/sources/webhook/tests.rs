@@ -100,6 +100,9 @@ fn deliveries_become_events_as_the_configuration_says() {
     }
 }
 
+/// Headers, body, and what is said of them.
+type Refused<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
 #[test]
 fn what_does_not_fit_is_refused_with_its_reason() {
     let config = serde_json::json!({
@@ -110,7 +113,7 @@ fn what_does_not_fit_is_refused_with_its_reason() {
     let large = format!("\"{}\"", "x".repeat(4096));
     let many = format!(r#"{{"e":[{}1]}}"#, "1,".repeat(EVENTS_MAX));
     let long = format!(r#"{{"e":[{{"kind":"{}"}}]}}"#, "k".repeat(TEXT_MAX + 1));
-    let table: &[(&[(&str, &str)], &str, &str)] = &[
+    let table: &[Refused] = &[
         (&one, "", "not a JSON text"),
         (&one, "{", "not a JSON text"),
         (&one, "{} {}", "not a JSON text"),

@@ -1,0 +1,128 @@
+//! The two lists that everything else is made from.
+
+use conche_core::run::{OnUncertain, Repeat};
+use conche_modules::{actions, sources};
+
+use crate::support::{action, context, source};
+
+#[test]
+fn the_lists_are_in_order_and_describe_themselves() {
+    let names: Vec<_> = actions::ALL.iter().map(|module| module.name).collect();
+    assert_eq!(names, ["dummy", "emit", "http", "log", "mail", "respond"]);
+    let names: Vec<_> = sources::ALL.iter().map(|module| module.name).collect();
+    assert_eq!(names, ["dummy", "onetime", "schedule", "webhook"]);
+    for module in actions::ALL {
+        assert!(
+            (module.config)().is_object() && !module.summary.is_empty(),
+            "{}",
+            module.name
+        );
+        for spec in module.actions {
+            assert_eq!(
+                (spec.input)()["type"],
+                "object",
+                "{}.{}",
+                module.name,
+                spec.name
+            );
+            assert_eq!(
+                (spec.output)()["type"],
+                "object",
+                "{}.{}",
+                module.name,
+                spec.name
+            );
+        }
+    }
+}
+
+#[test]
+fn every_setting_is_documented_with_its_default() {
+    let schemas = actions::ALL
+        .iter()
+        .map(|module| (module.name, (module.config)()))
+        .chain(
+            sources::ALL
+                .iter()
+                .map(|module| (module.name, (module.config)())),
+        );
+    for (module, schema) in schemas {
+        assert_eq!(schema["additionalProperties"], false, "{module}");
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        for (name, setting) in schema["properties"].as_object().into_iter().flatten() {
+            let text = setting["description"].as_str().unwrap_or_default();
+            let has_default =
+                text.contains("Default: ") || required.contains(&name.as_str().into());
+            assert!(has_default, "{module}.{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_a_repeat_means_is_said_of_every_action() {
+    let table = [
+        (
+            "dummy.dummy_action",
+            Repeat::Idempotent,
+            OnUncertain::Repeat,
+        ),
+        ("emit.emit", Repeat::Keyed, OnUncertain::Repeat),
+        ("http.get", Repeat::Idempotent, OnUncertain::Repeat),
+        ("http.request", Repeat::Unsafe, OnUncertain::Attention),
+        ("http.request_keyed", Repeat::Keyed, OnUncertain::Repeat),
+        ("log.write", Repeat::Idempotent, OnUncertain::Repeat),
+        ("mail.send_mail", Repeat::Unsafe, OnUncertain::Repeat),
+        ("respond.respond", Repeat::Idempotent, OnUncertain::Repeat),
+    ];
+    let found: Vec<_> = actions::ALL
+        .iter()
+        .flat_map(|module| {
+            module
+                .actions
+                .iter()
+                .map(|spec| (format!("{}.{}", module.name, spec.name), spec))
+        })
+        .map(|(name, spec)| (name, spec.repeat, spec.on_uncertain))
+        .collect();
+    let table: Vec<_> = table
+        .map(|(name, repeat, uncertain)| (name.to_owned(), repeat, uncertain))
+        .into();
+    assert_eq!(found, table);
+}
+
+#[test]
+fn a_misspelt_setting_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let cx = context(folder.path(), &[]);
+    for module in actions::ALL {
+        let refused = action(module.name, serde_json::json!({ "sevrer": 1 }), &cx)
+            .err()
+            .unwrap();
+        assert_eq!(refused.place, format!("actions.{}", module.name));
+        assert!(refused.message.contains("sevrer"), "{refused}");
+    }
+    for module in sources::ALL {
+        let refused = source(module.name, serde_json::json!({ "sevrer": 1 }), &cx)
+            .err()
+            .unwrap();
+        assert_eq!(refused.place, "sources.s");
+        assert!(refused.message.contains("sevrer"), "{refused}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_not_configured_is_refused_when_building() {
+    let folder = tempfile::tempdir().unwrap();
+    let cx = context(folder.path(), &[]);
+    let http = serde_json::json!({ "secrets": { "nope": { "hosts": ["*"] } } });
+    let mail =
+        serde_json::json!({ "server": "x", "user": "a@b.c", "password": { "secret": "nope" } });
+    let webhook = serde_json::json!({ "path": "/x", "event_type": "t", "auth": { "bearer": { "secret": "nope" } } });
+    for refused in [
+        action("http", http, &cx).err(),
+        action("mail", mail, &cx).err(),
+        source("webhook", webhook, &cx).err(),
+    ] {
+        assert!(refused.unwrap().message.contains("no secret `nope`"));
+    }
+}

@@ -1,0 +1,261 @@
+//! What modules are built with and talk to in these tests: an intake that really stores, a
+//! clock that can be set, secrets in files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use conche_core::run::IdempotencyKey;
+use conche_core::{EventId, Json, RunId, StepId, Timestamp};
+use conche_modules::{
+    Action, Answer, Asked, Batch, BuildContext, BuildError, Call, Error, Host, Intake, NewEvent,
+    Output, Receipt, Refusal, Source, actions, sources,
+};
+use conche_runtime::clock::{Clock, SystemClock};
+use conche_runtime::egress::{Egress, EgressConfig};
+use conche_runtime::secrets::{SecretRef, Secrets};
+use serde_json::Value;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// What modules are built with: loopback may be called, and these secrets exist.
+pub(crate) fn context(folder: &Path, secrets: &[(&str, &str)]) -> BuildContext {
+    let egress = EgressConfig {
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+        ..EgressConfig::default()
+    };
+    let references: BTreeMap<_, _> = secrets
+        .iter()
+        .map(|(name, value)| {
+            let path = folder.join(name);
+            std::fs::write(&path, value).unwrap();
+            ((*name).to_owned(), SecretRef::File(path))
+        })
+        .collect();
+    BuildContext {
+        secrets: Arc::new(Secrets::load(references)),
+        egress: Arc::new(Egress::new(&egress).unwrap()),
+        clock: Arc::new(SystemClock),
+        json: conche_core::json::Limits::default(),
+    }
+}
+
+/// Builds an action module of the list.
+pub(crate) fn action(
+    name: &str,
+    config: Value,
+    cx: &BuildContext,
+) -> Result<Arc<dyn Action>, BuildError> {
+    let module = actions::ALL
+        .iter()
+        .find(|module| module.name == name)
+        .unwrap();
+    (module.build)(config, cx)
+}
+
+/// Builds a source of the list, with the id `s`.
+pub(crate) fn source(
+    name: &str,
+    config: Value,
+    cx: &BuildContext,
+) -> Result<Arc<dyn Source>, BuildError> {
+    let module = sources::ALL
+        .iter()
+        .find(|module| module.name == name)
+        .unwrap();
+    (module.build)("s", config, cx)
+}
+
+/// A first attempt with 10 s to go.
+pub(crate) fn call(action: &str, input: &Value) -> Call {
+    let run = RunId::new(Uuid::now_v7());
+    let step = StepId::from("step");
+    let timeout = Duration::from_secs(10);
+    Call {
+        action: action.to_owned(),
+        input: Json::from(input),
+        run,
+        definition: "test".to_owned(),
+        visit: 0,
+        attempt: 1,
+        key: IdempotencyKey::of(run, &step, &Vec::new(), 0, 0),
+        step,
+        deadline: Timestamp::now() + timeout,
+        timeout,
+        event: None,
+        host: Arc::new(FakeHost::default()),
+    }
+}
+
+/// Invokes and reads the output.
+pub(crate) async fn invoke(
+    module: &Arc<dyn Action>,
+    action: &str,
+    input: Value,
+) -> Result<Value, Error> {
+    let output: Result<Output, Error> = module.invoke(&call(action, &input)).await;
+    output.map(|output| output.read().unwrap())
+}
+
+/// Keeps what it is told; emits an event with one key once.
+#[derive(Default)]
+pub(crate) struct FakeHost {
+    pub(crate) emitted: Mutex<HashMap<String, (EventId, NewEvent)>>,
+    pub(crate) answers: Mutex<Vec<Answer>>,
+    pub(crate) nobody_waits: bool,
+}
+
+#[async_trait]
+impl Host for FakeHost {
+    async fn emit(&self, call: &Call, event: NewEvent) -> Result<EventId, Error> {
+        let mut emitted = self.emitted.lock().unwrap();
+        let entry = emitted.entry(call.key.to_string());
+        Ok(entry
+            .or_insert_with(|| (EventId::new(Uuid::now_v7()), event))
+            .0)
+    }
+
+    fn respond(&self, _call: &Call, answer: Answer) -> bool {
+        self.answers.lock().unwrap().push(answer);
+        !self.nobody_waits
+    }
+}
+
+/// What an intake has stored.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stored {
+    pub(crate) events: Vec<(EventId, NewEvent)>,
+    pub(crate) cursors: HashMap<String, String>,
+    /// The number of transactions.
+    pub(crate) batches: usize,
+}
+
+/// Stores events with the engine's promises: one transaction a batch, one event for each
+/// source and id.
+pub(crate) struct FakeIntake {
+    stored: watch::Sender<Stored>,
+    refusal: Mutex<Option<Refusal>>,
+    answer: Mutex<Option<Answer>>,
+}
+
+impl FakeIntake {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            stored: watch::Sender::new(Stored::default()),
+            refusal: Mutex::default(),
+            answer: Mutex::default(),
+        })
+    }
+
+    /// Refuses everything from now on; takes it again with `None`.
+    pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
+        *self.refusal.lock().unwrap() = refusal;
+    }
+
+    /// Answers every question so; with `None` nobody answers.
+    pub(crate) fn answer(&self, answer: Option<Answer>) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    pub(crate) fn stored(&self) -> Stored {
+        self.stored.borrow().clone()
+    }
+
+    /// Waits until what is stored is as wanted.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Stored) -> bool) -> Stored {
+        let mut stored = self.stored.subscribe();
+        let found = stored.wait_for(|stored| wanted(stored));
+        found.await.unwrap().clone()
+    }
+
+    fn take(&self, batch: Batch) -> Result<Vec<Receipt>, Refusal> {
+        if let Some(refusal) = self.refusal.lock().unwrap().clone() {
+            return Err(refusal);
+        }
+        let mut receipts = Vec::new();
+        self.stored.send_modify(|stored| {
+            stored.batches += 1;
+            for event in batch.events {
+                let known = stored
+                    .events
+                    .iter()
+                    .find(|(_, known)| event.id.is_some() && known.id == event.id)
+                    .map(|(id, _)| *id);
+                let id = known.unwrap_or_else(|| EventId::new(Uuid::now_v7()));
+                receipts.push(Receipt {
+                    event: id,
+                    duplicate: known.is_some(),
+                });
+                if known.is_none() {
+                    stored.events.push((id, event));
+                }
+            }
+            if let Some(cursor) = batch.cursor {
+                stored.cursors.insert(batch.source, cursor);
+            }
+        });
+        Ok(receipts)
+    }
+}
+
+#[async_trait]
+impl Intake for FakeIntake {
+    async fn accept(&self, batch: Batch) -> Result<Vec<Receipt>, Refusal> {
+        self.take(batch)
+    }
+
+    async fn ask(
+        &self,
+        source: &str,
+        event: NewEvent,
+        timeout: Duration,
+    ) -> Result<Asked, Refusal> {
+        let source = source.to_owned();
+        let receipts = self.take(Batch {
+            source,
+            events: vec![event],
+            cursor: None,
+        })?;
+        let answer = self.answer.lock().unwrap().clone();
+        if answer.is_none() {
+            tokio::time::sleep(timeout).await;
+        }
+        Ok(Asked {
+            receipt: receipts[0],
+            answer,
+        })
+    }
+
+    async fn cursor(&self, source: &str) -> Result<Option<String>, Refusal> {
+        Ok(self.stored.borrow().cursors.get(source).cloned())
+    }
+}
+
+/// Goes with tokio's clock, which tests can stop, and can be set besides.
+pub(crate) struct TestClock {
+    begun: tokio::time::Instant,
+    base: Mutex<Timestamp>,
+}
+
+impl TestClock {
+    pub(crate) fn at(time: &str) -> Arc<Self> {
+        Arc::new(Self {
+            begun: tokio::time::Instant::now(),
+            base: Mutex::new(time.parse().unwrap()),
+        })
+    }
+
+    /// Sets the clock.
+    pub(crate) fn set(&self, time: &str) {
+        let time: Timestamp = time.parse().unwrap();
+        *self.base.lock().unwrap() = time - self.begun.elapsed();
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        *self.base.lock().unwrap() + self.begun.elapsed()
+    }
+}
