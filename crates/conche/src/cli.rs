@@ -1,8 +1,17 @@
 //! The command line: nouns in the plural, each with its verbs.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use serde_json::json;
 
+use crate::client::{events::Events, modules::Modules, reactions::Reactions, runs::Runs};
+use crate::doctor::DoctorArgs;
+use crate::failure::Failure;
+use crate::output::{self, OutputArgs};
+use crate::run::RunArgs;
 use crate::serve::ServeArgs;
+use crate::settings::{ConfigVerb, SchemaArgs, SecretsVerb};
+use crate::validate::ValidateArgs;
 
 /// Turns security events into durable, tested, explainable responses.
 #[derive(Debug, Parser)]
@@ -12,6 +21,12 @@ use crate::serve::ServeArgs;
     propagate_version = true,
     max_term_width = 100
 )]
+#[command(after_help = "Examples:
+  conche serve --config conche.yaml
+  conche run reactions/suspend-vm.yaml --event event.json
+  conche runs list --status needs_attention
+
+Exit codes: 0 done, 1 failed, 2 usage.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -22,4 +37,100 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the server
     Serve(ServeArgs),
+    /// Run a reaction file on an event, without a server
+    Run(RunArgs),
+    /// Check reaction files, without a server
+    Validate(ValidateArgs),
+    /// Hand in events and look at them
+    #[command(
+        subcommand,
+        after_help = "Example:\n  conche events send --type vm.suspicious event.json"
+    )]
+    Events(Events),
+    /// Look at runs and act on them
+    #[command(subcommand, after_help = "Example:\n  conche runs list")]
+    Runs(Runs),
+    /// Look at the reactions in force and change them
+    #[command(subcommand, after_help = "Example:\n  conche reactions list")]
+    Reactions(Reactions),
+    /// Look at what sources and actions can be made of
+    #[command(subcommand, after_help = "Example:\n  conche modules list")]
+    Modules(Modules),
+    /// Check or print a configuration
+    #[command(
+        subcommand,
+        after_help = "Example:\n  conche config check --config conche.yaml"
+    )]
+    Config(ConfigVerb),
+    /// Print a JSON Schema
+    Schema(SchemaArgs),
+    /// Check the secrets of a configuration
+    #[command(
+        subcommand,
+        after_help = "Example:\n  conche secrets check --config conche.yaml"
+    )]
+    Secrets(SecretsVerb),
+    /// Check whether this machine and a configuration can carry a server
+    Doctor(DoctorArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Print the version
+    Version(VersionArgs),
+}
+
+/// Prints completions.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  conche completions bash > ~/.local/share/bash-completion/completions/conche")]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// Prints the version.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  conche version -o json")]
+pub(crate) struct VersionArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// `conche completions`.
+pub(crate) fn completions(args: CompletionsArgs) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "conche", &mut script);
+    output::line(String::from_utf8_lossy(&script).trim_end())
+}
+
+/// `conche version`.
+pub(crate) fn version(args: VersionArgs) -> Result<(), Failure> {
+    let version = json!({ "version": crate::VERSION, "commit": crate::COMMIT });
+    args.output.print(&version, |_| match crate::COMMIT {
+        Some(commit) => format!("conche {} ({commit})", crate::VERSION),
+        None => format!("conche {}", crate::VERSION),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_verb_has_an_example() {
+        fn look(command: &mut clap::Command) {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "{}\n{help}", command.get_name());
+            let verbs = command.get_subcommands_mut();
+            verbs
+                .filter(|verb| verb.get_name() != "help")
+                .for_each(look);
+        }
+        look(&mut Cli::command());
+    }
 }

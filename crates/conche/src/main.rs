@@ -4,15 +4,25 @@
 //! anything else happens, since the worker's cage allows no runtime, thread or logger.
 
 mod cli;
+mod client;
 mod config;
+mod doctor;
 mod failure;
+mod input;
+#[cfg(feature = "failpoints")]
+mod kill;
 mod listeners;
 mod logging;
 mod metrics;
 mod notify;
 mod output;
 mod parts;
+mod reaction_schema;
+mod run;
 mod serve;
+mod settings;
+mod story;
+mod validate;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -21,9 +31,12 @@ use clap::Parser;
 use cli::{Cli, Command};
 use conche_script::{WORKER_ARGUMENT, worker_main};
 use failure::Failure;
+use tokio::runtime::Builder;
 
 /// The released version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit that this was built from, where the build knows it.
+const COMMIT: Option<&str> = option_env!("CONCHE_COMMIT");
 
 fn main() -> ExitCode {
     if std::env::args_os()
@@ -34,26 +47,45 @@ fn main() -> ExitCode {
     }
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
+    #[cfg(feature = "failpoints")]
+    kill::arm();
     conche_runtime::tls::install_crypto_provider();
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(failure) => {
-            // Where standard error is gone too there is nobody left to tell.
-            writeln!(std::io::stderr(), "conche: {failure}").ok();
+            if !matches!(failure, Failure::Unread) {
+                // Where standard error is gone too there is nobody left to tell.
+                writeln!(std::io::stderr(), "conche: {failure}").ok();
+            }
             failure.code()
         }
     }
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
-    let runtime = match &command {
-        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
-    }
-    .enable_all()
-    .build()?;
-    runtime.block_on(async {
-        match command {
-            Command::Serve(args) => serve::serve(args).await,
-        }
-    })
+    // A client waits for one answer at a time: it needs no threads.
+    let mut runtime = match &command {
+        Command::Serve(_) | Command::Run(_) => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    runtime.enable_all().build()?.block_on(carry_out(command))
+}
+
+async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
+    let done = match command {
+        Command::Serve(args) => return serve::serve(args).await,
+        Command::Run(args) => return run::run(args).await,
+        Command::Validate(args) => return validate::validate(args).await,
+        Command::Doctor(args) => return doctor::doctor(args).await,
+        Command::Events(verb) => client::events::run(verb).await.map(|()| true),
+        Command::Runs(verb) => client::runs::run(verb).await.map(|()| true),
+        Command::Reactions(verb) => client::reactions::run(verb).await,
+        Command::Modules(verb) => client::modules::run(verb).await.map(|()| true),
+        Command::Config(verb) => settings::config(verb).map(|()| true),
+        Command::Schema(args) => settings::schema(args).map(|()| true),
+        Command::Secrets(verb) => settings::secrets(verb),
+        Command::Completions(args) => cli::completions(args).map(|()| true),
+        Command::Version(args) => cli::version(args).map(|()| true),
+    };
+    done.map(|in_order| ExitCode::from(u8::from(!in_order) * failure::FAILED))
 }

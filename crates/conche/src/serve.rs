@@ -132,7 +132,7 @@ async fn start(
             folder,
             version: VersionInfo {
                 version: crate::VERSION.to_owned(),
-                commit: option_env!("CONCHE_COMMIT").map(str::to_owned),
+                commit: crate::COMMIT.map(str::to_owned),
             },
             auth,
             tasks: tasks.clone(),

@@ -100,11 +100,6 @@ impl Fault {
     pub(super) fn locate(&mut self, text: &str) {
         self.at = self.at.or_else(|| place::find(text, &self.place));
     }
-
-    #[cfg(test)]
-    pub(super) fn position(&self) -> Option<(u64, u64)> {
-        self.at
-    }
 }
 
 impl fmt::Display for Fault {

@@ -31,10 +31,10 @@ use conche_runtime::secrets::SecretRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use fault::{Error, Fault};
+pub(crate) use fault::{Error, Fault, closest};
 pub(crate) use modules::{ActionEntry, SourceEntry};
 pub(crate) use overlay::{Variables, environment};
-pub(crate) use place::{Key, Place};
+pub(crate) use place::{Key, Place, find};
 pub(crate) use reactions::Folder;
 pub(crate) use schema::schema;
 
@@ -150,6 +150,12 @@ impl Loaded {
         let file = file.or_else(|| default.exists().then_some(default));
         let text = file.map(read).transpose()?;
         Self::parse(text, variables)
+    }
+
+    /// The built-in defaults, whatever files and variables there are.
+    pub(crate) fn defaults() -> Self {
+        let defaults = Self::parse(None, Variables::new());
+        defaults.expect("the defaults are a configuration")
     }
 
     fn parse(text: Option<Text>, variables: Variables) -> Result<Self, Error> {

@@ -47,6 +47,15 @@ impl Place {
         Self(keys)
     }
 
+    /// The same path as JSON Pointer (RFC 6901).
+    pub(crate) fn pointer(&self) -> String {
+        let keys = self.0.iter().map(|key| match key {
+            Key::Index(index) => format!("/{index}"),
+            Key::Name(name) => format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+        });
+        keys.collect()
+    }
+
     pub(super) fn is_top(&self) -> bool {
         self.0.is_empty()
     }
@@ -66,7 +75,7 @@ impl fmt::Display for Place {
 }
 
 /// The line and column of a key in a YAML text, or of the nearest key around it.
-pub(super) fn find(text: &str, place: &Place) -> Option<(u64, u64)> {
+pub(crate) fn find(text: &str, place: &Place) -> Option<(u64, u64)> {
     let mut node: Node = serde_saphyr::from_str(text).ok()?;
     let mut found = None;
     for key in &place.0 {

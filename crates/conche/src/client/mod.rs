@@ -1,0 +1,212 @@
+//! The client of a running server: each verb is one request to its native API.
+//!
+//! Answers are passed on as they come, so that `-o json` shows the API's own form. A
+//! refusal is shown with its code. Redirects are not followed and proxies of the environment
+//! not used: the token goes to the named server and nowhere else.
+
+pub(crate) mod events;
+pub(crate) mod modules;
+pub(crate) mod reactions;
+pub(crate) mod runs;
+mod sse;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, Url, redirect};
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// The server sends a comment every 15 s where nothing happens.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Bytes of an answer; the API's pages are far smaller.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Which server, and as whom.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// The server's API
+    #[arg(
+        long,
+        env = "CONCHE_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8888"
+    )]
+    server: Url,
+    /// A file with the token to show [default: the variable CONCHE_TOKEN, where it is set]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// A server to ask.
+pub(crate) struct Client {
+    base: Url,
+    http: reqwest::Client,
+}
+
+impl ServerArgs {
+    /// Gets ready to ask; nothing is sent yet.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static("application/json, text/event-stream"),
+        );
+        if let Some(token) = self.token()? {
+            let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
+            let mut value = value
+                .map_err(|_| Failure::Usage("the token has characters that no token has".into()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .user_agent(concat!("conche/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_WITHIN)
+            .read_timeout(SILENCE_MAX)
+            .build()
+            .map_err(|error| Failure::of("can't make a client", chain(&error)))?;
+        Ok(Client {
+            base: self.server.clone(),
+            http,
+        })
+    }
+
+    fn token(&self) -> Result<Option<String>, Failure> {
+        match &self.token_file {
+            Some(path) => std::fs::read_to_string(path)
+                .map(Some)
+                .map_err(|error| Failure::of(&format!("can't read {}", path.display()), error)),
+            None => Ok(std::env::var("CONCHE_TOKEN")
+                .ok()
+                .filter(|token| !token.is_empty())),
+        }
+    }
+}
+
+impl Client {
+    /// Asks for what is at a path of these segments.
+    pub(crate) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> Result<Value, Failure> {
+        let mut url = self.url(path)?;
+        for (name, value) in query {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+        }
+        self.ask(self.http.get(url)).await
+    }
+
+    /// Sends a request with a JSON body, or with none.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let request = self.http.request(method, self.url(path)?);
+        self.ask(match body {
+            Some(body) => request
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_string()),
+            None => request,
+        })
+        .await
+    }
+
+    /// Opens a live view.
+    async fn stream(&self, path: &[&str]) -> Result<Response, Failure> {
+        let sent = self.http.get(self.url(path)?).send().await;
+        let response = sent.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.read(response).await.err().unwrap_or(Failure::Unread))
+    }
+
+    async fn ask(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        let sent = request.timeout(ANSWER_WITHIN).send().await;
+        let response = sent.map_err(|error| self.unreachable(&error))?;
+        self.read(response).await
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Value, Failure> {
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(part) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
+            body.extend_from_slice(&part);
+            if body.len() > ANSWER_BYTES_MAX {
+                let message = format!("the answer is larger than {ANSWER_BYTES_MAX} bytes");
+                return Err(Failure::Failed(message));
+            }
+        }
+        let value: Option<Value> = serde_json::from_slice(&body).ok();
+        match value {
+            Some(value) if status.is_success() => Ok(value),
+            None if status.is_success() && body.is_empty() => Ok(Value::Null),
+            Some(problem) if problem["detail"].is_string() => Err(refusal(&problem)),
+            _ => Err(Failure::Failed(format!(
+                "{} answers {status}, and not as a Conche server does",
+                self.base
+            ))),
+        }
+    }
+
+    fn url(&self, path: &[&str]) -> Result<Url, Failure> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| Failure::Usage(format!("`{}` is not the URL of a server", self.base)))?
+            .pop_if_empty()
+            .extend(path);
+        Ok(url)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        Failure::Failed(format!(
+            "can't reach the server at {} ({}): is `conche serve` running there? `--server` or CONCHE_SERVER names another",
+            self.base,
+            chain(error)
+        ))
+    }
+}
+
+/// A problem in words: what, why, and the code under which it is explained.
+fn refusal(problem: &Value) -> Failure {
+    let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
+    let (code, detail) = (text("code"), text("detail"));
+    Failure::Failed(match problem["status"].as_u64() {
+        Some(status) => format!("{detail} ({status} {code})"),
+        None => format!("{detail} ({code})"),
+    })
+}
+
+/// The innermost cause says what happened; what is around it only says to whom.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+/// How to see the older rows of a list, where there are some.
+fn next_page(page: &Value) -> String {
+    match page["next"].as_str() {
+        Some(next) => format!("(there is more: --before {next})\n"),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,165 @@
+//! `conche reactions`: those in force on a server.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use conche_core::reaction::Reaction;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::ServerArgs;
+use crate::failure::Failure;
+use crate::output::{self, OutputArgs};
+
+/// What to do with reactions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Reactions {
+    /// List the reactions in force
+    List(List),
+    /// Show a reaction with its scripts
+    Show(Named),
+    /// Put a reaction in force, in place of the one of its name
+    Put(File),
+    /// Remove a reaction
+    Delete(Named),
+    /// Have the server check a reaction, and change nothing
+    Check(File),
+}
+
+/// Lists reactions.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  conche reactions list")]
+pub(crate) struct List {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// A reaction of the server.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  conche reactions show suspend-vm -o yaml
+  conche reactions delete suspend-vm")]
+pub(crate) struct Named {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// A reaction in a file.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  conche reactions put reactions/suspend-vm.yaml
+  conche reactions check reactions/suspend-vm.yaml -o json")]
+pub(crate) struct File {
+    /// A reaction file; script files that it names are read too
+    file: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Does it; whether all is in order.
+pub(crate) async fn run(reactions: Reactions) -> Result<bool, Failure> {
+    match reactions {
+        Reactions::List(args) => list(args).await,
+        Reactions::Show(args) => show(args).await,
+        Reactions::Put(args) => put(args).await,
+        Reactions::Delete(args) => {
+            let path = ["api", "v1", "reactions", &args.name];
+            let client = args.server.client()?;
+            let answer = client.send(Method::DELETE, &path, None).await?;
+            args.output
+                .print(&answer, |_| format!("{} is removed", args.name))?;
+            Ok(true)
+        }
+        Reactions::Check(args) => check(args).await,
+    }
+}
+
+async fn list(args: List) -> Result<bool, Failure> {
+    let client = args.server.client()?;
+    let answer = client.get(&["api", "v1", "reactions"], &[]).await?;
+    args.output.print(&answer, |list| {
+        let rows = list["reactions"].as_array().map_or(&[][..], Vec::as_slice);
+        let columns = [
+            ("NAME", "/name"),
+            ("EVENTS", "/events"),
+            ("FILE", "/owner/file"),
+            ("SINCE", "/since"),
+            ("WARNINGS", "/warnings"),
+        ];
+        output::table(rows, &columns)
+    })?;
+    Ok(true)
+}
+
+async fn show(args: Named) -> Result<bool, Failure> {
+    let path = ["api", "v1", "reactions", &args.name];
+    let answer = args.server.client()?.get(&path, &[]).await?;
+    args.output.print(&answer, |info| {
+        // The reaction itself is a document: YAML is the form for people.
+        let mut text = format!("# {} since {}\n", info["digest"], info["since"]);
+        for warning in info["warnings"].as_array().into_iter().flatten() {
+            text += &format!("# warning: {}\n", output::plain(warning));
+        }
+        text + &serde_saphyr::to_string(&info["reaction"]).unwrap_or_default()
+    })?;
+    Ok(true)
+}
+
+async fn put(args: File) -> Result<bool, Failure> {
+    let (reaction, body) = read(&args.file)?;
+    let path = ["api", "v1", "reactions", &reaction.name];
+    let client = args.server.client()?;
+    let answer = client.send(Method::PUT, &path, Some(&body)).await?;
+    args.output.print(&answer, |info| {
+        let mut text = format!("{} is in force\n", reaction.name);
+        for warning in info["warnings"].as_array().into_iter().flatten() {
+            text += &format!("warning: {}\n", output::plain(warning));
+        }
+        text
+    })?;
+    Ok(true)
+}
+
+async fn check(args: File) -> Result<bool, Failure> {
+    let (_, body) = read(&args.file)?;
+    let path = ["api", "v1", "reactions", "check"];
+    let client = args.server.client()?;
+    let answer = client.send(Method::POST, &path, Some(&body)).await?;
+    let valid = answer["valid"] == true;
+    args.output.print(&answer, |checked| {
+        let findings = checked["findings"].as_array();
+        let lines = findings.into_iter().flatten().map(|finding| {
+            let severity = output::plain(&finding["severity"]);
+            format!(
+                "{}: {}\n",
+                output::coloured(&severity),
+                output::plain(&finding["message"])
+            )
+        });
+        let verdict = if valid {
+            "it would be taken\n"
+        } else {
+            "it would be refused\n"
+        };
+        lines.collect::<String>() + verdict
+    })?;
+    Ok(valid)
+}
+
+/// A reaction file in the form in which the API takes it, scripts within.
+fn read(file: &Path) -> Result<(Reaction, Value), Failure> {
+    let reaction = conche_engine::read_reaction(file)
+        .map_err(|message| Failure::Failed(format!("{}: {message}", file.display())))?;
+    let body = serde_json::to_value(&reaction)
+        .map_err(|error| Failure::of("can't write the reaction", error))?;
+    Ok((reaction, body))
+}

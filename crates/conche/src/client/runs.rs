@@ -1,0 +1,299 @@
+//! `conche runs`: list runs, look at one, watch, cancel, retry, resume.
+
+use clap::{Args, Subcommand};
+use conche_core::run::Status;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::sse::Reader;
+use super::{Client, ServerArgs};
+use crate::failure::Failure;
+use crate::output::{self, Form, OutputArgs};
+use crate::story;
+
+/// What to do with runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// List runs, newest first
+    List(List),
+    /// Show a run with its steps
+    Show(One),
+    /// Watch a run, or all runs, as they go on
+    Tail(Tail),
+    /// End a run
+    Cancel(Cancel),
+    /// Have a run that is over go on from one of its steps
+    Retry(Retry),
+    /// Decide how a run that needs attention goes on
+    Resume(Resume),
+}
+
+/// Lists runs.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  conche runs list --status needs_attention")]
+pub(crate) struct List {
+    /// running, needs_attention, cancelling, succeeded, failed or cancelled
+    #[arg(long, value_parser = status)]
+    status: Option<Status>,
+    /// Runs of this reaction
+    #[arg(long, value_name = "NAME")]
+    reaction: Option<String>,
+    /// Runs that this event triggered
+    #[arg(long)]
+    event: Option<String>,
+    /// Older than this run
+    #[arg(long, value_name = "RUN")]
+    before: Option<String>,
+    /// At most so many
+    #[arg(long)]
+    limit: Option<u32>,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Shows a run.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  conche runs show 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60")]
+pub(crate) struct One {
+    /// The run
+    run: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Watches a run, or all runs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  conche runs tail
+  conche runs tail 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 -o json
+
+A run's journal is shown from its beginning and ends with the run; the view of all runs
+shows what happens from now on. With `-o json` each line is one JSON value.")]
+pub(crate) struct Tail {
+    /// The run; all runs where none is given
+    run: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Ends a run.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  conche runs cancel 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 --reason 'false alarm'")]
+pub(crate) struct Cancel {
+    /// The run
+    run: String,
+    /// For the journal
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Has a run go on.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  conche runs retry 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 --visit 3")]
+pub(crate) struct Retry {
+    /// The run
+    run: String,
+    /// The visit to start from, as `runs show` numbers them [default: the last that failed]
+    #[arg(long)]
+    visit: Option<u32>,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Decides how a run goes on.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  conche runs resume 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 --repeat
+  conche runs resume 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 --succeeded '{\"ticket\":42}'
+  conche runs resume 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 --failed 'the ticket was never made'")]
+pub(crate) struct Resume {
+    /// The run
+    run: String,
+    /// The visit decided on [default: the first that needs attention]
+    #[arg(long)]
+    visit: Option<u32>,
+    #[command(flatten)]
+    decision: Decision,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What a person decided about an attempt whose effect is unknown.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Decision {
+    /// Do it, with the same key
+    #[arg(long)]
+    repeat: bool,
+    /// It did happen: go on with this output, a JSON object
+    #[arg(long, value_name = "OUTPUT", value_parser = object)]
+    succeeded: Option<Value>,
+    /// Count it as failed, for this reason
+    #[arg(long, value_name = "REASON")]
+    failed: Option<String>,
+}
+
+fn status(word: &str) -> Result<Status, String> {
+    Status::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
+        format!("the words are: {}", words.join(", "))
+    })
+}
+
+fn object(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err("it is not a JSON object".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Does it.
+pub(crate) async fn run(runs: Runs) -> Result<(), Failure> {
+    match runs {
+        Runs::List(args) => list(args).await,
+        Runs::Show(args) => {
+            let path = ["api", "v1", "runs", &args.run];
+            let run = args.server.client()?.get(&path, &[]).await?;
+            args.output.print(&run, story::of)
+        }
+        Runs::Tail(args) => tail(args).await,
+        Runs::Cancel(args) => {
+            let body = json!({ "reason": args.reason });
+            tell(
+                &args.server.client()?,
+                &args.run,
+                "cancel",
+                &body,
+                args.output,
+            )
+            .await
+        }
+        Runs::Retry(args) => {
+            let body = json!({ "visit": args.visit });
+            tell(
+                &args.server.client()?,
+                &args.run,
+                "retry",
+                &body,
+                args.output,
+            )
+            .await
+        }
+        Runs::Resume(args) => {
+            let resolution = match args.decision {
+                Decision {
+                    succeeded: Some(output),
+                    ..
+                } => json!({ "succeeded": { "output": output } }),
+                Decision {
+                    failed: Some(reason),
+                    ..
+                } => json!({ "failed": { "reason": reason } }),
+                Decision { .. } => json!("repeat"),
+            };
+            let body = json!({ "visit": args.visit, "resolution": resolution });
+            tell(
+                &args.server.client()?,
+                &args.run,
+                "resume",
+                &body,
+                args.output,
+            )
+            .await
+        }
+    }
+}
+
+/// Leaves a word for a run.
+async fn tell(
+    client: &Client,
+    run: &str,
+    word: &str,
+    body: &Value,
+    output: OutputArgs,
+) -> Result<(), Failure> {
+    let path = ["api", "v1", "runs", run, word];
+    let answer = client.send(Method::POST, &path, Some(body)).await?;
+    output.print(&answer, |_| format!("{run} is told to {word}"))
+}
+
+async fn list(args: List) -> Result<(), Failure> {
+    let query = [
+        ("status", args.status.map(|status| status.to_string())),
+        ("reaction", args.reaction),
+        ("event", args.event),
+        ("before", args.before),
+        ("limit", args.limit.map(|limit| limit.to_string())),
+    ];
+    let client = args.server.client()?;
+    let answer = client.get(&["api", "v1", "runs"], &query).await?;
+    args.output.print(&answer, |page| {
+        let rows = page["runs"].as_array().map_or(&[][..], Vec::as_slice);
+        table(rows) + &super::next_page(page)
+    })
+}
+
+/// Runs in columns.
+pub(super) fn table(runs: &[Value]) -> String {
+    let columns = [
+        ("RUN", "/run_id"),
+        ("STARTED", "/started_at"),
+        ("STATUS", "/status"),
+        ("REACTION", "/definition"),
+        ("REASON", "/reason"),
+    ];
+    output::table(runs, &columns)
+}
+
+async fn tail(args: Tail) -> Result<(), Failure> {
+    let client = args.server.client()?;
+    let path = match &args.run {
+        Some(run) => vec!["api", "v1", "runs", run, "tail"],
+        None => vec!["api", "v1", "tail"],
+    };
+    let mut response = client.stream(&path).await?;
+    let mut reader = Reader::default();
+    loop {
+        let part = response.chunk().await;
+        let Some(part) = part.map_err(|error| client.unreachable(&error))? else {
+            return Ok(());
+        };
+        let messages = reader
+            .read(&part)
+            .map_err(|error| Failure::Failed(error.to_string()))?;
+        for message in messages {
+            let value: Value = serde_json::from_str(&message.data)
+                .map_err(|error| Failure::of("the live view sends something else", error))?;
+            match args.output.output {
+                Form::Table => output::text(&story::message(&message.event, &value))?,
+                Form::Json => output::line(&value.to_string())?,
+                Form::Yaml => {
+                    output::line("---")?;
+                    output::yaml(&value)?;
+                }
+            }
+            if message.event == "end" {
+                return Ok(());
+            }
+        }
+    }
+}

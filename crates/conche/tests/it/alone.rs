@@ -1,0 +1,227 @@
+//! `conche run` and `conche validate`: without a server.
+
+use serde_json::Value;
+
+use crate::server::{conche, with_input};
+
+fn write(dir: &tempfile::TempDir, name: &str, text: &str) -> String {
+    let path = dir.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+const REACTION: &str = r#"name: note
+event: note.made
+when: event.data.text != ""
+script: |
+  console.log("text is", event.text);
+  nextAction = "say";
+  result = { dummy_string: event.text };
+actions:
+  say: { module: dummy, action: dummy_action, script: "nextAction = 'stop'" }
+  stop: { module: dummy, action: dummy_action }
+"#;
+
+fn run(file: &str, event: &str, more: &[&str]) -> std::process::Output {
+    let mut command = conche();
+    command.args(["run", file, "--event", "-"]).args(more);
+    with_input(command, event)
+}
+
+#[test]
+fn a_run_is_told_step_by_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(&dir, "note.yaml", REACTION);
+    let output = run(&file, r#"{"text":"hi"}"#, &[]);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let told = String::from_utf8(output.stdout).unwrap();
+    let (first, rest) = told.split_once('\n').unwrap();
+    assert!(
+        first.starts_with("run ") && first.ends_with(" of note: succeeded"),
+        "{told}"
+    );
+    let expected = r#"  0 script: succeeded
+      info: text is hi
+      output {"next":{"action":"say","data":{"dummy_string":"hi"}}}
+  1 say (dummy.dummy_action): succeeded
+      input {"dummy_string":"hi"}
+      output {"dummykey":"dummyvalue"}
+  2 say:script: succeeded
+      output {"next":{"action":"stop","data":{}}}
+  3 stop (dummy.dummy_action): succeeded
+      input {}
+      output {"dummykey":"dummyvalue"}
+"#;
+    assert_eq!(rest, expected);
+}
+
+#[test]
+fn a_run_as_json_has_the_documented_members() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(&dir, "note.yaml", REACTION);
+    let output = run(&file, r#"{"text":"hi"}"#, &["-o", "json"]);
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(run["status"], "succeeded");
+    assert_eq!(run["definition"], "note");
+    assert!(run["run_id"].is_string() && run["variables"].is_object());
+    assert_eq!(run["steps"][1]["attempts"], 1);
+    assert_eq!(run["steps"][1]["status"], "succeeded");
+    assert!(run["steps"][1]["step_id"].is_string());
+}
+
+#[test]
+fn a_run_that_fails_is_shown_and_exits_with_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(
+        &dir,
+        "r.yaml",
+        "name: r\nevent: e\nscript: throw new Error('no')\n",
+    );
+    let output = conche()
+        .args(["run", &file, "-o", "json"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(run["status"], "failed");
+    assert!(
+        run["steps"][0]["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("no")
+    );
+}
+
+#[test]
+fn an_event_that_does_not_match_is_said_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(&dir, "note.yaml", REACTION);
+    for (event, more, expected) in [
+        (
+            r#"{"text":""}"#,
+            &[][..],
+            "does not satisfy the reaction's `when: event.data.text",
+        ),
+        (
+            "{}",
+            &["--type", "other"],
+            "type `other` does not trigger the reaction `note`",
+        ),
+        ("{", &[], "not a JSON text"),
+    ] {
+        let output = run(&file, event, more);
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_a_reaction_cannot_take_is_misuse() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(&dir, "note.yaml", REACTION);
+    let two = write(&dir, "two.yaml", "name: r\nevents: [a, b]\nscript: ''\n");
+    for arguments in [&["run", &file, "--var", "a=b"][..], &["run", &two]] {
+        let output = conche().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let chosen = conche()
+        .args(["run", &two, "--type", "b"])
+        .output()
+        .unwrap();
+    assert_eq!(chosen.status.code(), Some(0));
+}
+
+fn findings(file: &str) -> (Option<i32>, Value) {
+    let output = conche()
+        .args(["validate", file, "-o", "json"])
+        .output()
+        .unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap();
+    (output.status.code(), report)
+}
+
+#[test]
+fn a_valid_file_has_no_findings() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, report) = findings(&write(&dir, "note.yaml", REACTION));
+    assert_eq!(code, Some(0));
+    assert_eq!(report, serde_json::json!({ "valid": true, "findings": [] }));
+}
+
+#[test]
+fn a_finding_names_its_key_and_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "broken.js", "var = 1");
+    for (text, code, pointer, line) in [
+        ("name: r\nevnt: e\nscript: ''\n", "syntax", "", 2),
+        (
+            "name: r\nevent: e\nscript: |\n  var a = 1;\n  var = 2;\n",
+            "script_syntax",
+            "/script",
+            5,
+        ),
+        (
+            "name: r\nevent: e\nscript: 'var ='\n",
+            "script_syntax",
+            "/script",
+            3,
+        ),
+        (
+            "name: r\nevent: e\nscript_file: broken.js\n",
+            "script_syntax",
+            "/script_file",
+            3,
+        ),
+        (
+            "name: r\nevent: e\nwhen: 'event.'\nscript: ''\n",
+            "filter",
+            "/when",
+            3,
+        ),
+        (
+            "name: r\nevent: e\nscript: ''\nactions:\n  a/b: { module: dummy, action: dummy_action, script: ')' }\n",
+            "script_syntax",
+            "/actions/a~1b/script",
+            5,
+        ),
+        (
+            "{\"name\":\"r\",\n\"event\":\"e\",\n\"script\":\"(\"}",
+            "script_syntax",
+            "/script",
+            3,
+        ),
+    ] {
+        let file = write(&dir, "r.yaml", text);
+        let (exit, report) = findings(&file);
+        assert_eq!(exit, Some(1), "{text}");
+        assert_eq!(report["valid"], false);
+        let finding = &report["findings"][0];
+        assert_eq!(finding["code"], code, "{text}\n{finding}");
+        assert_eq!(finding["pointer"], pointer, "{finding}");
+        assert_eq!(finding["line"], line, "{finding}");
+        assert_eq!(finding["severity"], "error");
+    }
+}
+
+#[test]
+fn an_unknown_action_is_a_warning_that_says_what_was_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(
+        &dir,
+        "r.yaml",
+        &REACTION.replace(
+            "{ module: dummy, action: dummy_action }",
+            "{ module: dumy, action: x }",
+        ),
+    );
+    let (code, report) = findings(&file);
+    assert_eq!((code, &report["valid"]), (Some(0), &Value::Bool(true)));
+    assert_eq!(report["findings"][0]["severity"], "warning");
+    assert_eq!(report["findings"][0]["help"], "did you mean `dummy`?");
+}

@@ -1,0 +1,210 @@
+//! The client verbs against a real server, and the exit codes of all verbs.
+
+use serde_json::Value;
+
+use crate::server::{Site, conche, with_input};
+
+const REACTION: &str = "name: note\nevent: note.made\nscript: \"nextAction = 'say'; result = { dummy_string: event.text }\"\nactions:\n  say: { module: dummy, action: dummy_action }\n";
+
+#[test]
+fn an_event_sent_is_listed_and_shown_with_its_run() {
+    let site = Site::new("");
+    site.write("reactions/note.yaml", REACTION);
+    let server = site.start();
+    let send = [
+        "events",
+        "send",
+        "--type",
+        "note.made",
+        "--id",
+        "7",
+        "--subject",
+        "s",
+        "-o",
+        "json",
+        "-",
+    ];
+    let sent = with_input(server.client(&send), r#"{"text":"hi"}"#);
+    assert!(
+        sent.status.success(),
+        "{}",
+        String::from_utf8_lossy(&sent.stderr)
+    );
+    let accepted: Value = serde_json::from_slice(&sent.stdout).unwrap();
+    let event = accepted["event_id"].as_str().unwrap();
+    let again: Value =
+        serde_json::from_slice(&with_input(server.client(&send), "{}").stdout).unwrap();
+    assert_eq!(
+        (&again["duplicate"], &again["event_id"]),
+        (&Value::Bool(true), &accepted["event_id"])
+    );
+
+    let listed = server.ask(&["events", "list", "--type", "note.made"]);
+    assert_eq!(listed["events"].as_array().unwrap().len(), 1);
+    let run = server.run_with("note", "succeeded");
+    let shown = server.ask(&["events", "show", event]);
+    assert_eq!(shown["data"]["text"], "hi");
+    assert_eq!(shown["runs"][0]["run_id"], run["run_id"]);
+
+    let run_id = run["run_id"].as_str().unwrap();
+    let story = server.client(&["runs", "show", run_id]).output().unwrap();
+    let story = String::from_utf8(story.stdout).unwrap();
+    assert!(
+        story.starts_with(&format!("run {run_id} of note: succeeded\n")),
+        "{story}"
+    );
+    assert!(story.contains("(dummy.dummy_action): succeeded"), "{story}");
+
+    let tail = server
+        .client(&["runs", "tail", run_id, "-o", "json"])
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(tail.stdout).unwrap();
+    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(last["status"], "succeeded");
+    assert_eq!(
+        lines.lines().count(),
+        run["version"].as_u64().unwrap() as usize + 1
+    );
+}
+
+#[test]
+fn a_reaction_is_put_checked_shown_and_deleted() {
+    let site = Site::new("");
+    let server = site.start();
+    site.write("note.yaml", REACTION);
+    let file = site.path("note.yaml");
+    let file = file.to_str().unwrap();
+    assert_eq!(server.ask(&["reactions", "check", file])["valid"], true);
+    server.ask(&["reactions", "put", file]);
+    let listed = server.ask(&["reactions", "list"]);
+    assert_eq!(listed["reactions"][0]["name"], "note");
+    assert_eq!(
+        server.ask(&["reactions", "show", "note"])["reaction"]["name"],
+        "note"
+    );
+    server.ask(&["reactions", "delete", "note"]);
+    let gone = server
+        .client(&["reactions", "show", "note"])
+        .output()
+        .unwrap();
+    assert_eq!(gone.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&gone.stderr).into_owned();
+    assert!(error.contains("'note'") && error.contains("404"), "{error}");
+
+    site.write(
+        "bad.yaml",
+        &REACTION.replace("nextAction =", "nextAction = ="),
+    );
+    let bad = site.path("bad.yaml");
+    let checked = server
+        .client(&["reactions", "check", bad.to_str().unwrap(), "-o", "json"])
+        .output()
+        .unwrap();
+    assert_eq!(checked.status.code(), Some(1));
+    let found: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(found["valid"], false);
+}
+
+#[test]
+fn a_finished_run_is_retried_and_cannot_be_resumed() {
+    let site = Site::new("");
+    site.write(
+        "reactions/note.yaml",
+        &REACTION.replace("dummy_action }", "gone }"),
+    );
+    let server = site.start();
+    let sent = with_input(
+        server.client(&["events", "send", "--type", "note.made", "-"]),
+        "{}",
+    );
+    assert!(sent.status.success());
+    let run = server.run_with("note", "failed");
+    let run_id = run["run_id"].as_str().unwrap();
+    server.ask(&["runs", "retry", run_id]);
+    crate::server::eventually("the second failure", || {
+        let again = server.ask(&["runs", "show", run_id]);
+        let grown = again["version"].as_u64() > run["version"].as_u64();
+        (grown && again["status"] == "failed").then_some(())
+    });
+    let resumed = server
+        .client(&["runs", "resume", run_id, "--repeat"])
+        .output()
+        .unwrap();
+    assert_eq!(resumed.status.code(), Some(1));
+}
+
+#[test]
+fn modules_are_listed_and_shown_with_their_schemas() {
+    let site = Site::new("");
+    let server = site.start();
+    let table = server.client(&["modules", "list"]).output().unwrap();
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(
+        table.contains("dummy.dummy_action") && table.contains("webhook"),
+        "{table}"
+    );
+    let webhook = server.ask(&["modules", "show", "webhook"]);
+    assert!(webhook["sources"][0]["config"]["properties"]["path"].is_object());
+    let none = server
+        .client(&["modules", "show", "nothing"])
+        .output()
+        .unwrap();
+    assert_eq!(none.status.code(), Some(1));
+}
+
+#[test]
+fn doctor_finds_a_sound_machine_and_a_broken_configuration() {
+    let site = Site::new("");
+    let sound = site.command(&["doctor", "-o", "json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&sound.stdout).unwrap();
+    assert_eq!(sound.status.code(), Some(0), "{report:#}");
+    assert!(!site.path("conche-data").exists());
+    site.write("conche.yaml", "secrets: { s: { env: NOT_SET_ANYWHERE } }\n");
+    let broken = site.command(&["doctor", "-o", "json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&broken.stdout).unwrap();
+    assert_eq!(broken.status.code(), Some(1), "{report:#}");
+}
+
+#[test]
+fn secrets_are_checked_and_never_shown() {
+    let site = Site::new("");
+    site.write("value", "hunter2hunter2\n");
+    site.write("conche.yaml", "secrets: { good: { file: value } }\n");
+    let good = site
+        .command(&["secrets", "check", "-o", "json"])
+        .output()
+        .unwrap();
+    assert_eq!(good.status.code(), Some(0));
+    let printed = site.command(&["config", "print"]).output().unwrap();
+    for output in [&good, &printed] {
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("hunter2"));
+    }
+    site.write("conche.yaml", "secrets: { bad: { file: absent } }\n");
+    let bad = site.command(&["secrets", "check"]).output().unwrap();
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&bad.stdout).contains("absent"));
+}
+
+#[test]
+fn exit_codes_tell_failure_from_misuse() {
+    for (arguments, code) in [
+        (&["version"][..], 0),
+        (&["schema", "config"], 0),
+        (&["schema", "reaction"], 0),
+        (&["completions", "bash"], 0),
+        (&["serve", "--help"], 0),
+        (&["config", "check", "--config", "/nonexistent.yaml"], 1),
+        (&["validate", "/nonexistent.yaml"], 1),
+        (&["run", "/nonexistent.yaml"], 1),
+        (&["rns"], 2),
+        (&["runs", "list", "--status", "odd"], 2),
+        (&["runs", "resume", "x"], 2),
+        (&["runs", "resume", "x", "--repeat", "--failed", "y"], 2),
+    ] {
+        let output = conche().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert_eq!(output.stdout.is_empty(), code != 0, "{arguments:?}");
+        assert_eq!(output.stderr.is_empty(), code == 0, "{arguments:?}");
+    }
+}
