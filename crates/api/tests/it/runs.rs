@@ -193,6 +193,41 @@ async fn a_run_that_needs_attention_shows_why_and_is_resumed_each_way() {
 }
 
 #[tokio::test]
+async fn an_event_that_a_run_emitted_names_the_run_and_starts_others() {
+    let server = Server::start().await;
+    for body in [
+        json!({"name": "first", "event": "e", "script": "next tell {\"type\": \"told\"}",
+            "actions": {"tell": {"module": "emit", "action": "emit"}}}),
+        json!({"name": "second", "event": "told", "script": "next show {}",
+            "actions": {"show": {"module": "dummy", "action": "dummy_action"}}}),
+    ] {
+        let path = format!("/api/v1/reactions/{}", body["name"].as_str().unwrap());
+        let put = server.put(&path, body).await.ok(201);
+        assert_eq!(put["warnings"], json!([]), "{put}");
+    }
+    let first = server.run_that_is(Status::Succeeded).await;
+    let second = conche_testkit::until("the run that follows", || async {
+        let page = server
+            .get("/api/v1/runs?reaction=second&status=succeeded")
+            .await;
+        page.ok(200)["runs"].as_array()?.first().cloned()
+    })
+    .await;
+    let path = format!("/api/v1/events/{}", second["event_id"].as_str().unwrap());
+    let event = server.get(&path).await.ok(200);
+    assert_eq!(
+        (&event["source"], &event["depth"]),
+        (&json!("conche"), &json!(1))
+    );
+    assert_eq!(event["cause"], first.to_string());
+    let second = shown(&server, second["run_id"].as_str().unwrap()).await;
+    assert_eq!(
+        second["steps"][1]["output"],
+        json!({"dummykey": "dummyvalue"})
+    );
+}
+
+#[tokio::test]
 async fn lists_are_filtered_and_paged() {
     let server = Server::start().await;
     server.react("idempotent").await;

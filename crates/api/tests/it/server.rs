@@ -11,7 +11,10 @@ use conche_api::{ApiState, Authorizer, VersionInfo, render, router};
 use conche_core::RunId;
 use conche_core::run::Status;
 use conche_engine::{Config, Engine, Folder, Parts};
+use conche_modules::{Action, ActionModule, BuildContext};
+use conche_runtime::egress::{Egress, EgressConfig};
 use conche_runtime::listener::{Auth, Listener, ListenerConfig};
+use conche_runtime::secrets::Secrets;
 use conche_runtime::supervisor::{Stage, Supervisor, Tasks};
 use conche_store::Store;
 use conche_store::memory::MemoryStore;
@@ -246,12 +249,28 @@ impl Server {
 }
 
 fn parts(wanted: &Wanted, actions: &TestActions, tasks: Tasks) -> Parts {
-    let module: Arc<dyn conche_modules::Action> = Arc::new(actions.clone());
+    let clock = Arc::new(SimClock::default());
+    let module: Arc<dyn Action> = Arc::new(actions.clone());
+    let mut modules = BTreeMap::from([("test".to_owned(), (module, &TEST_MODULE, 0))]);
+    let context = BuildContext {
+        secrets: Arc::new(Secrets::load(BTreeMap::new())),
+        egress: Arc::new(Egress::new(&EgressConfig::default()).unwrap()),
+        clock: clock.clone(),
+        json: conche_core::json::Limits::default(),
+    };
+    for listed in ["dummy", "emit"] {
+        let found = conche_modules::actions::ALL
+            .iter()
+            .find(|module| module.name == listed);
+        let listed: &'static ActionModule = found.unwrap();
+        let built = (listed.build)(Value::Null, &context).unwrap();
+        modules.insert(listed.name.to_owned(), (built, listed, 0));
+    }
     Parts {
         store: wanted.store.clone(),
         evaluator: Arc::new(ScriptedEvaluator),
-        actions: BTreeMap::from([("test".to_owned(), (module, &TEST_MODULE, 0))]),
-        clock: Arc::new(SimClock::default()),
+        actions: modules,
+        clock,
         tasks,
         config: wanted.config,
     }
