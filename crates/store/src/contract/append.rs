@@ -5,7 +5,7 @@ use std::sync::Arc;
 use conche_core::run::{Status, Summary};
 
 use super::given::{self, acceptance, append, at, claim, claim_one, due_run, note};
-use crate::{Append, Claimed, Error, Intake, Next, NodeId, Signal, Store};
+use crate::{Append, Claimed, Error, Next, NodeId, Signal, Store};
 
 /// Every check of this group.
 pub async fn check<F: AsyncFn() -> Arc<dyn Store>>(open: &F) {
@@ -173,10 +173,10 @@ async fn emitted_events_are_accepted_once(store: &dyn Store) {
     let known = acceptance("conche", "1", at(1));
     let new = acceptance("conche", "2", at(1));
     let run = new.runs[0].run;
-    let accepted = Intake {
-        ..given::intake(vec![known.clone()], at(1))
-    };
-    store.accept(accepted).await.expect("it is accepted");
+    let accepted = store
+        .accept(given::intake(vec![known.clone()], at(1)))
+        .await;
+    assert!(accepted.is_ok(), "{accepted:?}");
     let known_run = known.runs[0].run;
     let again = acceptance("conche", "1", at(1));
     let unborn = again.runs[0].run;

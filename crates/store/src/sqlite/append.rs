@@ -123,36 +123,40 @@ impl Appending {
         Ok(before)
     }
 
-    /// Writes the run's row: version always, summary and lease where they changed.
+    /// Writes the run's row, once: version always, summary and lease where they changed.
     fn update_run(&self, tx: &Tx<'_>, before: &Before) -> Result<(), Fault> {
         let run = self.run.uuid().into_bytes();
         let version = (self.expected + self.records.0) as i64;
+        let (holder, wake) = match self.next {
+            Next::Hold => (&before.holder[..], Some(0)),
+            Next::Park(until) => (&[][..], self.wake(tx, Some(micros_due(until)))?),
+            Next::Finish => (&[][..], self.wake(tx, None)?),
+        };
         if !before.is_at(&self.summary) {
             let summary = &self.summary;
             tx.execute(
-                "UPDATE runs SET reason = ?2, deadline = ?3, finished_at = ?4 WHERE run = ?1",
+                "UPDATE runs SET version = ?2, holder = ?3, wake = ?4, status = ?5, reason = ?6,
+                                 deadline = ?7, finished_at = ?8
+                 WHERE run = ?1",
                 params![
                     run,
+                    version,
+                    holder,
+                    wake,
+                    summary.status.as_str(),
                     summary.reason,
                     micros(summary.deadline),
-                    summary.finished_at.map(micros)
+                    summary.finished_at.map(micros),
                 ],
             )?;
-            set_status(tx, self.run, &before.status, summary.status)?;
+            count_status(tx, &before.status, summary.status);
+        } else if self.next == Next::Hold {
+            let sql = "UPDATE runs SET version = ?2 WHERE run = ?1";
+            tx.execute(sql, params![run, version])?;
+        } else {
+            let sql = "UPDATE runs SET version = ?2, holder = ?3, wake = ?4 WHERE run = ?1";
+            tx.execute(sql, params![run, version, holder, wake])?;
         }
-        let due = match self.next {
-            Next::Hold => {
-                let sql = "UPDATE runs SET version = ?2 WHERE run = ?1";
-                tx.execute(sql, params![run, version])?;
-                return Ok(());
-            }
-            Next::Park(until) => Some(micros_due(until)),
-            Next::Finish => None,
-        };
-        tx.execute(
-            "UPDATE runs SET version = ?2, holder = x'', wake = ?3 WHERE run = ?1",
-            params![run, version, self.wake(tx, due)?],
-        )?;
         Ok(())
     }
 
@@ -167,24 +171,12 @@ impl Appending {
     }
 }
 
-/// Stores and counts a new status.
-pub(super) fn set_status(
-    tx: &Tx<'_>,
-    run: RunId,
-    before: &str,
-    status: Status,
-) -> Result<(), Fault> {
-    if before == status.as_str() {
-        return Ok(());
-    }
-    let sql = "UPDATE runs SET status = ?2 WHERE run = ?1";
-    tx.execute(sql, params![run.uuid().into_bytes(), status.as_str()])?;
-    // A damaged word was never counted.
+/// Counts a change of status. A damaged word was never counted.
+pub(super) fn count_status(tx: &Tx<'_>, before: &str, status: Status) {
     if let Some(before) = Status::from_word(before) {
         tx.tallies.status(before, -1);
     }
     tx.tallies.status(status, 1);
-    Ok(())
 }
 
 /// The key of a run as the database has it, where it is one.

@@ -15,6 +15,10 @@ use crate::{Claim, Claimed, Error};
 /// A run taken: its key and its new epoch.
 pub(super) type Taken = (RunId, u64);
 
+/// Unheld runs that are due, earliest first.
+pub(super) const READY: &str = "SELECT run, epoch FROM runs
+     WHERE holder = x'' AND wake <= ?1 ORDER BY wake, run LIMIT ?2";
+
 /// Takes due runs.
 pub(super) struct Take(pub(super) Claim);
 
@@ -44,10 +48,7 @@ impl Write for Take {
 impl Take {
     fn ready(&self, tx: &Tx<'_>) -> rusqlite::Result<Vec<(Vec<u8>, i64)>> {
         tx.connection
-            .prepare_cached(
-                "SELECT run, epoch FROM runs WHERE holder = x'' AND wake <= ?1
-                 ORDER BY wake, run LIMIT ?2",
-            )?
+            .prepare_cached(READY)?
             .query_map(params![micros(self.0.now), self.0.limit], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?

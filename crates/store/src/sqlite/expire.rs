@@ -27,6 +27,18 @@ macro_rules! unneeded {
     };
 }
 
+pub(super) const OLD_RUNS: &str = "SELECT run FROM runs
+     WHERE finished_at < ?1 AND wake IS NULL ORDER BY finished_at LIMIT ?2";
+
+pub(super) const OLD_EVENTS: &str = concat!(
+    "SELECT event_id FROM events WHERE received_at < ?1 AND ",
+    unneeded!(),
+    " ORDER BY received_at LIMIT ?2"
+);
+
+pub(super) const OLD_PAIRS: &str = "SELECT source, id FROM dedup
+     WHERE accepted_at < ?1 ORDER BY accepted_at LIMIT ?2";
+
 impl Expire {
     /// Finds what is old. The event of an unfinished run is not.
     pub(super) fn find(connection: &Connection, retention: Retention) -> Result<Self, Fault> {
@@ -36,24 +48,10 @@ impl Expire {
                 .query_map(params![before, retention.limit], |row| row.get(0))?
                 .collect()
         };
-        let runs = keys(
-            "SELECT run FROM runs WHERE finished_at < ?1 AND wake IS NULL
-             ORDER BY finished_at LIMIT ?2",
-            micros(retention.runs_before),
-        )?;
-        let events = keys(
-            concat!(
-                "SELECT event_id FROM events WHERE received_at < ?1 AND ",
-                unneeded!(),
-                " ORDER BY received_at LIMIT ?2"
-            ),
-            micros(retention.events_before),
-        )?;
+        let runs = keys(OLD_RUNS, micros(retention.runs_before))?;
+        let events = keys(OLD_EVENTS, micros(retention.events_before))?;
         let dedup: rusqlite::Result<Vec<(String, String)>> = connection
-            .prepare_cached(
-                "SELECT source, id FROM dedup WHERE accepted_at < ?1
-                 ORDER BY accepted_at LIMIT ?2",
-            )?
+            .prepare_cached(OLD_PAIRS)?
             .query_map(
                 params![micros(retention.dedup_before), retention.limit],
                 |row| Ok((row.get(0)?, row.get(1)?)),

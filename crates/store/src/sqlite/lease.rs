@@ -4,7 +4,7 @@ use conche_core::run::Status;
 use conche_core::{RunId, Timestamp};
 use rusqlite::{OptionalExtension as _, params};
 
-use super::append::set_status;
+use super::append::count_status;
 use super::fault::{Fault, not_found};
 use super::rows::micros;
 use super::writer::{Tx, Write};
@@ -48,22 +48,24 @@ impl Write for Reap {
                 .prepare_cached("SELECT 1 FROM nodes WHERE node = ?1")?
                 .exists([&holder])?;
             if !alive {
-                freed += tx.execute(
-                    "UPDATE runs SET holder = x'', wake = ?2
-                     WHERE holder = ?1 AND wake IS NOT NULL",
-                    params![holder, now],
-                )?;
+                freed += tx.execute(FREE, params![holder, now])?;
             }
         }
         Ok(freed as u64)
     }
 }
 
+/// The holder after this one.
+pub(super) const NEXT_HOLDER: &str = "SELECT holder FROM runs
+     WHERE holder > ?1 AND wake IS NOT NULL ORDER BY holder LIMIT 1";
+
+/// Frees the runs of a holder.
+pub(super) const FREE: &str = "UPDATE runs SET holder = x'', wake = ?2
+     WHERE holder = ?1 AND wake IS NOT NULL";
+
 fn next_holder(tx: &Tx<'_>, after: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {
-    let sql = "SELECT holder FROM runs WHERE holder > ?1 AND wake IS NOT NULL
-               ORDER BY holder LIMIT 1";
     tx.connection
-        .prepare_cached(sql)?
+        .prepare_cached(NEXT_HOLDER)?
         .query_row([after], |row| row.get(0))
         .optional()
 }
@@ -90,10 +92,11 @@ impl Write for Quarantine {
             return Err(Error::Fenced(self.run).into());
         }
         tx.execute(
-            "UPDATE runs SET reason = ?2, finished_at = NULL, holder = x'', wake = NULL
+            "UPDATE runs SET status = ?2, reason = ?3, finished_at = NULL, holder = x'', wake = NULL
              WHERE run = ?1",
-            params![run, self.reason],
+            params![run, Status::NeedsAttention.as_str(), self.reason],
         )?;
-        set_status(tx, self.run, &status, Status::NeedsAttention)
+        count_status(tx, &status, Status::NeedsAttention);
+        Ok(())
     }
 }

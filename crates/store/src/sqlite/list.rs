@@ -54,6 +54,11 @@ pub(super) fn events(
     filter: EventFilter,
     page: Page<EventId>,
 ) -> Result<Vec<EventRow>, Fault> {
+    let (sql, values) = events_sql(filter, page);
+    list(connection, &sql, values, page.limit, rows::event)
+}
+
+pub(super) fn events_sql(filter: EventFilter, page: Page<EventId>) -> (String, Vec<Value>) {
     let mut r#where = Where::default();
     // A plus takes a condition out of the choice of an index.
     let off = |on: bool| if on { "" } else { "+" };
@@ -73,7 +78,7 @@ pub(super) fn events(
     }
     let (columns, conditions) = (rows::EVENT, r#where.sql);
     let sql = format!("SELECT {columns} FROM events {conditions} ORDER BY event_id DESC");
-    list(connection, &sql, r#where.values, page.limit, rows::event)
+    (sql, r#where.values)
 }
 
 /// The lowest id of an event received since then.
@@ -98,6 +103,11 @@ pub(super) fn runs(
     filter: RunFilter,
     page: Page<RunId>,
 ) -> Result<Vec<RunRow>, Fault> {
+    let (sql, values) = runs_sql(filter, page);
+    list(connection, &sql, values, page.limit, rows::run)
+}
+
+pub(super) fn runs_sql(filter: RunFilter, page: Page<RunId>) -> (String, Vec<Value>) {
     let mut r#where = Where::default();
     let off = |on: bool| if on { "" } else { "+" };
     let by_event = filter.event.is_some();
@@ -119,7 +129,7 @@ pub(super) fn runs(
     }
     let (columns, conditions) = (rows::RUN, r#where.sql);
     let sql = format!("SELECT {columns} FROM runs {conditions} ORDER BY run DESC");
-    list(connection, &sql, r#where.values, page.limit, rows::run)
+    (sql, r#where.values)
 }
 
 fn is_common(status: Status) -> bool {

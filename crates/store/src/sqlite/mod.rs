@@ -31,6 +31,8 @@ mod folder;
 mod lease;
 mod list;
 mod migrate;
+#[cfg(test)]
+mod plans;
 mod readers;
 mod rows;
 mod run_store;

@@ -19,6 +19,10 @@ use crate::{
     Signal, SignalId,
 };
 
+/// When the first unheld run is due.
+pub(super) const NEXT_DUE: &str = "SELECT wake FROM runs
+     WHERE holder = x'' AND wake IS NOT NULL ORDER BY wake LIMIT 1";
+
 #[async_trait]
 impl RunStore for SqliteStore {
     async fn accept(&self, intake: Intake) -> Result<Vec<Accepted>, Error> {
@@ -72,12 +76,10 @@ impl RunStore for SqliteStore {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        let sql = "SELECT wake FROM runs WHERE holder = x'' AND wake IS NOT NULL
-                   ORDER BY wake LIMIT 1";
         let wake: Option<i64> = self
             .readers
             .read(move |connection| {
-                let mut statement = connection.prepare_cached(sql)?;
+                let mut statement = connection.prepare_cached(NEXT_DUE)?;
                 Ok(statement.query_row([], |row| row.get(0)).optional()?)
             })
             .await?;
