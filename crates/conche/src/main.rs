@@ -74,9 +74,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
 async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
     let done = match command {
         Command::Serve(args) => return serve::serve(args).await,
-        Command::Run(args) => return run::run(args).await,
-        Command::Validate(args) => return validate::validate(args).await,
-        Command::Doctor(args) => return doctor::doctor(args).await,
+        Command::Run(args) => run::run(args).await,
+        Command::Validate(args) => validate::validate(args).await,
+        Command::Doctor(args) => doctor::doctor(args).await,
         Command::Events(verb) => client::events::run(verb).await.map(|()| true),
         Command::Runs(verb) => client::runs::run(verb).await.map(|()| true),
         Command::Reactions(verb) => client::reactions::run(verb).await,

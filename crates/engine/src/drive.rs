@@ -268,13 +268,24 @@ impl<'a> Drive<'a> {
                 // What was stopped has been reported already.
                 if let Ok((visit, report)) = landed {
                     self.under_way.remove(&visit);
-                    self.report(visit, report)?;
+                    self.land(visit, report)?;
                 }
             }
             () = self.poke.notified() => self.fetch_signals().await?,
             () = tokio::time::sleep(left), if look => {}
         }
         Ok(())
+    }
+
+    /// A report that came too late, e.g. of a probe in a run that is being cancelled, is dropped.
+    fn land(&mut self, visit: VisitNo, report: Report) -> Result<(), Broken> {
+        match self.report(visit, report) {
+            Err(Broken::Illegal(error)) => {
+                tracing::warn!(run_id = %self.held.state.run(), %error, "report came too late");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn report(&mut self, visit: VisitNo, report: Report) -> Result<(), Broken> {

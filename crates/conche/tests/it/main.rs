@@ -1,5 +1,7 @@
 //! The binary from the outside: processes, files, sockets, exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod alone;
 mod serve;
 mod server;

@@ -1,0 +1,200 @@
+//! R1: killed at every named point and at random moments. Nothing that was acknowledged is
+//! lost, no effect has two keys, no run is stuck.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use super::plant::{KillAt, Plant};
+use super::receiver::Receiver;
+use super::{Dice, long};
+
+/// Every named point that a run passes, in the order of a run's life.
+const POINTS: [&str; 12] = [
+    "engine::after_recv",
+    "store::before_commit",
+    "store::after_commit",
+    "engine::before_ack",
+    "engine::after_ack",
+    "engine::after_intent",
+    "engine::mid_effect",
+    "engine::after_effect",
+    "engine::before_result_commit",
+    "engine::timer_fire",
+    "store::in_claim",
+    "store::in_checkpoint",
+];
+
+/// Nobody waits longer for runs to end than this.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+struct Figures {
+    kills: u64,
+    acknowledged: HashSet<u64>,
+    /// Points that were really passed.
+    hit: HashMap<&'static str, u64>,
+}
+
+/// Sends a volley of events, gives the numbers acknowledged.
+async fn volley(
+    plant: &Plant,
+    numbers: impl IntoIterator<Item = u64>,
+    receiver: std::net::SocketAddr,
+) -> Vec<u64> {
+    let sends = numbers
+        .into_iter()
+        .map(|n| async move { plant.send(n, receiver).await.then_some(n) });
+    futures_util::future::join_all(sends)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_doubled_or_stuck_by_kills() {
+    let (receiver, address) = Receiver::start().await;
+    let mut plant = Plant::new();
+    let mut dice = Dice(2026);
+    let mut figures = Figures {
+        kills: 0,
+        acknowledged: HashSet::new(),
+        hit: HashMap::new(),
+    };
+    let mut next = 0;
+    let (times, random) = if long() { (3, 300) } else { (1, 12) };
+    let began = Instant::now();
+
+    for point in POINTS.into_iter().cycle().take(POINTS.len() * times) {
+        // Some way into the volley, so that the kill meets runs in every state; what is passed
+        // rarely, at the first time.
+        let rare = [
+            "engine::timer_fire",
+            "store::in_claim",
+            "store::in_checkpoint",
+        ]
+        .contains(&point);
+        let after = if rare { 0 } else { dice.roll(20) };
+        let listening = plant.start(Some(KillAt { point, after }));
+        let end = Instant::now() + Duration::from_secs(5);
+        while listening && !plant.is_dead() && Instant::now() < end {
+            let numbers = next..next + 10;
+            next += 10;
+            figures
+                .acknowledged
+                .extend(volley(&plant, numbers, address).await);
+        }
+        if plant.is_dead() {
+            *figures.hit.entry(point).or_default() += 1;
+        }
+        plant.kill();
+        figures.kills += 1;
+    }
+    for _ in 0..random {
+        assert!(plant.start(None), "{}", plant.log());
+        // Log-uniform from 1 to 500 ms.
+        let wait = Duration::from_secs_f64(0.001 * 500_f64.powf(dice.roll(1000) as f64 / 1000.0));
+        let numbers = next..next + 40;
+        next += 40;
+        let killed_at = Instant::now() + wait;
+        let sent =
+            tokio::time::timeout_at(killed_at.into(), volley(&plant, numbers, address)).await;
+        figures.acknowledged.extend(sent.unwrap_or_default());
+        tokio::time::sleep_until(killed_at.into()).await; // poll: the moment of the kill is what is chosen
+        plant.kill();
+        figures.kills += 1;
+    }
+    verify(plant, &receiver, address, next, &figures).await;
+    println!(
+        "torture R1: {} kills in {:.0?}, points passed: {:?}",
+        figures.kills,
+        began.elapsed(),
+        figures.hit
+    );
+    let missed: Vec<&&str> = POINTS
+        .iter()
+        .filter(|point| !figures.hit.contains_key(*point))
+        .collect();
+    assert!(
+        missed.is_empty(),
+        "these points were never passed: {missed:?}"
+    );
+}
+
+/// Has the last life finish everything, then compares what was acknowledged with what was done.
+async fn verify(
+    mut plant: Plant,
+    receiver: &Receiver,
+    address: std::net::SocketAddr,
+    sent: u64,
+    figures: &Figures,
+) {
+    assert!(plant.start(None), "{}", plant.log());
+    // Senders repeat what was not acknowledged; what was is a duplicate.
+    for chunk in (0..sent).collect::<Vec<_>>().chunks(50) {
+        let acknowledged = volley(&plant, chunk.iter().copied(), address).await;
+        assert_eq!(
+            acknowledged.len(),
+            chunk.len(),
+            "every event is acknowledged in the end\n{}",
+            plant.log()
+        );
+    }
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let running = plant.runs("running").await.expect("the server answers");
+        if running.is_empty() {
+            break;
+        }
+        assert!(
+            Instant::now() < end,
+            "{} runs are stuck: {:?}\n{}",
+            running.len(),
+            running.first(),
+            plant.log()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await; // poll
+    }
+    for status in ["failed", "needs_attention", "cancelled"] {
+        let runs = plant.runs(status).await.expect("the server answers");
+        assert!(
+            runs.is_empty(),
+            "{} runs are {status}: {:?}",
+            runs.len(),
+            runs.first()
+        );
+    }
+    let succeeded = plant
+        .runs("succeeded")
+        .await
+        .expect("the server answers")
+        .len() as u64;
+    let effects = receiver.effects();
+    let mut keys_of: HashMap<&str, usize> = HashMap::new();
+    for effect in effects.values() {
+        assert!(!effect.mixed, "one key for two things: {effect:?}");
+        *keys_of.entry(effect.body.as_str()).or_default() += 1;
+    }
+    let lost: Vec<u64> = figures
+        .acknowledged
+        .iter()
+        .copied()
+        .filter(|n| {
+            !["first", "second"]
+                .iter()
+                .all(|part| keys_of.contains_key(format!("{n} {part}").as_str()))
+        })
+        .collect();
+    let doubled: Vec<_> = keys_of.iter().filter(|(_, keys)| **keys > 1).collect();
+    let repeats: usize = effects.values().map(|effect| effect.requests - 1).sum();
+    println!(
+        "torture R1: {sent} events, {} acknowledged before a kill, {succeeded} runs succeeded, {} effects; lost {}, doubled {}, stuck 0, requests repeated with the same key {repeats}",
+        figures.acknowledged.len(),
+        effects.len(),
+        lost.len(),
+        doubled.len(),
+    );
+    assert_eq!(lost, Vec::<u64>::new(), "acknowledged and lost");
+    assert!(doubled.is_empty(), "effects with two keys: {doubled:?}");
+    assert_eq!(succeeded, sent, "one run for each event");
+    assert_eq!(effects.len() as u64, sent * 2, "two effects for each event");
+}
