@@ -13,6 +13,8 @@ pub struct Config {
     pub action_timeout: Duration,
     /// Bytes of an action's result.
     pub result_bytes: usize,
+    /// Bytes of all results of one run together, which are in memory while it is worked on.
+    pub run_bytes: usize,
     /// Runs that this node works on at once; more wait in the store.
     pub runs_held: usize,
     /// Runs of one source that may wait before it is told to slow down.
@@ -46,6 +48,7 @@ impl Default for Config {
             run_limits: Limits::default(),
             action_timeout: Duration::from_secs(60),
             result_bytes: 1024 * 1024,
+            run_bytes: 64 * 1024 * 1024,
             runs_held: 512,
             queue_per_source: 10_000,
             emit_depth: 8,

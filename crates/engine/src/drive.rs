@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conche_core::run::{
-    Effect, Entry, Illegal, Invocation, Outcome, Phase, Record, Report, VisitNo, decide, resume,
-    settle,
+    Done, Effect, Entry, ErrorKind, Illegal, Invocation, Outcome, Phase, Record, Report, StepError,
+    VisitNo, VisitState, decide, resume, settle,
 };
 use conche_core::{Json, Timestamp};
 use conche_runtime::supervisor::{Stage, Stop};
@@ -85,6 +85,8 @@ struct Drive<'a> {
     dealt_with: Vec<SignalId>,
     flights: FuturesUnordered<Flight>,
     under_way: HashMap<VisitNo, AbortHandle>,
+    /// Bytes of the run's results so far.
+    bytes: usize,
 }
 
 impl<'a> Drive<'a> {
@@ -94,6 +96,11 @@ impl<'a> Drive<'a> {
             definition: held.definition.clone(),
             event: held.event.clone(),
         };
+        let bytes = held.state.visits().iter().map(|visit| match &visit.state {
+            VisitState::Done(Done::Output(output)) => output.as_str().len(),
+            _ => 0,
+        });
+        let bytes = bytes.sum();
         Self {
             stop: engine.tasks.stop(Stage::Executor),
             committed: held.state.version(),
@@ -106,6 +113,7 @@ impl<'a> Drive<'a> {
             dealt_with: Vec::new(),
             flights: FuturesUnordered::new(),
             under_way: HashMap::new(),
+            bytes,
         }
     }
 
@@ -279,12 +287,37 @@ impl<'a> Drive<'a> {
 
     /// A report that came too late, e.g. of a probe in a run that is being cancelled, is dropped.
     fn land(&mut self, visit: VisitNo, report: Report) -> Result<(), Broken> {
+        let report = self.within_limits(report);
         match self.report(visit, report) {
             Err(Broken::Illegal(error)) => {
                 tracing::warn!(run_id = %self.held.state.run(), %error, "report came too late");
                 Ok(())
             }
             other => other,
+        }
+    }
+
+    /// Results are kept in memory and in the journal, so there is an end to them.
+    fn within_limits(&mut self, report: Report) -> Report {
+        let Report::Output(output) = &report else {
+            return report;
+        };
+        self.bytes += output.as_str().len();
+        let limit = self.engine.config.run_bytes;
+        if self.bytes <= limit {
+            return report;
+        }
+        let message = format!(
+            "the action took effect, but the run's results together are above the limit of {limit} bytes"
+        );
+        let error = StepError {
+            kind: ErrorKind::Limit,
+            message,
+        };
+        Report::Failed {
+            error,
+            after: None,
+            logs: Vec::new(),
         }
     }
 

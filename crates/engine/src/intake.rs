@@ -148,10 +148,7 @@ impl Inner {
             return Err(Refusal::Stopping);
         }
         if !self.queues.has_room(origin.source) {
-            self.metrics
-                .refused
-                .with_label_values(&[origin.source, "busy"])
-                .inc();
+            self.metrics.count_refusal(origin.source, "busy");
             return Err(Refusal::Busy {
                 retry_after: BUSY_WAIT,
             });
@@ -201,10 +198,7 @@ impl Inner {
             })
             .await
             .map_err(|error| {
-                self.metrics
-                    .refused
-                    .with_label_values(&[origin.source, "unavailable"])
-                    .inc();
+                self.metrics.count_refusal(origin.source, "unavailable");
                 refusal(error)
             })?;
         faults::hit(point::BEFORE_ACK);

@@ -1,5 +1,8 @@
 //! What the engine counts, in base units, with bounded labels.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
 use conche_store::Expired;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
@@ -9,7 +12,8 @@ use prometheus::{
 pub struct Metrics {
     registry: Registry,
     events: IntCounterVec,
-    pub(crate) refused: IntCounterVec,
+    refused: IntCounterVec,
+    labels: Mutex<HashSet<String>>,
     pub(crate) runs_started: IntCounter,
     pub(crate) runs_finished: IntCounterVec,
     pub(crate) run_seconds: Histogram,
@@ -20,6 +24,9 @@ pub struct Metrics {
     pub(crate) quarantined: IntCounter,
     expired: IntCounterVec,
 }
+
+/// Sources with a label of their own.
+const LABELS_MAX: usize = 100;
 
 /// From a tenth of a millisecond to a minute.
 const SECONDS: [f64; 12] = [
@@ -72,6 +79,7 @@ impl Metrics {
                 "Rows removed by retention.",
                 &["kind"],
             ),
+            labels: Mutex::default(),
             registry: make.0,
         }
     }
@@ -82,9 +90,30 @@ impl Metrics {
     }
 
     pub(crate) fn count_event(&self, source: &str, duplicate: bool) {
+        let duplicate = if duplicate { "true" } else { "false" };
         self.events
-            .with_label_values(&[source, if duplicate { "true" } else { "false" }])
+            .with_label_values(&[self.label(source), duplicate])
             .inc();
+    }
+
+    pub(crate) fn count_refusal(&self, source: &str, reason: &str) {
+        self.refused
+            .with_label_values(&[self.label(source), reason])
+            .inc();
+    }
+
+    /// The source as a label. Senders of the API name sources as they like, so that there is
+    /// an end to the labels.
+    fn label<'a>(&self, source: &'a str) -> &'a str {
+        let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        if labels.contains(source) {
+            return source;
+        }
+        if labels.len() >= LABELS_MAX {
+            return "other";
+        }
+        labels.insert(source.to_owned());
+        source
     }
 
     pub(crate) fn expired(&self, expired: &Expired) {

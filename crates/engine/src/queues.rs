@@ -66,6 +66,9 @@ impl Queues {
             && let Some(waiting) = state.waiting.get_mut(&source)
         {
             *waiting = waiting.saturating_sub(1);
+            if *waiting == 0 {
+                state.waiting.remove(&source);
+            }
         }
     }
 

@@ -168,3 +168,20 @@ async fn a_clock_that_jumps_back_fires_no_timer_twice() {
     rig.run_with(event, Status::Succeeded).await;
     assert_eq!(rig.actions.seen().len(), 3);
 }
+
+#[tokio::test]
+async fn the_results_of_one_run_have_a_limit_together() {
+    let config = Config {
+        run_bytes: 1000,
+        ..Config::default()
+    };
+    let rig = rig(config).await;
+    rig.react("name: r\nevent: t\nscript: next one {}\nactions: {one: {module: test, action: keyed, script: 'next one {}'}}\n").await;
+    let large = || Behaviour::Succeed(json!({"text": "x".repeat(300)}));
+    rig.actions
+        .plan("keyed", [large(), large(), large(), large(), large()]);
+    let event = rig.accepted("t").await;
+    let run = rig.run_with(event, Status::Failed).await;
+    assert!(run.summary.reason.unwrap().contains("results together"));
+    assert_eq!(rig.actions.seen().len(), 4);
+}
