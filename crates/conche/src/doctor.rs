@@ -6,7 +6,6 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
@@ -57,7 +56,8 @@ enum State {
 /// What one check found.
 #[derive(Debug, Serialize)]
 struct Check {
-    check: &'static str,
+    #[serde(rename = "check")]
+    name: &'static str,
     status: State,
     detail: String,
 }
@@ -68,16 +68,16 @@ struct Report {
     checks: Vec<Check>,
 }
 
-const fn check(check: &'static str, status: State, detail: String) -> Check {
+const fn check(name: &'static str, status: State, detail: String) -> Check {
     Check {
-        check,
+        name,
         status,
         detail,
     }
 }
 
-/// Checks everything and prints what was found.
-pub(crate) async fn doctor(args: DoctorArgs) -> Result<ExitCode, Failure> {
+/// Checks everything and prints what was found; whether nothing is wrong.
+pub(crate) async fn doctor(args: DoctorArgs) -> Result<bool, Failure> {
     let mut checks = vec![clock(), landlock()];
     let loaded = match args.config.load() {
         Ok(loaded) => {
@@ -113,22 +113,16 @@ pub(crate) async fn doctor(args: DoctorArgs) -> Result<ExitCode, Failure> {
         ];
         output::table(&rows, &columns)
     })?;
-    Ok(match healthy {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(healthy)
 }
 
 fn clock() -> Check {
     let now = jiff::Timestamp::now();
-    match now.as_second() >= EARLIEST {
-        true => check("clock", State::Ok, now.to_string()),
-        false => check(
-            "clock",
-            State::Error,
-            format!("it says {now}: deadlines, schedules and certificates would be wrong"),
-        ),
+    if now.as_second() >= EARLIEST {
+        return check("clock", State::Ok, now.to_string());
     }
+    let detail = format!("it says {now}: deadlines, schedules and certificates would be wrong");
+    check("clock", State::Error, detail)
 }
 
 fn landlock() -> Check {

@@ -70,11 +70,13 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A text without control characters, line ends excepted.
+/// A text without control characters, but for line ends and [`coloured`]'s colours.
 fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|char| match char {
+    let colour = |rest: &str| COLOURS.iter().any(|code| rest.starts_with(code));
+    text.char_indices()
+        .map(|(at, char)| match char {
             '\n' => '\n',
+            '\u{1b}' if colour(&text[at..]) => char,
             char if char.is_control() => '\u{fffd}',
             char => char,
         })
@@ -119,18 +121,24 @@ pub(crate) fn plain(value: &Value) -> String {
     }
 }
 
+const RED: &str = "\u{1b}[31m";
+const GREEN: &str = "\u{1b}[32m";
+const YELLOW: &str = "\u{1b}[33m";
+const PLAIN: &str = "\u{1b}[0m";
+const COLOURS: [&str; 4] = [RED, GREEN, YELLOW, PLAIN];
+
 /// A word that says how something went, in its colour where a person reads it.
 pub(crate) fn coloured(word: &str) -> String {
     let colour = match word {
-        "succeeded" | "ok" => 32,
-        "failed" | "error" => 31,
-        "needs_attention" | "uncertain" | "warning" => 33,
+        "succeeded" => GREEN,
+        "failed" | "error" => RED,
+        "needs_attention" | "uncertain" | "warning" => YELLOW,
         _ => return word.to_owned(),
     };
-    let wanted = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    match wanted {
-        true => format!("\u{1b}[{colour}m{word}\u{1b}[0m"),
-        false => word.to_owned(),
+    if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        format!("{colour}{word}{PLAIN}")
+    } else {
+        word.to_owned()
     }
 }
 
@@ -156,5 +164,7 @@ mod tests {
     #[test]
     fn what_others_sent_cannot_steer_a_terminal() {
         assert_eq!(harmless("a\u{1b}[2Jb\r\nc"), "a\u{fffd}[2Jb\u{fffd}\nc");
+        let word = format!("{RED}failed{PLAIN}");
+        assert_eq!(harmless(&word), word);
     }
 }

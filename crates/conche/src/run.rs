@@ -5,7 +5,6 @@
 //! the server's own form of a run. Nothing is kept.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,8 +65,8 @@ pub(crate) struct RunArgs {
     output: OutputArgs,
 }
 
-/// Runs the reaction and tells what came of it.
-pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
+/// Runs the reaction and tells what came of it; whether it succeeded.
+pub(crate) async fn run(args: RunArgs) -> Result<bool, Failure> {
     let reaction = conche_engine::read_reaction(&args.file)
         .map_err(|message| Failure::Failed(format!("{}: {message}", args.file.display())))?;
     if !args.variables.is_empty() {
@@ -95,10 +94,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     supervisor.shutdown(GRACE).await;
     let run = ran?;
     args.output.print(&run, story::of)?;
-    Ok(match run["status"] == "succeeded" {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(run["status"] == "succeeded")
 }
 
 fn event_type(reaction: &Reaction, wanted: Option<String>) -> Result<String, Failure> {
@@ -222,6 +218,7 @@ async fn show(
 ) -> Result<Value, Failure> {
     let cannot = |error: &dyn std::fmt::Display| Failure::of("can't show the run", error);
     let router = conche_api::router(ApiState {
+        sources: std::collections::BTreeSet::new(),
         engine,
         folder: None,
         version: VersionInfo {

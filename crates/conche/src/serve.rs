@@ -124,10 +124,12 @@ async fn start(
     .map_err(|error| Failure::of("can't start the engine", error))?;
     let folder = watch_reactions(&engine, &config.reactions).await?;
     let webhooks = start_sources(&engine, &parts.sources, &tasks);
+    let sources = parts.sources.iter().map(|(id, _)| id.clone()).collect();
     let routers = Routers {
         webhooks,
         metrics: registries.router(&engine),
         api: conche_api::router(ApiState {
+            sources,
             engine,
             folder,
             version: VersionInfo {

@@ -65,10 +65,10 @@ pub(crate) fn config(verb: ConfigVerb) -> Result<(), Failure> {
             ))
         }
         ConfigVerb::Print(args) => {
-            let loaded = args.config.load()?;
+            let authored = args.config.load()?.authored.masked();
             match args.output.output {
-                Form::Json => output::json(&loaded.authored),
-                Form::Yaml | Form::Table => output::yaml(&loaded.authored),
+                Form::Json => output::json(&authored),
+                Form::Yaml | Form::Table => output::yaml(&authored),
             }
         }
     }

@@ -12,56 +12,57 @@ const SHOWN_CHARS: usize = 400;
 
 /// A run with its steps.
 pub(crate) fn of(run: &Value) -> String {
-    let mut text = format!(
-        "run {} of {}: {}\n",
+    let mut lines = vec![format!(
+        "run {} of {}: {}",
         plain(&run["run_id"]),
         plain(&run["definition"]),
         coloured(&plain(&run["status"]))
-    );
+    )];
     if let Some(reason) = run["reason"].as_str() {
-        text += &format!("  because {reason}\n");
+        lines.push(format!("  because {reason}"));
     }
     for item in run["steps"].as_array().into_iter().flatten() {
-        text += &step(item);
+        step(item, &mut lines);
     }
-    if let Some(variables) = run["variables"].as_object() {
-        for (name, value) in variables {
-            text += &format!("  {name} = {}\n", short(value));
-        }
+    for (name, value) in run["variables"].as_object().into_iter().flatten() {
+        lines.push(format!("  {name} = {}", short(value)));
     }
-    text
+    lines.join("\n")
 }
 
-fn step(step: &Value) -> String {
-    let mut text = format!("  {} {}", plain(&step["visit"]), plain(&step["step_id"]));
-    if let Some(action) = step["action"].as_str() {
-        text += &format!(" ({action})");
-    }
-    text += &format!(": {}", coloured(&plain(&step["status"])));
-    match step["attempts"].as_u64() {
-        None | Some(0 | 1) => {}
-        Some(attempts) => text += &format!(" after {attempts} attempts"),
-    }
-    if step["forgotten"] == true {
-        text += " (before a retry)";
-    }
-    text.push('\n');
+fn step(step: &Value, lines: &mut Vec<String>) {
+    let action = step["action"].as_str().map(|action| format!(" ({action})"));
+    let attempts = match step["attempts"].as_u64() {
+        None | Some(0 | 1) => String::new(),
+        Some(attempts) => format!(" after {attempts} attempts"),
+    };
+    let forgotten = if step["forgotten"] == true {
+        " (before a retry)"
+    } else {
+        ""
+    };
+    lines.push(format!(
+        "  {} {}{}: {}{attempts}{forgotten}",
+        plain(&step["visit"]),
+        plain(&step["step_id"]),
+        action.unwrap_or_default(),
+        coloured(&plain(&step["status"])),
+    ));
     for line in step["console"].as_array().into_iter().flatten() {
-        text += &format!(
-            "      {}: {}\n",
+        lines.push(format!(
+            "      {}: {}",
             plain(&line["level"]),
             plain(&line["text"])
-        );
+        ));
     }
     for key in ["input", "output", "evidence"] {
         if let Some(value) = step.get(key) {
-            text += &format!("      {key} {}\n", short(value));
+            lines.push(format!("      {key} {}", short(value)));
         }
     }
     if let Some(message) = step.pointer("/error/message") {
-        text += &format!("      error {}\n", plain(message));
+        lines.push(format!("      error {}", plain(message)));
     }
-    text
 }
 
 fn short(value: &Value) -> String {

@@ -5,7 +5,6 @@
 //! a run comes to it (an unknown action) is a warning, as it is for the server.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args;
 use conche_core::reaction::{self, Authored, Format, Reaction};
@@ -67,8 +66,8 @@ struct Finding {
     help: Option<String>,
 }
 
-/// Checks the files and prints what was found.
-pub(crate) async fn validate(args: ValidateArgs) -> Result<ExitCode, Failure> {
+/// Checks the files and prints what was found; whether all are valid.
+pub(crate) async fn validate(args: ValidateArgs) -> Result<bool, Failure> {
     let config = Loaded::defaults().config;
     let sandbox = serve::start_sandbox(&config).await?;
     let mut findings = Vec::new();
@@ -83,34 +82,31 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<ExitCode, Failure> {
     let report = Report { valid, findings };
     args.output
         .print(&report, |report| for_people(report, args.files.len()))?;
-    Ok(match valid {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(valid)
 }
 
 fn for_people(report: &Report, files: usize) -> String {
-    let mut text = String::new();
-    for finding in &report.findings {
-        text += &finding.file;
-        if let (Some(line), Some(column)) = (finding.line, finding.column) {
-            text += &format!(":{line}:{column}");
-        }
-        let severity = match finding.severity {
+    let what = if files == 1 { "the file" } else { "the files" };
+    let can = if report.valid { "can" } else { "can not" };
+    let found: String = report.findings.iter().map(Finding::line).collect();
+    format!("{found}{what} {can} be taken\n")
+}
+
+impl Finding {
+    /// `FILE:LINE:COLUMN: error CODE: what is wrong; what to do`.
+    fn line(&self) -> String {
+        let place = match (self.line, self.column) {
+            (Some(line), Some(column)) => format!(":{line}:{column}"),
+            _ => String::new(),
+        };
+        let severity = output::coloured(match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
-        };
-        let (severity, code) = (output::coloured(severity), finding.code);
-        text += &format!(": {severity} {code}: {}", finding.message);
-        if let Some(help) = &finding.help {
-            text += &format!("; {help}");
-        }
-        text.push('\n');
-    }
-    let what = if files == 1 { "the file" } else { "the files" };
-    text + &match report.valid {
-        true => format!("{what} can be taken\n"),
-        false => format!("{what} can not be taken\n"),
+        });
+        let help = self.help.iter().map(|help| format!("; {help}"));
+        let help: String = help.collect();
+        let (file, code, message) = (&self.file, self.code, &self.message);
+        format!("{file}{place}: {severity} {code}: {message}{help}\n")
     }
 }
 

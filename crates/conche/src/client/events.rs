@@ -147,20 +147,18 @@ async fn show(args: Show) -> Result<(), Failure> {
     let path = ["api", "v1", "events", &args.event];
     let answer = client.get(&path, &[]).await?;
     args.output.print(&answer, |event| {
-        let mut text = String::new();
-        for (name, key) in [
+        let heading = [
             ("event", "event_id"),
             ("type", "type"),
             ("source", "source"),
             ("id", "id"),
             ("subject", "subject"),
             ("received", "received_at"),
-        ] {
-            text += &format!("{name:9}{}\n", output::plain(&event[key]));
-        }
-        text += "data\n";
-        text += &serde_json::to_string_pretty(&event["data"]).unwrap_or_default();
+        ]
+        .map(|(name, key)| format!("{name:9}{}", output::plain(&event[key])))
+        .join("\n");
+        let data = serde_json::to_string_pretty(&event["data"]).unwrap_or_default();
         let runs = event["runs"].as_array().map_or(&[][..], Vec::as_slice);
-        text + "\n\n" + &super::runs::table(runs)
+        format!("{heading}\ndata\n{data}\n\n{}", super::runs::table(runs))
     })
 }

@@ -21,9 +21,9 @@ use serde_json::Value;
 use crate::failure::Failure;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 /// The server sends a comment every 15 s where nothing happens.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Bytes of an answer; the API's pages are far smaller.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -58,7 +58,8 @@ pub(crate) struct Named {
   conche reactions check reactions/suspend-vm.yaml -o json")]
 pub(crate) struct File {
     /// A reaction file; script files that it names are read too
-    file: PathBuf,
+    #[arg(value_name = "FILE")]
+    path: PathBuf,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -105,32 +106,30 @@ async fn show(args: Named) -> Result<bool, Failure> {
     let answer = args.server.client()?.get(&path, &[]).await?;
     args.output.print(&answer, |info| {
         // The reaction itself is a document: YAML is the form for people.
-        let mut text = format!("# {} since {}\n", info["digest"], info["since"]);
-        for warning in info["warnings"].as_array().into_iter().flatten() {
-            text += &format!("# warning: {}\n", output::plain(warning));
-        }
-        text + &serde_saphyr::to_string(&info["reaction"]).unwrap_or_default()
+        let heading = format!(
+            "# {} since {}\n",
+            output::plain(&info["digest"]),
+            output::plain(&info["since"])
+        );
+        let reaction = serde_saphyr::to_string(&info["reaction"]).unwrap_or_default();
+        heading + &warnings(info, "# ") + &reaction
     })?;
     Ok(true)
 }
 
 async fn put(args: File) -> Result<bool, Failure> {
-    let (reaction, body) = read(&args.file)?;
+    let (reaction, body) = read(&args.path)?;
     let path = ["api", "v1", "reactions", &reaction.name];
     let client = args.server.client()?;
     let answer = client.send(Method::PUT, &path, Some(&body)).await?;
     args.output.print(&answer, |info| {
-        let mut text = format!("{} is in force\n", reaction.name);
-        for warning in info["warnings"].as_array().into_iter().flatten() {
-            text += &format!("warning: {}\n", output::plain(warning));
-        }
-        text
+        format!("{} is in force\n{}", reaction.name, warnings(info, ""))
     })?;
     Ok(true)
 }
 
 async fn check(args: File) -> Result<bool, Failure> {
-    let (_, body) = read(&args.file)?;
+    let (_, body) = read(&args.path)?;
     let path = ["api", "v1", "reactions", "check"];
     let client = args.server.client()?;
     let answer = client.send(Method::POST, &path, Some(&body)).await?;
@@ -153,6 +152,13 @@ async fn check(args: File) -> Result<bool, Failure> {
         lines.collect::<String>() + verdict
     })?;
     Ok(valid)
+}
+
+/// What will go wrong when a run comes to it, one line each.
+fn warnings(info: &Value, before: &str) -> String {
+    let warnings = info["warnings"].as_array().into_iter().flatten();
+    let lines = warnings.map(|warning| format!("{before}warning: {}\n", output::plain(warning)));
+    lines.collect::<Vec<_>>().concat()
 }
 
 /// A reaction file in the form in which the API takes it, scripts within.

@@ -36,10 +36,10 @@ impl Reader {
             messages.extend(self.line(line.trim_end_matches(['\n', '\r'])));
         }
         let held = self.rest.len() + self.data.iter().map(String::len).sum::<usize>();
-        match held > MESSAGE_BYTES_MAX {
-            true => Err(TooLarge),
-            false => Ok(messages),
+        if held > MESSAGE_BYTES_MAX {
+            return Err(TooLarge);
         }
+        Ok(messages)
     }
 
     fn line(&mut self, line: &str) -> Option<Message> {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A further listener with `/metrics` only, which has no secrets in it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Metrics {
     /// Address and port; null turns it off. Default: null.
@@ -22,25 +22,15 @@ pub(super) struct Metrics {
     tls: Option<TlsConfig>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self {
-            listen: None,
-            allow_unauthenticated: false,
-            hosts: Vec::new(),
-            tls: None,
-        }
-    }
-}
-
 impl Metrics {
     pub(super) fn resolve(self) -> ListenerConfig {
         ListenerConfig {
             listen: self.listen,
             // An address that others reach is called by names that nobody listed.
-            auth: match self.allow_unauthenticated {
-                true => Auth::None,
-                false => Auth::LoopbackOpen,
+            auth: if self.allow_unauthenticated {
+                Auth::None
+            } else {
+                Auth::LoopbackOpen
             },
             allow_unauthenticated: self.allow_unauthenticated,
             hosts: self.hosts,

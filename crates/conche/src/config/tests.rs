@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::parts::Parts;
+
 use super::*;
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Error> {
@@ -186,4 +188,69 @@ fn the_schema_knows_every_module_and_has_no_dangling_reference() {
         let pointer = target.split('"').next().unwrap();
         assert!(schema.pointer(pointer).is_some(), "{pointer}");
     }
+}
+
+fn example(name: &str) -> Loaded {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    Loaded::load(Some(&dir.join(name)), Variables::new()).unwrap()
+}
+
+#[test]
+fn every_example_builds_its_parts() {
+    for name in [
+        "config/minimal.yaml",
+        "config/network.yaml",
+        "config/defaults.yaml",
+        "demo/conche.yaml",
+    ] {
+        let loaded = example(name);
+        let built = Parts::build(&loaded).map(|parts| parts.sources.len());
+        assert_eq!(built.unwrap(), loaded.config.sources.len(), "{name}");
+    }
+}
+
+#[test]
+fn the_example_of_defaults_has_the_defaults() {
+    assert_eq!(
+        example("config/defaults.yaml").authored,
+        Authored::default()
+    );
+}
+
+#[test]
+fn a_mistake_in_the_settings_of_a_module_is_named_with_its_line() {
+    for (text, expected) in [
+        (
+            "sources:\n  - id: a\n    module: webhook\n    pth: /a\n",
+            "c.yaml:4:5: sources[0].pth: unknown key `pth`; did you mean `path`?",
+        ),
+        (
+            "sources:\n  - { id: a, module: webhook, path: a, event_type: a, auth: none }\n",
+            "c.yaml:2:5: sources[0]: `path` must begin with `/`",
+        ),
+        (
+            "actions:\n  dummy: { x: 1 }\n",
+            "c.yaml:2:12: actions.dummy.x: unknown key `x`",
+        ),
+        (
+            "actions:\n  dummy:\n    concurrency: many\n",
+            "c.yaml:3:5: actions.dummy.concurrency: must be a whole number",
+        ),
+    ] {
+        let found = match load(text, &[]) {
+            Ok(loaded) => Parts::build(&loaded).map(drop).unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(found.starts_with(expected), "{found}");
+    }
+}
+
+#[test]
+fn a_password_written_into_the_file_is_not_printed() {
+    let text = "actions: { mail: { server: m, user: u, password: hunter2 } }\n";
+    let printed = serde_json::to_string(&load(text, &[]).unwrap().authored.masked()).unwrap();
+    assert!(
+        printed.contains("\"password\":\"***\"") && !printed.contains("hunter2"),
+        "{printed}"
+    );
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Nobody waits longer for anything here.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The binary under test, deaf to the environment of whoever runs the tests.
 pub(crate) fn conche() -> Command {
