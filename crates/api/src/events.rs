@@ -1,5 +1,7 @@
 //! Events: handed in, listed, looked at.
 
+use std::collections::BTreeSet;
+
 use axum::Json as Answer;
 use axum::extract::State;
 use conche_core::RunId;
@@ -86,7 +88,7 @@ pub(crate) async fn send(
     ),
     Problem,
 > {
-    let batch = event.into_batch(&headers)?;
+    let batch = event.into_batch(&headers, &api.sources)?;
     let receipt = api.engine.accept(batch).await?.into_iter().next();
     let receipt = receipt.ok_or_else(|| Problem::new(&codes::INTERNAL, "nothing was accepted"))?;
     let location = format!("/api/v1/events/{}", receipt.event);
@@ -228,7 +230,7 @@ pub(crate) async fn show(
 }
 
 impl EventIn {
-    fn into_batch(self, headers: &HeaderMap) -> Result<Batch, Problem> {
+    fn into_batch(self, headers: &HeaderMap, taken: &BTreeSet<String>) -> Result<Batch, Problem> {
         let id = match self.id {
             Some(id) => Some(id),
             None => idempotency_key(headers)?,
@@ -245,6 +247,12 @@ impl EventIn {
         }
         if source == OWN_SOURCE {
             let detail = "the source 'conche' is reserved for events that Conche emits itself";
+            return Err(Problem::new(&codes::EVENT_REFUSED, detail));
+        }
+        if taken.contains(&source) {
+            // Else whoever may send could use up the ids of another's events, which would then be lost.
+            let detail =
+                format!("'{source}' is a configured source: its events come through it only");
             return Err(Problem::new(&codes::EVENT_REFUSED, detail));
         }
         let event = NewEvent {

@@ -20,6 +20,7 @@ mod routes;
 mod runs;
 mod system;
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -54,6 +55,8 @@ pub struct ApiState {
     pub tasks: Tasks,
     /// What a request body may measure.
     pub json: Limits,
+    /// Ids of the configured sources: nobody may send in their names.
+    pub sources: BTreeSet<String>,
     /// Metrics of other parts (store, script workers), gathered beside the engine's.
     pub metrics: Vec<prometheus::Registry>,
 }

@@ -79,6 +79,7 @@ async fn events_that_make_no_sense_are_refused_and_nothing_is_stored() {
         json!({"type": ""}),
         json!({"type": "conche.run.failed"}),
         json!({"type": "e", "source": "conche"}),
+        json!({"type": "e", "source": "configured"}),
         json!({"type": "e", "source": ""}),
         json!({"type": "e", "id": ""}),
         json!({"type": "e", "id": long}),

@@ -123,6 +123,7 @@ impl Server {
         let counter = prometheus::IntCounter::new("extra_total", "Of another part.").unwrap();
         extra.register(Box::new(counter)).unwrap();
         let state = ApiState {
+            sources: ["configured".to_owned()].into(),
             engine,
             folder,
             version: VersionInfo {
