@@ -53,15 +53,17 @@ struct Progress {
 pub(crate) async fn run(engine: Arc<Inner>, stop: Stop) -> Result<(), Error> {
     let mut failing = None;
     loop {
-        let wait = match engine.tick(engine.now()).await {
+        // Fair: who waits here gets the next place that becomes free, before new runs do.
+        let permit = tokio::select! {
+            () = stop.requested() => return Ok(()),
+            permit = engine.permits.clone().acquire_owned() => permit,
+        };
+        // Closed never.
+        let Ok(permit) = permit else { return Ok(()) };
+        let wait = match engine.tick(engine.now(), permit).await {
             Ok(Progress { more: true }) => {
                 failing = None;
-                // Nothing more fits in: the end of a run wakes us.
-                if engine.permits.available_permits() > 0 {
-                    Duration::ZERO
-                } else {
-                    LOOK_EVERY
-                }
+                Duration::ZERO
             }
             Ok(Progress { more: false }) => {
                 failing = None;
@@ -81,31 +83,32 @@ pub(crate) async fn run(engine: Arc<Inner>, stop: Stop) -> Result<(), Error> {
             () = engine.wake.notify.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }
-        if engine.queues.backlog() && engine.permits.available_permits() < CLAIM_MAX {
-            tokio::time::sleep(GATHER).await;
-        }
     }
 }
 
 impl Inner {
     /// Claims what is due and fits in, and has it driven.
-    async fn tick(self: &Arc<Self>, now: Timestamp) -> Result<Progress, Error> {
-        let free = self.permits.available_permits().min(CLAIM_MAX);
-        let Ok(mut permit) = self.permits.clone().try_acquire_many_owned(free as u32) else {
-            return Ok(Progress { more: true });
-        };
-        if free == 0 {
-            return Ok(Progress {
-                more: self.queues.backlog(),
-            });
+    async fn tick(
+        self: &Arc<Self>,
+        now: Timestamp,
+        mut permit: OwnedSemaphorePermit,
+    ) -> Result<Progress, Error> {
+        if self.queues.backlog() {
+            tokio::time::sleep(GATHER).await;
         }
+        // Half of what is free, so that new runs need not wait in the store meanwhile.
+        let free = (self.permits.available_permits() / 2).min(CLAIM_MAX - 1);
+        if let Ok(more) = self.permits.clone().try_acquire_many_owned(free as u32) {
+            permit.merge(more);
+        }
+        let places = permit.num_permits();
         let claim = Claim {
             node: self.node,
             now,
-            limit: free as u32,
+            limit: places as u32,
         };
         let claimed = self.store.claim(claim).await?;
-        let more = claimed.len() == free;
+        let more = claimed.len() == places;
         if !claimed.is_empty() {
             faults::hit(point::TIMER_FIRE);
         }
@@ -214,9 +217,6 @@ impl Inner {
         let engine = self.clone();
         self.tasks.detach("run", Stage::Executor, async move {
             crate::drive::drive(&engine, held).await;
-            if engine.queues.backlog() {
-                engine.wake.now();
-            }
         });
     }
 }

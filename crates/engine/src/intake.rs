@@ -173,17 +173,13 @@ impl Inner {
             births.push(born);
         }
         let count: usize = births.iter().map(Vec::len).sum();
-        // Runs already waiting go first; else new ones are born in the hands of this node.
-        let permit = if self.queues.backlog()
-            || count == 0
-            || self.tasks.stop(Stage::Executor).is_requested()
-        {
+        // Where there is room new runs are born in the hands of this node; else they wait in
+        // the store, and the executor, which asks for room fairly, gets to them.
+        let permit = if count == 0 || self.tasks.stop(Stage::Executor).is_requested() {
             None
         } else {
-            self.permits
-                .clone()
-                .try_acquire_many_owned(u32::try_from(count).unwrap_or(u32::MAX))
-                .ok()
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            self.permits.clone().try_acquire_many_owned(count).ok()
         };
         let accepted = self
             .store

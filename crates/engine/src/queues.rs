@@ -9,7 +9,7 @@ use conche_core::RunId;
 
 pub(crate) struct Queues {
     limit: usize,
-    /// Set while due runs may wait in the store: then new runs queue behind them.
+    /// Set while due runs may wait in the store: then they are claimed many at a time.
     backlog: AtomicBool,
     state: Mutex<State>,
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{FILE, error, unavailable};
@@ -108,6 +109,10 @@ impl Folder {
         ] {
             connection.pragma_update(None, name, value).map_err(error)?;
         }
+        // Plans do not depend on the values bound, so that no statement is prepared twice.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .map_err(error)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     }
