@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, Limits};
 use crate::error::Error;
-use crate::pool::{Done, Job, Pool, Work};
+use crate::pool::{Done, Errand, Pool, Work};
 use crate::quarantine::Quarantined;
 use crate::script::{Digest, Evaluated, Evaluation, Script};
 
@@ -124,7 +124,7 @@ impl Sandbox {
         let (reply, mut answer) = oneshot::channel();
         let started = Arc::new(AtomicBool::new(false));
         let begun = Arc::clone(&started);
-        self.pool.push(Job {
+        self.pool.push(Errand {
             script,
             name,
             work,

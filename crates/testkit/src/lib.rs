@@ -7,6 +7,7 @@
 pub mod actions;
 pub mod clock;
 pub mod evaluator;
+pub mod fuzz;
 pub mod mortal;
 pub mod rig;
 pub mod until;
@@ -14,6 +15,7 @@ pub mod until;
 pub use actions::{Behaviour, TestActions};
 pub use clock::SimClock;
 pub use evaluator::ScriptedEvaluator;
+pub use fuzz::fuzz;
 pub use mortal::MortalStore;
 pub use rig::Rig;
 pub use until::until;

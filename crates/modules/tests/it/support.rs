@@ -220,7 +220,7 @@ impl Intake for FakeIntake {
         })?;
         let answer = self.answer.lock().unwrap().clone();
         if answer.is_none() {
-            tokio::time::sleep(timeout).await;
+            tokio::time::sleep(timeout).await; // poll: nobody answers
         }
         Ok(Asked {
             receipt: receipts[0],

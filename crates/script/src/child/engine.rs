@@ -289,7 +289,7 @@ impl Engine {
     /// Runs what promises have queued, until idle or out of time.
     fn drain(&self, runtime: &Runtime) {
         while !self.watch.is_over() {
-            // A job that throws is an unhandled rejection: nobody's verdict.
+            // An errand that throws is an unhandled rejection: nobody's verdict.
             if let Ok(false) = runtime.execute_pending_job() {
                 break;
             }

@@ -1,10 +1,10 @@
 //! The parent's side: worker processes, the queue in front of them, and one
 //! task per worker that owns its pipes.
 
-mod job;
+mod errand;
 mod process;
 mod queue;
 mod slot;
 
-pub(crate) use job::{Done, Job, Work};
+pub(crate) use errand::{Done, Errand, Work};
 pub(crate) use slot::Pool;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::Instant;
 
-use super::job::{Job, Nonsense, Work};
+use super::errand::{Errand, Nonsense, Work};
 use crate::config::{Limits, WorkerCommand};
 use crate::error::Error;
 use crate::protocol::{self, HEADER, Ready, Request, Response, Setup};
@@ -134,10 +134,10 @@ impl Process {
     }
 
     /// Runs the calls in order, answering each as its response arrives. What
-    /// is left in `jobs` has not been answered.
-    pub(super) async fn run(&mut self, jobs: &mut VecDeque<Job>) -> Ended {
+    /// is left in `errands` has not been answered.
+    pub(super) async fn run(&mut self, errands: &mut VecDeque<Errand>) -> Ended {
         let mut id = self.next_id;
-        if let Err(error) = self.write_requests(jobs) {
+        if let Err(error) = self.write_requests(errands) {
             let error = Error::Crashed {
                 reason: error.to_string(),
             };
@@ -148,8 +148,8 @@ impl Process {
         let deadline = tokio::time::sleep_until(started);
         tokio::pin!(deadline);
         let mut armed = false;
-        while let Some(job) = jobs.front() {
-            let limit = job.limits.time;
+        while let Some(errand) = errands.front() {
+            let limit = errand.limits.time;
             if !armed {
                 deadline
                     .as_mut()
@@ -160,7 +160,7 @@ impl Process {
             tokio::select! {
                 read = self.stdout.read_buf(&mut self.inbox) => {
                     if read.is_err() || matches!(read, Ok(0)) {
-                        let error = self.post_mortem(&jobs[0]).await;
+                        let error = self.post_mortem(&errands[0]).await;
                         return Ended::Lost { error: Some(error) };
                     }
                 }
@@ -176,7 +176,7 @@ impl Process {
             }
             // One read may bring several answers.
             loop {
-                match self.hear(jobs, id, started) {
+                match self.hear(errands, id, started) {
                     Ok(Heard::Nothing) => break,
                     Ok(Heard::Response { retiring, strike }) => {
                         id += 1;
@@ -200,14 +200,14 @@ impl Process {
     }
 
     /// Fills the outbox with the batch, and with scripts new to the worker.
-    fn write_requests(&mut self, jobs: &VecDeque<Job>) -> std::io::Result<()> {
+    fn write_requests(&mut self, errands: &VecDeque<Errand>) -> std::io::Result<()> {
         self.outbox.clear();
-        for job in jobs {
-            let slot = match &job.work {
-                Work::Evaluate(call) => self.slot_of(job.script, call.script.source())?,
+        for errand in errands {
+            let slot = match &errand.work {
+                Work::Evaluate(call) => self.slot_of(errand.script, call.script.source())?,
                 Work::Check { .. } | Work::Jq { .. } => 0,
             };
-            append(&mut self.outbox, &job.request(self.next_id, slot))?;
+            append(&mut self.outbox, &errand.request(self.next_id, slot))?;
             self.next_id += 1;
         }
         Ok(())
@@ -233,17 +233,17 @@ impl Process {
     /// Answers the front call if its whole response is in the inbox.
     fn hear(
         &mut self,
-        jobs: &mut VecDeque<Job>,
+        errands: &mut VecDeque<Errand>,
         id: u64,
         started: Instant,
     ) -> Result<Heard, Nonsense> {
         if self.inbox.is_empty() {
             return Ok(Heard::Nothing);
         }
-        let Some(job) = jobs.front() else {
+        let Some(errand) = errands.front() else {
             return Err(Nonsense("an answer nobody asked for"));
         };
-        let Some(end) = frame_end(&self.inbox, job.answer_bytes())? else {
+        let Some(end) = frame_end(&self.inbox, errand.answer_bytes())? else {
             return Ok(Heard::Nothing);
         };
         let response: Response<'_> = postcard::from_bytes(&self.inbox[HEADER..end])
@@ -253,11 +253,11 @@ impl Process {
         }
         let spent = started.elapsed();
         let retiring = response.retiring;
-        let result = job.read(response, spent)?;
+        let result = errand.read(response, spent)?;
         let strike = result.as_ref().is_err_and(Error::is_strike);
         self.inbox.drain(..end);
-        if let Some(job) = jobs.pop_front() {
-            job.finish(result);
+        if let Some(errand) = errands.pop_front() {
+            errand.finish(result);
         }
         self.calls += 1;
         self.spent += spent;
@@ -280,14 +280,14 @@ impl Process {
     }
 
     /// Blames the call that the worker died on.
-    async fn post_mortem(&mut self, job: &Job) -> Error {
+    async fn post_mortem(&mut self, errand: &Errand) -> Error {
         let status = tokio::time::timeout(FAREWELL, self.child.wait()).await;
         if let Ok(Ok(status)) = status {
             // jaq has no heap limit of its own: it ends at the address space.
-            if matches!(job.work, Work::Jq { .. }) && status.signal() == Some(libc::SIGABRT) {
+            if matches!(errand.work, Work::Jq { .. }) && status.signal() == Some(libc::SIGABRT) {
                 let logs = crate::script::Logs::default();
                 return Error::Memory {
-                    limit: job.limits.memory,
+                    limit: errand.limits.memory,
                     logs,
                 };
             }

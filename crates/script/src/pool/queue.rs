@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::job::Job;
+use super::errand::Errand;
 use crate::script::Digest;
 
 /// Calls sent to a worker in one write.
@@ -25,7 +25,7 @@ const BATCH_TIME: Duration = Duration::from_millis(2);
 
 #[derive(Default)]
 struct Lane {
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<Errand>,
     /// Batches that workers hold.
     held: usize,
     /// Running mean of a call's time; none before the first batch is back.
@@ -45,7 +45,7 @@ struct State {
 pub(super) struct Batch {
     pub(super) script: Digest,
     pub(super) name: Arc<str>,
-    pub(super) jobs: VecDeque<Job>,
+    pub(super) errands: VecDeque<Errand>,
 }
 
 pub(super) struct Queue {
@@ -73,16 +73,16 @@ impl Queue {
 
     /// Adds a call at the end of its lane, or gives it back where the queue is
     /// full or closed.
-    pub(super) fn push(&self, job: Job) -> Option<Job> {
+    pub(super) fn push(&self, errand: Errand) -> Option<Errand> {
         {
             let mut state = self.state();
             if state.closed || state.waiting >= self.capacity {
-                return Some(job);
+                return Some(errand);
             }
             state.waiting += 1;
-            let script = job.script;
+            let script = errand.script;
             let lane = state.lanes.entry(script).or_default();
-            lane.waiting.push_back(job);
+            lane.waiting.push_back(errand);
             if lane.waiting.len() == 1 {
                 state.turns.push_back(script);
             }
@@ -117,16 +117,18 @@ impl Queue {
     pub(super) fn give_back(&self, batch: Batch, cost: Option<Duration>) {
         {
             let mut state = self.state();
-            let Batch { script, jobs, .. } = batch;
-            state.waiting += jobs.len();
+            let Batch {
+                script, errands, ..
+            } = batch;
+            state.waiting += errands.len();
             let lane = state.lanes.entry(script).or_default();
             lane.held = lane.held.saturating_sub(1);
             if let Some(cost) = cost {
                 lane.cost = Some(lane.cost.map_or(cost, |mean| (mean * 3 + cost) / 4));
             }
             let was_waiting = !lane.waiting.is_empty();
-            for job in jobs.into_iter().rev() {
-                lane.waiting.push_front(job);
+            for errand in errands.into_iter().rev() {
+                lane.waiting.push_front(errand);
             }
             let idle = lane.waiting.is_empty();
             if idle && lane.held == 0 {
@@ -139,15 +141,15 @@ impl Queue {
     }
 
     /// Empties a script's lane.
-    pub(super) fn drain(&self, script: Digest) -> VecDeque<Job> {
+    pub(super) fn drain(&self, script: Digest) -> VecDeque<Errand> {
         let mut state = self.state();
         let Some(lane) = state.lanes.get_mut(&script) else {
             return VecDeque::new();
         };
-        let jobs = std::mem::take(&mut lane.waiting);
-        state.waiting -= jobs.len();
+        let errands = std::mem::take(&mut lane.waiting);
+        state.waiting -= errands.len();
         state.turns.retain(|&turn| turn != script);
-        jobs
+        errands
     }
 
     /// Takes no more calls; those waiting are still served.
@@ -187,12 +189,12 @@ impl State {
                 continue;
             }
             let before = lane.waiting.len();
-            let jobs = lane.pick(calls);
+            let errands = lane.pick(calls);
             self.waiting -= before - lane.waiting.len();
             if !lane.waiting.is_empty() {
                 self.turns.push_back(script);
             }
-            let Some(first) = jobs.front() else {
+            let Some(first) = errands.front() else {
                 if lane.waiting.is_empty() && lane.held == 0 {
                     self.lanes.remove(&script);
                 }
@@ -200,7 +202,11 @@ impl State {
             };
             lane.held += 1;
             let name = Arc::clone(&first.name);
-            return Some(Batch { script, name, jobs });
+            return Some(Batch {
+                script,
+                name,
+                errands,
+            });
         }
         None
     }
@@ -219,18 +225,18 @@ impl Lane {
     }
 
     /// Takes calls from the front, leaving out those nobody waits for.
-    fn pick(&mut self, calls: usize) -> VecDeque<Job> {
-        let mut jobs = VecDeque::with_capacity(calls);
+    fn pick(&mut self, calls: usize) -> VecDeque<Errand> {
+        let mut errands = VecDeque::with_capacity(calls);
         let mut bytes = 0;
-        while jobs.len() < calls && (jobs.is_empty() || bytes < BATCH_BYTES) {
-            let Some(job) = self.waiting.pop_front() else {
+        while errands.len() < calls && (errands.is_empty() || bytes < BATCH_BYTES) {
+            let Some(errand) = self.waiting.pop_front() else {
                 break;
             };
-            if job.begin() {
-                bytes += job.input_bytes();
-                jobs.push_back(job);
+            if errand.begin() {
+                bytes += errand.input_bytes();
+                errands.push_back(errand);
             }
         }
-        jobs
+        errands
     }
 }

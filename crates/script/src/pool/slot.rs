@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::job::Job;
+use super::errand::Errand;
 use super::process::{Ended, Process};
 use super::queue::{Batch, Queue};
 use crate::config::{Clock, Config, WorkerCommand};
@@ -68,14 +68,14 @@ impl Pool {
     }
 
     /// Queues a call; it is answered at once where it can't be run.
-    pub(crate) fn push(&self, job: Job) {
-        if let Err(error) = self.admit(job.script) {
-            return job.finish(Err(error));
+    pub(crate) fn push(&self, errand: Errand) {
+        if let Err(error) = self.admit(errand.script) {
+            return errand.finish(Err(error));
         }
-        if let Some(job) = self.queue.push(job) {
+        if let Some(errand) = self.queue.push(errand) {
             let stopped = self.queue.is_closed();
             let waiting = self.queue.waiting();
-            job.finish(Err(if stopped {
+            errand.finish(Err(if stopped {
                 Error::Stopped
             } else {
                 Error::Busy { waiting }
@@ -158,7 +158,7 @@ impl Pool {
                 continue;
             }
             let (calls, spent) = (process.calls, process.spent);
-            let ended = process.run(&mut batch.jobs).await;
+            let ended = process.run(&mut batch.errands).await;
             let answered = process.calls - calls;
             self.calls.fetch_add(answered, Ordering::Relaxed);
             let cost = u32::try_from(answered)
@@ -190,20 +190,23 @@ impl Pool {
         };
         self.lost.fetch_add(1, Ordering::Relaxed);
         let strike = struck || error.as_ref().is_some_and(Error::is_strike);
-        let culprit = error.and_then(|error| Some((batch.jobs.pop_front()?, error)));
+        let culprit = error.and_then(|error| Some((batch.errands.pop_front()?, error)));
         if strike {
             info!(script = %batch.script, name = %batch.name, "script cost its worker");
             lock(&self.quarantine).strike(batch.script, &batch.name, (self.clock)());
         }
-        if let Some((job, error)) = culprit {
-            job.finish(Err(error));
+        if let Some((errand, error)) = culprit {
+            errand.finish(Err(error));
         }
         if self.admit(batch.script).is_err() {
             warn!(script = %batch.script, name = %batch.name, "script is in quarantine");
-            let left = batch.jobs.drain(..).chain(self.queue.drain(batch.script));
-            for job in left {
-                let error = self.admit(job.script).err().unwrap_or(Error::Stopped);
-                job.finish(Err(error));
+            let left = batch
+                .errands
+                .drain(..)
+                .chain(self.queue.drain(batch.script));
+            for errand in left {
+                let error = self.admit(errand.script).err().unwrap_or(Error::Stopped);
+                errand.finish(Err(error));
             }
         }
         true

@@ -1,3 +1,4 @@
 //! The shape of the whole workspace.
 
+mod fuzz;
 mod layout;

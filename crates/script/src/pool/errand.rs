@@ -32,7 +32,7 @@ pub(crate) enum Done {
 pub(super) struct Nonsense(pub(super) &'static str);
 
 /// A call and the place its answer goes.
-pub(crate) struct Job {
+pub(crate) struct Errand {
     pub(crate) script: Digest,
     pub(crate) name: Arc<str>,
     pub(crate) work: Work,
@@ -41,7 +41,7 @@ pub(crate) struct Job {
     pub(crate) reply: oneshot::Sender<Result<Done, Error>>,
 }
 
-impl Job {
+impl Errand {
     /// Marks the call as taken by a worker; false if nobody waits for it.
     pub(super) fn begin(&self) -> bool {
         let wanted = !self.reply.is_closed();
