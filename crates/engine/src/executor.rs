@@ -215,8 +215,8 @@ impl Inner {
 
     pub(crate) fn spawn_drive(self: &Arc<Self>, held: Held) {
         let engine = self.clone();
-        self.tasks.detach("run", Stage::Executor, async move {
-            crate::drive::drive(&engine, held).await;
-        });
+        // Boxed, so that the large state of a drive is not moved at each step of its start.
+        let work = Box::pin(async move { crate::drive::drive(&engine, held).await });
+        self.tasks.detach("run", Stage::Executor, work);
     }
 }
