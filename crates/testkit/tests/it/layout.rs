@@ -191,3 +191,34 @@ fn words_are_those_of_the_glossary() {
         found.join("\n")
     );
 }
+
+#[test]
+fn tests_that_the_docs_name_exist() {
+    let code: String = rust_files(&crates())
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    let mut missing = Vec::new();
+    for page in ["bad-input.md", "architecture.md"] {
+        let text =
+            fs::read_to_string(crates().join("../docs").join(page)).expect("a page of the docs");
+        let words = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(|word| word.rsplit("::").next().unwrap_or(word));
+        // Long names with underscores are those of tests.
+        let tests = words.filter(|word| {
+            word.matches('_').count() >= 3
+                && word
+                    .chars()
+                    .all(|char| char.is_ascii_lowercase() || char == '_')
+        });
+        missing.extend(
+            tests
+                .filter(|test| !code.contains(&format!("fn {test}(")))
+                .map(str::to_owned),
+        );
+    }
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
