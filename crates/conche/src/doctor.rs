@@ -20,8 +20,7 @@ use serde_json::json;
 use crate::config::{Config, Loaded};
 use crate::failure::Failure;
 use crate::output::{self, OutputArgs};
-use crate::parts::Parts;
-use crate::serve;
+use crate::parts::{self, Parts};
 use crate::settings::ConfigArgs;
 
 /// The disk is too full to start with.
@@ -169,7 +168,7 @@ fn secrets(config: &Config) -> Vec<Check> {
 
 /// A worker starts only where it could be confined, so an answer says that it was.
 async fn sandbox(config: &Config) -> Check {
-    let started = match serve::start_sandbox(config).await {
+    let started = match parts::sandbox(config).await {
         Ok(sandbox) => sandbox,
         Err(error) => return check("script sandbox", State::Error, error.to_string()),
     };

@@ -21,6 +21,7 @@ mod reaction_schema;
 mod run;
 mod serve;
 mod settings;
+mod signals;
 mod story;
 mod validate;
 

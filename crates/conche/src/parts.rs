@@ -1,4 +1,5 @@
-//! Builds modules from the configuration: what `serve`, `run` and `config check` share.
+//! Builds parts from the configuration: what `serve`, `run`, `validate` and `config check`
+//! share.
 //!
 //! Nothing here touches the network, the store or a secret's value; all that can be wrong
 //! with a configuration without those is found here, with its line.
@@ -10,6 +11,7 @@ use conche_modules::{Action, ActionModule, BuildContext, BuildError, Source};
 use conche_runtime::clock::SystemClock;
 use conche_runtime::egress::Egress;
 use conche_runtime::secrets::Secrets;
+use conche_script::{Sandbox, WorkerCommand};
 
 use crate::config::{Config, Fault, Key, Loaded, Place};
 use crate::failure::Failure;
@@ -53,6 +55,16 @@ impl Parts {
             sources,
         })
     }
+}
+
+/// Starts the script workers: this same program, executed again and locked in.
+pub(crate) async fn sandbox(config: &Config) -> Result<Sandbox, Failure> {
+    let mut script = conche_script::Config::new(WorkerCommand::current_executable());
+    script.limits = config.script;
+    script.workers = config.script_workers.unwrap_or(script.workers);
+    Sandbox::start(script)
+        .await
+        .map_err(|error| Failure::of("can't start the script workers", error))
 }
 
 /// Every action module: those with settings must be right, those without are there where

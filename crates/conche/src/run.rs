@@ -26,8 +26,8 @@ use tower::ServiceExt;
 use crate::config::{self, Loaded};
 use crate::failure::Failure;
 use crate::output::OutputArgs;
-use crate::parts::Parts;
-use crate::{input, logging, serve, story};
+use crate::parts::{self, Parts};
+use crate::{input, logging, story};
 
 /// The run is looked at so often even where no change is told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -129,7 +129,7 @@ async fn on_an_engine(
     supervisor: &Supervisor,
     (reaction, event): (Reaction, NewEvent),
 ) -> Result<Value, Failure> {
-    let sandbox = serve::start_sandbox(&loaded.config).await?;
+    let sandbox = parts::sandbox(&loaded.config).await?;
     let engine = Engine::start(conche_engine::Parts {
         store: Arc::new(MemoryStore::new()),
         evaluator: Arc::new(SandboxEvaluator::new(sandbox)),

@@ -18,16 +18,15 @@ use conche_runtime::clock::SystemClock;
 use conche_runtime::listener::guard::TokenSet;
 use conche_runtime::secrets::Secrets;
 use conche_runtime::supervisor::{Backoff, Grace, OnFailure, Stage, Supervisor, Tasks};
-use conche_script::{Sandbox, WorkerCommand};
 use conche_store::Store;
 use conche_store::sqlite::{SqliteConfig, SqliteStore};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Config, Loaded};
 use crate::failure::Failure;
 use crate::listeners::{Listeners, Routers};
 use crate::metrics::Registries;
-use crate::parts::Parts;
+use crate::parts::{self, Parts};
+use crate::signals::Signals;
 use crate::{logging, notify, output};
 
 /// Closing the store writes at most one more commit and a checkpoint.
@@ -72,7 +71,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen()?;
     let supervisor = Supervisor::new();
     let (store, started) = start(&loaded, parts, args.allow_unauthenticated, &supervisor).await?;
-    output::line(&started)?;
+    if let Err(error) = output::line(&started) {
+        tracing::warn!(%error, "cannot print where the server listens");
+    }
     notify::tell(notify::READY);
 
     let code = tokio::select! {
@@ -108,7 +109,7 @@ async fn start(
     let listeners = Listeners::bind(config, open)
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
-    let (store, sandbox) = tokio::try_join!(open_store(config), start_sandbox(config))?;
+    let (store, sandbox) = tokio::try_join!(open_store(config), parts::sandbox(config))?;
     let evaluator = Arc::new(SandboxEvaluator::new(sandbox));
     let registries = Registries::new(store.clone(), evaluator.clone());
     let store: Arc<dyn Store> = store;
@@ -147,23 +148,13 @@ async fn start(
 }
 
 async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, Failure> {
+    let cannot = |error: &dyn std::fmt::Display| Failure::of("can't open the store", error);
     let sqlite = SqliteConfig::new(&config.data_dir);
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&sqlite)).await;
-    match opened {
-        Ok(Ok(store)) => Ok(Arc::new(store)),
-        Ok(Err(error)) => Err(Failure::of("can't open the store", error)),
-        Err(panic) => Err(Failure::of("can't open the store", panic)),
-    }
-}
-
-/// Starts the script workers: this same program, executed again and locked in.
-pub(crate) async fn start_sandbox(config: &Config) -> Result<Sandbox, Failure> {
-    let mut script = conche_script::Config::new(WorkerCommand::current_executable());
-    script.limits = config.script;
-    script.workers = config.script_workers.unwrap_or(script.workers);
-    Sandbox::start(script)
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&sqlite))
         .await
-        .map_err(|error| Failure::of("can't start the script workers", error))
+        .map_err(|panic| cannot(&panic))?
+        .map_err(|error| cannot(&error))?;
+    Ok(Arc::new(store))
 }
 
 async fn watch_reactions(
@@ -238,27 +229,4 @@ async fn drain(supervisor: Supervisor, store: &dyn Store) {
         stragglers = report.stragglers.len(),
         "stopped"
     );
-}
-
-/// The signals that ask the server to end.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
-    }
 }

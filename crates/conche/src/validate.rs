@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::config::{self, Key, Loaded, Place};
 use crate::failure::Failure;
 use crate::output::{self, OutputArgs};
-use crate::{input, serve};
+use crate::{input, parts};
 
 /// Checks reaction files.
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ struct Finding {
 /// Checks the files and prints what was found; whether all are valid.
 pub(crate) async fn validate(args: ValidateArgs) -> Result<bool, Failure> {
     let config = Loaded::defaults().config;
-    let sandbox = serve::start_sandbox(&config).await?;
+    let sandbox = parts::sandbox(&config).await?;
     let mut findings = Vec::new();
     for path in &args.files {
         let mut file = File::new(path)?;

@@ -197,8 +197,7 @@ impl Authored {
     /// they belong under `secrets:`.
     pub(crate) fn masked(mut self) -> Self {
         let sources = self.sources.iter_mut().flat_map(Map::iter_mut);
-        for (key, value) in sources.chain(self.actions.iter_mut().map(|(key, value)| (key, value)))
-        {
+        for (key, value) in sources.chain(self.actions.iter_mut()) {
             mask(key, value);
         }
         self

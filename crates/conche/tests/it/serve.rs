@@ -1,9 +1,14 @@
 //! The server as its users meet it: events by webhook, reactions from files, signals.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::server::{Site, conche, eventually};
+use serde_json::Value;
+
+use crate::server::{PATIENCE, Site, conche, eventually};
 
 const HOOK: &str = "sources:\n  - { id: hook, module: webhook, path: /hook, event_type: hook.fired, auth: none }\n";
 
@@ -59,10 +64,7 @@ fn a_changed_reaction_is_in_force_soon_and_a_bad_one_leaves_the_last_good_one() 
         Some(digest("hello")).filter(|now| *now != first)
     });
     site.write("reactions/hello.yaml", "name: hello\nevnt: x\n");
-    eventually("the fault in the log", || {
-        let log = std::fs::read_to_string(site.path("log")).unwrap();
-        log.contains("reaction file refused").then_some(())
-    });
+    site.logged("reaction file refused");
     assert_eq!(digest("hello"), second);
     assert_eq!(server.post("/hook", r#"{"n":1}"#), 202);
     let run = server.run_with("hello", "succeeded");
@@ -240,4 +242,60 @@ fn a_client_without_a_server_says_where_it_looked() {
         error.contains("http://127.0.0.1:9/") && error.contains("--server"),
         "{error}"
     );
+}
+
+#[test]
+fn a_second_signal_ends_a_server_that_still_drains() {
+    let site = Site::new(HOOK);
+    let server = site.start();
+    // A delivery whose body never comes: it is waited for.
+    let mut stream = TcpStream::connect(&server.webhooks).unwrap();
+    let head = format!(
+        "POST /hook HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+        server.webhooks
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100");
+    server.signal("INT");
+    site.logged("stopping");
+    server.signal("INT");
+    assert_eq!(server.ended().code(), Some(130));
+}
+
+#[test]
+fn the_service_manager_is_told_of_readiness_and_of_the_end() {
+    let site = Site::new("");
+    let path = site.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut state = [0; 64];
+        let length = socket.recv(&mut state).unwrap();
+        String::from_utf8_lossy(&state[..length]).into_owned()
+    };
+    let server = site.start_with(|command| command.env("NOTIFY_SOCKET", &path));
+    assert_eq!(told(), "READY=1");
+    server.signal("TERM");
+    assert_eq!(told(), "STOPPING=1");
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
+fn the_log_is_json_where_that_is_asked_for() {
+    let site = Site::new(HOOK);
+    site.write("reactions/hello.yaml", REACTION);
+    let server = site.start_with(|command| command.env("CONCHE_LOG_FORMAT", "json"));
+    assert_eq!(server.post("/hook", "{}"), 202);
+    let run = server.run_with("hello", "succeeded");
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+    let log = std::fs::read_to_string(site.path("log")).unwrap();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let about = lines.iter().filter(|line| line["run_id"] == run["run_id"]);
+    assert!(about.count() > 0, "{log}");
 }

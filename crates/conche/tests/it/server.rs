@@ -91,7 +91,22 @@ impl Site {
 
     /// Starts the server and waits until it says where it listens.
     pub(crate) fn start(&self) -> Server {
-        Server::start(self.command(&["serve"]), &self.path("log"))
+        self.start_with(|command| command)
+    }
+
+    /// Starts the server with a few changes to its command.
+    pub(crate) fn start_with(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Server {
+        let mut command = self.command(&["serve"]);
+        change(&mut command);
+        Server::start(command, &self.path("log"))
+    }
+
+    /// Waits until the server's log has this text.
+    pub(crate) fn logged(&self, text: &str) {
+        eventually(text, || {
+            let log = std::fs::read_to_string(self.path("log")).ok()?;
+            log.contains(text).then_some(())
+        });
     }
 }
 
