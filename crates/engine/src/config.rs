@@ -40,13 +40,13 @@ pub struct Retention {
     pub every: Duration,
 }
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             run_limits: Limits::default(),
-            action_timeout: Duration::from_secs(60),
+            action_timeout: Duration::from_mins(1),
             result_bytes: 1024 * 1024,
             run_bytes: 64 * 1024 * 1024,
             runs_held: 512,
@@ -57,7 +57,7 @@ impl Default for Config {
                 events: DAY * 30,
                 runs: DAY * 90,
                 dedup: DAY * 7,
-                every: Duration::from_secs(300),
+                every: Duration::from_mins(5),
             },
         }
     }

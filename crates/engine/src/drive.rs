@@ -64,7 +64,7 @@ pub(crate) async fn drive(engine: &Arc<Inner>, held: Held) {
     match result {
         Ok(()) => {}
         Err(Broken::Lost(error)) => {
-            tracing::warn!(run_id = %run, %error, "run left to its new holder")
+            tracing::warn!(run_id = %run, %error, "run left to its new holder");
         }
         Err(Broken::Illegal(error)) => engine.put_aside(run, epoch, &error.to_string()).await,
         Err(Broken::Abandoned) => tracing::warn!(run_id = %run, "run left to the next start"),

@@ -32,6 +32,14 @@ pub(crate) struct Held {
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
+/// A run whose definition could not be loaded yet.
+struct Loading {
+    epoch: u64,
+    state: RunState,
+    event: Option<Arc<Event>>,
+    signals: Vec<(SignalId, Signal)>,
+}
+
 /// Tells the executor that there may be work.
 #[derive(Default)]
 pub(crate) struct Wake {
@@ -163,26 +171,26 @@ impl Inner {
             // The run stays ours as long as we live, so we must come back to it.
             Err(error) => {
                 tracing::error!(run_id = %run, %error, "cannot load the definition of a run; trying again");
-                let held = (epoch, state, event.map(Arc::new), signals, permit);
-                self.tasks.detach(
-                    "run without definition",
-                    Stage::Executor,
-                    self.clone().load_and_drive(held),
-                );
+                let claimed = Loading {
+                    epoch,
+                    state,
+                    event: event.map(Arc::new),
+                    signals,
+                };
+                let work = self.clone().load_and_drive(claimed, permit);
+                self.tasks
+                    .detach("run without definition", Stage::Executor, work);
             }
         }
     }
 
-    async fn load_and_drive(
-        self: Arc<Self>,
-        (epoch, state, event, signals, permit): (
-            u64,
-            RunState,
-            Option<Arc<Event>>,
-            Vec<(SignalId, Signal)>,
-            OwnedSemaphorePermit,
-        ),
-    ) {
+    async fn load_and_drive(self: Arc<Self>, claimed: Loading, permit: OwnedSemaphorePermit) {
+        let Loading {
+            epoch,
+            state,
+            event,
+            signals,
+        } = claimed;
         let stop = self.tasks.stop(Stage::Executor);
         while !stop.is_requested() {
             tokio::time::sleep(Duration::from_secs(1)).await;

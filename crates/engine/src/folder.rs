@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use conche_core::reaction::{Authored, Format, Reaction};
-use conche_runtime::supervisor::{OnFailure, Stage, ticker};
+use conche_runtime::supervisor::{Backoff, OnFailure, Stage, ticker};
 
 use crate::Engine;
 
@@ -90,7 +90,7 @@ impl Folder {
         engine.0.tasks.spawn(
             "reactions folder",
             Stage::Sources,
-            OnFailure::Restart(Default::default()),
+            OnFailure::Restart(Backoff::default()),
             move |stop| {
                 let folder = watched.clone();
                 async move {

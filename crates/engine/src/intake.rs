@@ -1,5 +1,6 @@
 //! The way in: events become durable together with the runs that they trigger.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -255,7 +256,7 @@ impl Inner {
                 _permit: permit,
             }),
             Err(error) => {
-                tracing::error!(run_id = %birth.run, %error, "a new run is not startable")
+                tracing::error!(run_id = %birth.run, %error, "a new run is not startable");
             }
         }
     }
@@ -273,7 +274,7 @@ impl Inner {
                 name: definition.name.clone(),
                 event: Some(event.event_id),
                 deadline: later(now, definition.limits.deadline),
-                variables: Default::default(),
+                variables: BTreeMap::default(),
             };
             Birth {
                 run: RunId::new(Uuid::now_v7()),

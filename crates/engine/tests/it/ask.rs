@@ -23,6 +23,7 @@ fn any() -> serde_json::Value {
     json!({})
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the signature is the list's")]
 fn build(_: serde_json::Value, _: &BuildContext) -> Result<Arc<dyn Action>, BuildError> {
     Ok(Arc::new(Reply))
 }
@@ -81,7 +82,7 @@ fn question(id: Option<&str>) -> NewEvent {
     }
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn the_first_answer_reaches_the_one_who_asked() {

@@ -37,7 +37,7 @@ async fn a_run_ends_at_its_deadline_whatever_it_waits_for() {
     rig.actions.plan("unsafe", [Behaviour::LoseAnswer]);
     let event = rig.accepted("t").await;
     let run = rig.run_with(event, Status::NeedsAttention).await;
-    rig.clock.advance(Duration::from_secs(3600));
+    rig.clock.advance(Duration::from_hours(1));
     rig.engine.look_now();
     let run = rig
         .run_with(event, Status::Failed)

@@ -1,5 +1,7 @@
 //! The engine with stand-ins all around: what a run comes to, and what is recorded of it.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+
 mod ask;
 mod crash;
 mod folder;
