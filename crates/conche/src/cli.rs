@@ -4,6 +4,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::json;
 
+use crate::bench::BenchArgs;
 use crate::client::{events::Events, modules::Modules, reactions::Reactions, runs::Runs};
 use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     Secrets(SecretsVerb),
     /// Check whether this machine and a configuration can carry a server
     Doctor(DoctorArgs),
+    /// Measure this build on this machine
+    Bench(BenchArgs),
     /// Print the completions of a shell
     Completions(CompletionsArgs),
     /// Print the version

@@ -3,6 +3,7 @@
 //! A script worker is this same program with one argument: that is looked at before
 //! anything else happens, since the worker's cage allows no runtime, thread or logger.
 
+mod bench;
 mod cli;
 mod client;
 mod config;
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Failure> {
     // A client waits for one answer at a time: it needs no threads.
     let mut runtime = match &command {
-        Command::Serve(_) | Command::Run(_) => Builder::new_multi_thread(),
+        Command::Serve(_) | Command::Run(_) | Command::Bench(_) => Builder::new_multi_thread(),
         _ => Builder::new_current_thread(),
     };
     runtime.enable_all().build()?.block_on(carry_out(command))
@@ -85,6 +86,7 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Config(verb) => settings::config(verb).map(|()| true),
         Command::Schema(args) => settings::schema(args).map(|()| true),
         Command::Secrets(verb) => settings::secrets(verb),
+        Command::Bench(args) => bench::bench(args).await.map(|()| true),
         Command::Completions(args) => cli::completions(args).map(|()| true),
         Command::Version(args) => cli::version(args).map(|()| true),
     };
