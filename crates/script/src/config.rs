@@ -80,9 +80,11 @@ impl WorkerCommand {
 /// What one call may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Wall time from when a worker takes the call. Default 250 ms. A script
-    /// that returns to the interpreter is interrupted then; one that does not
-    /// is killed [`Limits::KILL_GRACE`] later.
+    /// Processor time of the call. Default 250 ms. A script that returns to the
+    /// interpreter is interrupted then; one that does not is killed
+    /// [`Limits::KILL_GRACE`] later. A busy machine is not the script's fault,
+    /// but no call takes longer than [`Limits::WALL_FACTOR`] times as much by
+    /// the wall clock.
     pub time: Duration,
     /// Heap of the script in bytes. Default 32 MiB.
     pub memory: u64,
@@ -97,6 +99,9 @@ pub struct Limits {
 impl Limits {
     /// How long after its deadline a call is killed.
     pub const KILL_GRACE: Duration = Duration::from_millis(10);
+
+    /// How many times [`Limits::time`] a call may take by the wall clock.
+    pub const WALL_FACTOR: u32 = 8;
 
     pub(crate) fn for_call(&self) -> CallLimits {
         CallLimits {

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rquickjs::{Context, Runtime};
 
@@ -60,10 +60,11 @@ pub(super) struct Engine {
     runtime: Runtime,
 }
 
-/// The deadline of the call in hand, as the interrupt handler sees it.
+/// The deadline of the call in hand, as the interrupt handler sees it: in processor time of
+/// this process, so that a busy machine is not the script's fault.
 #[derive(Default)]
 struct Watch {
-    deadline: Cell<Option<Instant>>,
+    deadline: Cell<Option<Duration>>,
     fired: Cell<bool>,
 }
 
@@ -72,12 +73,18 @@ impl Watch {
         let over = self
             .deadline
             .get()
-            .is_some_and(|deadline| Instant::now() >= deadline);
+            .is_some_and(|deadline| processor_time() >= deadline);
         if over {
             self.fired.set(true);
         }
         over
     }
+}
+
+/// Processor time that this process has used. A clock that cannot be read counts as used up.
+fn processor_time() -> Duration {
+    let clock = nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID;
+    nix::time::clock_gettime(clock).map_or(Duration::MAX, Duration::from)
 }
 
 /// Makes the C library read the time zone while files can still be opened.
@@ -192,7 +199,7 @@ impl Engine {
         self.runtime
             .set_memory_limit(limits.memory as usize + KEPT_HEAP);
         self.watch.fired.set(false);
-        let deadline = Instant::now() + Duration::from_micros(limits.time_micros);
+        let deadline = processor_time() + Duration::from_micros(limits.time_micros);
         self.watch.deadline.set(Some(deadline));
     }
 

@@ -5,6 +5,7 @@ mod errand;
 mod process;
 mod queue;
 mod slot;
+mod stint;
 
 pub(crate) use errand::{Done, Errand, Work};
 pub(crate) use slot::Pool;

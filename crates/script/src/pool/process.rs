@@ -13,7 +13,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::Instant;
 
 use super::errand::{Errand, Nonsense, Work};
-use crate::config::{Limits, WorkerCommand};
+use super::stint::Stint;
+use crate::config::WorkerCommand;
 use crate::error::Error;
 use crate::protocol::{self, HEADER, Ready, Request, Response, Setup};
 use crate::script::Digest;
@@ -148,12 +149,12 @@ impl Process {
         let deadline = tokio::time::sleep_until(started);
         tokio::pin!(deadline);
         let mut armed = false;
+        let mut stint = Stint::new(Duration::ZERO, started);
         while let Some(errand) = errands.front() {
             let limit = errand.limits.time;
             if !armed {
-                deadline
-                    .as_mut()
-                    .reset(started + limit + Limits::KILL_GRACE);
+                stint = Stint::new(limit, started);
+                deadline.as_mut().reset(stint.first_look());
                 armed = true;
             }
             let sending = written < self.outbox.len();
@@ -170,6 +171,10 @@ impl Process {
                     continue;
                 }
                 () = &mut deadline => {
+                    if let Some(again) = stint.look(self.processor_time(), Instant::now()) {
+                        deadline.as_mut().reset(again);
+                        continue;
+                    }
                     let logs = crate::script::Logs::default();
                     return self.lost(Some(Error::Timeout { limit, logs })).await;
                 }
@@ -197,6 +202,17 @@ impl Process {
             }
         }
         Ended::Well
+    }
+
+    /// Processor time that the worker has used; `None` where the kernel does not tell.
+    fn processor_time(&self) -> Option<Duration> {
+        let path = format!("/proc/{}/schedstat", self.child.id()?);
+        let text = std::fs::read_to_string(path).ok()?;
+        text.split(' ')
+            .next()?
+            .parse()
+            .ok()
+            .map(Duration::from_nanos)
     }
 
     /// Fills the outbox with the batch, and with scripts new to the worker.

@@ -123,6 +123,9 @@ pub(super) fn mark_dirty(writer: &Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT value FROM meta WHERE key = 'clean'";
     let clean: i64 = writer.query_row(sql, [], |row| row.get(0))?;
     writer.execute("UPDATE meta SET value = 0 WHERE key = 'clean'", [])?;
+    // The folder is locked, so no process lives that could hold a run: the first look for
+    // dead nodes frees them all, and a restart waits for no lease.
+    writer.execute("DELETE FROM nodes", [])?;
     Ok(clean == 1)
 }
 
