@@ -12,6 +12,7 @@ use conche_script::bench::{EVENT, SCRIPT};
 use conche_script::{Isolation, Sandbox};
 use tokio::task::JoinSet;
 
+use super::cpu::{Cpu, Shares};
 use super::pace::Pace;
 use super::report::{Row, Words};
 use super::script::evaluation;
@@ -34,7 +35,7 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
     let windows = bench
         .interleave(
             async |window| {
-                let stopped = AtomicBool::new(false);
+                let (stopped, cpu) = (AtomicBool::new(false), Cpu::now());
                 let calls = async {
                     let calls = good(&sandbox, window).await;
                     stopped.store(true, Ordering::Relaxed);
@@ -42,19 +43,19 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
                 };
                 let (calls, cost) = tokio::try_join!(calls, hang(&sandbox, &stopped))?;
                 killed.fetch_add(cost, Ordering::Relaxed);
-                Ok(calls)
+                Ok((calls, cpu.since()))
             },
-            async |window| good(&sandbox, window).await,
+            async |window| Ok((good(&sandbox, window).await?, Shares::default())),
         )
         .await?;
-    let ratio = windows.ratios(|calls| calls.ms(0.99));
+    let ratio = windows.ratios(|(calls, _)| calls.ms(0.99));
     let goals = [Goal::at_most(
         2.0,
         "×",
         ratio.map_or(f64::NAN, |ratio| ratio.median),
     )];
-    let words = |calls: Option<&Latencies>| {
-        calls.map_or_else(String::new, |calls| {
+    let words = |window: Option<&(Latencies, Shares)>| {
+        window.map_or_else(String::new, |(calls, _)| {
             format!(
                 "p50 {} ms, p99 {} ms",
                 figure(calls.ms(0.5)),
@@ -68,8 +69,13 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
         a: format!("beside: {}", words(windows.a.last())),
         b: format!("without: {}", words(windows.b.last())),
         bound: format!(
-            "the hostile script keeps one core busy until it is killed ({} workers were), and its new worker starts on the cores that are left",
-            killed.load(Ordering::Relaxed)
+            "{} workers were killed and started again beside it; processors then: {}",
+            killed.load(Ordering::Relaxed),
+            windows
+                .a
+                .last()
+                .map(|(_, shares)| shares.words())
+                .unwrap_or_default()
         ),
     };
     Ok(vec![bench.row(row, ratio, &goals)])

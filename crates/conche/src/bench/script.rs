@@ -10,7 +10,7 @@ use conche_script::{Evaluation, Isolation, Sandbox, Script};
 use serde_json::value::RawValue;
 
 use super::report::{Row, Words};
-use super::statistics::{Goal, Latencies, Windows, figure};
+use super::statistics::{Goal, Latencies, Spread, Windows, figure};
 use super::{Bench, Benchmark, Error, stand};
 
 pub(crate) static BENCHMARK: Benchmark = Benchmark {
@@ -37,12 +37,16 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
             through(&sandbox, Isolation::Warm, window).await
         })
         .await?;
-    let second = row_old(bench, &old);
+    let empty = in_process(bench.window() / 4, || Bare::once("", "{}"))?;
+    let second = row_old(bench, &old, empty.ms(0.5));
     Ok(vec![first, second])
 }
 
 fn row_isolated(bench: &Bench, windows: &Windows<Latencies>) -> Row {
     let ratio = windows.ratios(|calls| calls.ms(0.5));
+    let middle = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
+    let added =
+        middle(windows.of_a(|calls| calls.ms(0.5))) - middle(windows.of_b(|calls| calls.ms(0.5)));
     let goals = [Goal::at_most(
         1.6,
         "×",
@@ -53,13 +57,12 @@ fn row_isolated(bench: &Bench, windows: &Windows<Latencies>) -> Row {
         what: "script call, p50: isolated and warm vs the bare engine in process",
         a: format!("isolated: {}", micros(windows.a.last())),
         b: format!("in process: {}", micros(windows.b.last())),
-        bound: "the way through two pipes and two thread switches is on top of the same evaluation"
-            .to_owned(),
+        bound: format!("isolation adds {} µs a call", figure(added * 1000.0)),
     };
     bench.row(words, ratio, &goals)
 }
 
-fn row_old(bench: &Bench, windows: &Windows<Latencies>) -> Row {
+fn row_old(bench: &Bench, windows: &Windows<Latencies>, empty: f64) -> Row {
     let ratio = windows.ratios(|calls| calls.ms(0.5));
     let goals = [Goal::at_least(
         4.0,
@@ -71,7 +74,10 @@ fn row_old(bench: &Bench, windows: &Windows<Latencies>) -> Row {
         what: "script call, p50: new VM and compilation each time (in process) vs ours (isolated, warm)",
         a: format!("new VM each time: {}", micros(windows.a.last())),
         b: format!("ours: {}", micros(windows.b.last())),
-        bound: "a new VM costs the making of all built-in objects".to_owned(),
+        bound: format!(
+            "making a VM and running nothing in it takes {} µs of that",
+            figure(empty * 1000.0)
+        ),
     };
     bench.row(words, ratio, &goals)
 }
