@@ -338,17 +338,17 @@ impl<'a> Drive<'a> {
         self.held.state.apply(record.clone())?;
         let own_event = match &record.entry {
             Entry::AttentionNeeded { reason, .. } => {
+                tracing::warn!(run_id = %self.held.state.run(), definition = self.held.definition.name, reason, "run needs attention");
                 self.engine.own_event(&self.held, true, reason, now)
             }
             Entry::Finished {
                 outcome: Outcome::Failed,
                 reason,
-            } => self.engine.own_event(
-                &self.held,
-                false,
-                reason.as_deref().unwrap_or_default(),
-                now,
-            ),
+            } => {
+                let reason = reason.as_deref().unwrap_or_default();
+                tracing::warn!(run_id = %self.held.state.run(), definition = self.held.definition.name, reason, "run failed");
+                self.engine.own_event(&self.held, false, reason, now)
+            }
             _ => None,
         };
         self.emit.extend(own_event);

@@ -70,7 +70,9 @@ async fn expire(engine: &Inner, now: Timestamp, stop: &Stop) {
 }
 
 pub(crate) fn later(now: Timestamp, span: Duration) -> Timestamp {
-    now.checked_add(span).unwrap_or(Timestamp::MAX)
+    // Short of the last representable time, since stores round upwards.
+    let last = Timestamp::MAX - Duration::from_hours(1);
+    now.checked_add(span).map_or(last, |then| then.min(last))
 }
 
 fn earlier(now: Timestamp, span: Duration) -> Timestamp {

@@ -1,6 +1,9 @@
 //! The engine with stand-ins all around: what a run comes to, and what is recorded of it.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
 
 mod ask;
 mod crash;

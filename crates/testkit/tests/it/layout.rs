@@ -136,7 +136,7 @@ fn every_file_says_what_it_is() {
             path.display()
         );
         assert!(
-            !text.contains("To be filled"),
+            !text.contains(concat!("To be ", "filled")),
             "{} is empty",
             path.display()
         );
@@ -221,4 +221,35 @@ fn tests_that_the_docs_name_exist() {
         );
     }
     assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+#[test]
+fn every_code_of_a_webhook_is_explained() {
+    let page = fs::read_to_string(crates().join("../docs/webhook-errors.md")).expect("the page");
+    let folder = crates().join("modules/src/sources/webhook");
+    let mut codes = BTreeSet::new();
+    for (path, text) in rust_files(&folder) {
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let words = text.split('"').skip(1).step_by(2);
+        let code = |word: &&str| {
+            word.contains('-')
+                && word
+                    .chars()
+                    .all(|char| char.is_ascii_lowercase() || char == '-')
+        };
+        codes.extend(words.filter(code).map(str::to_owned));
+    }
+    let headers = ["conche-event-id", "idempotency-key", "retry-after"];
+    let missing: Vec<&String> = codes
+        .iter()
+        .filter(|code| {
+            !headers.contains(&code.as_str()) && !page.contains(&format!("| `{code}` |"))
+        })
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/webhook-errors.md does not explain {missing:?}"
+    );
 }

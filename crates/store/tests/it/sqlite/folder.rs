@@ -11,6 +11,28 @@ use conche_store::{Catalogue as _, Cursor, DefinitionText, Error, RunStore as _,
 use super::{accept, database, folder, open};
 
 #[tokio::test]
+async fn a_restart_waits_for_no_lease() {
+    let folder = folder();
+    let config = SqliteConfig::new(folder.path());
+    let store = open(&config);
+    let (_, run) = accept(&store, acceptance("github", "1", at(0))).await;
+    let node = given::node();
+    assert_eq!(store.heartbeat(node, at(1_000_000)).await, Ok(()));
+    assert_eq!(given::claim_one(&store, node, at(0)).await.run, run);
+    assert_eq!(store.close().await, Ok(()));
+
+    let store = open(&config);
+    let next = given::node();
+    assert_eq!(store.heartbeat(next, at(30)).await, Ok(()));
+    assert_eq!(
+        store.reap(at(1)).await,
+        Ok(1),
+        "whoever held it cannot live"
+    );
+    assert_eq!(given::claim_one(&store, next, at(1)).await.run, run);
+}
+
+#[tokio::test]
 async fn everything_is_there_after_reopening() {
     let folder = folder();
     let config = SqliteConfig::new(folder.path());
