@@ -86,7 +86,7 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Config(verb) => settings::config(verb).map(|()| true),
         Command::Schema(args) => settings::schema(args).map(|()| true),
         Command::Secrets(verb) => settings::secrets(verb),
-        Command::Bench(args) => bench::bench(args).await.map(|()| true),
+        Command::Bench(args) => bench::bench(args).await,
         Command::Completions(args) => cli::completions(args).map(|()| true),
         Command::Version(args) => cli::version(args).map(|()| true),
     };

@@ -39,7 +39,7 @@ use clap::Args;
 use self::calibrate::Probe;
 use self::child::Scratch;
 use self::report::{Report, Row};
-use self::statistics::Windows;
+use self::statistics::{Verdict, Windows};
 use crate::failure::Failure;
 use crate::output::OutputArgs;
 
@@ -50,7 +50,7 @@ use crate::output::OutputArgs;
   conche bench --only D1,B4 -o json
 
 The whole takes about eight minutes, with --quick about two. Exit code 0 even where a goal
-is missed: the table says so, and by how much.")]
+is missed: the table says so, and by how much; 1 where a benchmark gave no figure.")]
 pub(crate) struct BenchArgs {
     /// Only these benchmarks, by the ids in the table's first column
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
@@ -74,6 +74,14 @@ pub(crate) struct Benchmark {
     /// It is ended after this time.
     limit: Duration,
     run: for<'a> fn(&'a mut Bench) -> Work<'a>,
+}
+
+impl Benchmark {
+    /// The rows that say that there are no figures, and why.
+    fn failed(&self, error: &Error) -> Vec<Row> {
+        let row = |id: &&str| Row::failed(id, self.summary, error);
+        self.ids.iter().map(row).collect()
+    }
 }
 
 type Work<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, Error>> + 'a>>;
@@ -189,12 +197,14 @@ impl Bench {
     }
 }
 
-/// Runs what was asked for and prints the table.
-pub(crate) async fn bench(args: BenchArgs) -> Result<(), Failure> {
+/// Runs what was asked for and prints the table; whether every benchmark gave its figures.
+pub(crate) async fn bench(args: BenchArgs) -> Result<bool, Failure> {
     let chosen = choose(&args.only)?;
     let base = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let rows = measure(&chosen, &base, args.quick).await?;
-    args.output.print(&Report::new(rows), Report::table)
+    let failed = rows.iter().any(|row| row.verdict == Verdict::Failed);
+    args.output.print(&Report::new(rows), Report::table)?;
+    Ok(!failed)
 }
 
 async fn measure(chosen: &[&Benchmark], base: &Path, quick: bool) -> Result<Vec<Row>, Error> {
@@ -204,7 +214,9 @@ async fn measure(chosen: &[&Benchmark], base: &Path, quick: bool) -> Result<Vec<
     }
     let mut rows = Vec::new();
     for benchmark in chosen {
-        rows.extend(child::run(benchmark, quick, dir.path()).await?);
+        let measured = child::run(benchmark, quick, dir.path()).await;
+        // One that fails takes nothing from the others.
+        rows.extend(measured.unwrap_or_else(|error| benchmark.failed(&error)));
     }
     Ok(rows)
 }

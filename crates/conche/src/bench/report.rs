@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::Bench;
 use super::statistics::{Goal, Spread, Verdict, figure, judge};
+use super::{Bench, Error};
 
 /// One figure with its yardstick.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,22 @@ pub(crate) struct Row {
     pub(crate) verdict: Verdict,
     /// What bounds it, as measured in the same run.
     pub(crate) bound: String,
+}
+
+impl Row {
+    /// A row without figures.
+    pub(crate) fn failed(id: &str, what: &str, error: &Error) -> Self {
+        Self {
+            id: id.to_owned(),
+            what: what.to_owned(),
+            a: String::new(),
+            b: String::new(),
+            ratio: None,
+            target: String::new(),
+            verdict: Verdict::Failed,
+            bound: error.to_string(),
+        }
+    }
 }
 
 /// The words of a row.
@@ -158,6 +174,7 @@ fn verdict_words(verdict: Verdict) -> String {
             format!("unstable: the calibration moved by {} %", figure(percent))
         }
         Verdict::Reported => "–".to_owned(),
+        Verdict::Failed => "failed".to_owned(),
     }
 }
 

@@ -210,6 +210,8 @@ pub(crate) enum Verdict {
     },
     /// There is no goal; the figure is for information.
     Reported,
+    /// There is no figure.
+    Failed,
 }
 
 /// Judges goals, unless the calibration moved too much.

@@ -81,9 +81,13 @@ async fn pass(stand: &Stand, count: u32) -> Result<(), Error> {
         }
     }
     let deadline = Instant::now() + REST;
-    while stand.engine.held().0 > 0 || stand.engine.waiting() > 0 {
+    while stand.engine.held().0 > 0 {
         if Instant::now() > deadline {
-            return Err(Error::of("the engine", "runs did not come to rest in time"));
+            let left = format!(
+                "{} runs are still held after {REST:?}",
+                stand.engine.held().0
+            );
+            return Err(Error::of("the engine", left));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
