@@ -108,6 +108,11 @@ impl Json {
         serde_json::from_str(self.as_str()).map_err(|error| Error::Malformed(error.to_string()))
     }
 
+    /// Levels of nested arrays and objects.
+    pub fn depth(&self) -> usize {
+        depth(self.as_str().as_bytes())
+    }
+
     /// Whether the text is an object.
     pub fn is_object(&self) -> bool {
         self.as_str().trim_start().starts_with('{')

@@ -95,6 +95,7 @@ impl<'a> Drive<'a> {
             run: held.state.run(),
             definition: held.definition.clone(),
             event: held.event.clone(),
+            deadline: held.state.deadline(),
         };
         let bytes = held.state.visits().iter().map(|visit| match &visit.state {
             VisitState::Done(Done::Output(output)) => output.as_str().len(),

@@ -51,8 +51,13 @@ pub enum EvaluationError {
         logs: Vec<LogLine>,
     },
     /// It was stopped too often and is not run for a while.
-    #[error("{0}")]
-    Quarantined(String),
+    #[error("{message}")]
+    Quarantined {
+        /// Which script, and why.
+        message: String,
+        /// Until it may run again.
+        remaining: std::time::Duration,
+    },
     /// No sandbox could be had; not the script's fault.
     #[error("{0}")]
     Unavailable(String),

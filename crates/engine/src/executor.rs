@@ -156,6 +156,10 @@ impl Inner {
             Ok(state) => state,
             Err(reason) => return self.put_aside(run, epoch, &reason).await,
         };
+        if state.started().event.is_some() && event.is_none() {
+            let reason = "the event that triggered it is not in the store any more";
+            return self.put_aside(run, epoch, reason).await;
+        }
         match self.definition(state.started().definition).await {
             Ok(definition) => self.spawn_drive(Held {
                 epoch,
@@ -213,11 +217,14 @@ impl Inner {
         }
     }
 
-    pub(crate) async fn put_aside(&self, run: RunId, epoch: u64, reason: &str) {
+    pub(crate) async fn put_aside(self: &Arc<Self>, run: RunId, epoch: u64, reason: &str) {
         tracing::error!(run_id = %run, reason, "run put aside: it needs attention");
         self.metrics.quarantined.inc();
         if let Err(error) = self.store.quarantine(run, epoch, reason).await {
-            tracing::error!(run_id = %run, %error, "cannot put the run aside");
+            return tracing::error!(run_id = %run, %error, "cannot put the run aside");
+        }
+        if let Err(refusal) = self.announce_put_aside(run, reason).await {
+            tracing::error!(run_id = %run, %refusal, "cannot emit that the run needs attention");
         }
     }
 

@@ -155,6 +155,17 @@ impl Inner {
             });
         }
         let now = self.now();
+        // Stores keep microseconds and cannot keep the very first and last moments.
+        let day = Duration::from_hours(24);
+        let times = Timestamp::MIN + day..Timestamp::MAX - day;
+        if events
+            .iter()
+            .any(|event| event.time.is_some_and(|time| !times.contains(&time)))
+        {
+            return Err(Refusal::Invalid(
+                "the event's time is out of range".to_owned(),
+            ));
+        }
         let mut own = own;
         let (mut acceptances, mut births) = (Vec::with_capacity(events.len()), Vec::new());
         for event in events {
@@ -287,6 +298,30 @@ impl Inner {
             }
         };
         definitions.into_iter().map(birth).collect()
+    }
+
+    /// The event about a run that was put aside. Nothing but its id can be trusted.
+    pub(crate) async fn announce_put_aside(
+        self: &Arc<Self>,
+        run: RunId,
+        reason: &str,
+    ) -> Result<(), Refusal> {
+        let data = serde_json::json!({ "run_id": run, "reason": reason, "put_aside": true });
+        let event = NewEvent {
+            id: Some(format!("{run}:put_aside")),
+            event_type: RUN_NEEDS_ATTENTION.to_owned(),
+            subject: None,
+            time: None,
+            data: conche_core::Json::from(&data),
+        };
+        let origin = Origin {
+            source: crate::host::OWN_SOURCE,
+            cause: Some(run),
+            depth: 1,
+        };
+        self.take_in(origin, vec![event], None, None)
+            .await
+            .map(drop)
     }
 
     /// An event of our own about a run, to be accepted with the append that causes it;

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conche_core::definition::{Isolation, Script};
-use conche_core::run::{ErrorKind, Invocation, LogLine, Report, StepError};
-use conche_core::{Definition, Event, Json, RunId, StepId};
+use conche_core::run::{ErrorKind, Invocation, LogLine, Report, StepError, Verdict};
+use conche_core::{Definition, Event, Json, RunId, StepId, Timestamp};
 use conche_modules::{Action, ActionModule, ActionSpec, Call, Error, Probed};
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 
 use crate::Inner;
-use crate::evaluator::{Evaluation, EvaluationError};
+use crate::evaluator::{Evaluated, Evaluation, EvaluationError};
 use crate::faults::{self, point};
 use crate::host::HostOf;
 
+/// Levels of a script's result: what is emitted or recorded must be readable everywhere.
+const DEPTH_MAX: usize = 64;
 /// A module gets this much longer than its deadline to give up by itself.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -81,6 +83,8 @@ pub(crate) struct Subject {
     pub(crate) run: RunId,
     pub(crate) definition: Arc<Definition>,
     pub(crate) event: Option<Arc<Event>>,
+    /// When the run is given up.
+    pub(crate) deadline: Timestamp,
 }
 
 /// A script call.
@@ -107,6 +111,10 @@ pub(crate) async fn evaluate(engine: &Inner, call: ScriptCall) -> Report {
         logs,
     };
     match engine.evaluator.evaluate(evaluation).await {
+        Ok(evaluated) if too_deep(&evaluated) => {
+            let message = format!("the script's result is nested deeper than {DEPTH_MAX} levels");
+            failed(ErrorKind::Limit, message, evaluated.logs)
+        }
         Ok(evaluated) => Report::Verdict {
             verdict: evaluated.verdict,
             event: evaluated.event,
@@ -114,13 +122,29 @@ pub(crate) async fn evaluate(engine: &Inner, call: ScriptCall) -> Report {
         },
         Err(EvaluationError::Script { message, logs }) => failed(ErrorKind::Script, message, logs),
         Err(EvaluationError::Limit { message, logs }) => failed(ErrorKind::Limit, message, logs),
-        Err(EvaluationError::Quarantined(message)) => {
-            failed(ErrorKind::Quarantined, message, Vec::new())
-        }
+        // Not the fault of this event: it waits until the script may run again.
+        Err(EvaluationError::Quarantined { message, remaining }) => Report::Failed {
+            error: StepError {
+                kind: ErrorKind::Quarantined,
+                message,
+            },
+            after: Some(remaining),
+            logs: Vec::new(),
+        },
         Err(EvaluationError::Unavailable(message)) => {
             failed(ErrorKind::Transient, message, Vec::new())
         }
     }
+}
+
+fn too_deep(evaluated: &Evaluated) -> bool {
+    let data = match &evaluated.verdict {
+        Verdict::Next { data, .. } => Some(data),
+        Verdict::Stop => None,
+    };
+    data.into_iter()
+        .chain(&evaluated.event)
+        .any(|json| json.depth() > DEPTH_MAX)
 }
 
 /// Invokes an action whose intent is committed.
@@ -148,10 +172,19 @@ pub(crate) async fn invoke(
             logs: Vec::new(),
         };
     };
-    // Closed never, so this cannot fail.
+    // The time of the attempt begins when it has its place: nothing is sent before.
     let _slot = match &found.slots {
-        Some(slots) => slots.acquire().await.ok(),
         None => None,
+        Some(slots) => {
+            let left = Duration::try_from(subject.deadline.duration_since(engine.now()));
+            match tokio::time::timeout(left.unwrap_or_default(), slots.acquire()).await {
+                Ok(slot) => slot.ok(),
+                Err(_elapsed) => {
+                    let message = format!("no place of the module '{module}' was free in time");
+                    return error_report(Error::retry(message));
+                }
+            }
+        }
     };
     let timer = engine
         .metrics
@@ -214,8 +247,9 @@ pub(crate) async fn probe(
 }
 
 fn call(engine: &Arc<Inner>, subject: &Subject, step: StepId, invocation: Invocation) -> Call {
-    let timeout =
-        Duration::try_from(invocation.deadline.duration_since(engine.now())).unwrap_or_default();
+    let now = engine.now();
+    let left = Duration::try_from(subject.deadline.duration_since(now)).unwrap_or_default();
+    let timeout = left.min(invocation.policy.timeout);
     Call {
         action: invocation.action,
         input: invocation.input,
@@ -225,8 +259,8 @@ fn call(engine: &Arc<Inner>, subject: &Subject, step: StepId, invocation: Invoca
         visit: invocation.visit,
         attempt: invocation.attempt,
         key: invocation.key,
-        deadline: invocation.deadline,
-        timeout: timeout.min(invocation.policy.timeout),
+        deadline: crate::housekeeping::later(now, timeout),
+        timeout,
         event: subject.event.as_ref().map(|event| event.event_id),
         host: Arc::new(HostOf {
             engine: engine.clone(),

@@ -105,7 +105,7 @@ fn translate(error: Error) -> EvaluationError {
         | Error::Memory { .. }
         | Error::OutputTooLarge { .. }
         | Error::Crashed { .. } => EvaluationError::Limit { message, logs },
-        Error::Quarantined { .. } => EvaluationError::Quarantined(message),
+        Error::Quarantined { remaining, .. } => EvaluationError::Quarantined { message, remaining },
         Error::Busy { .. } | Error::Unavailable { .. } | Error::Stopped => {
             EvaluationError::Unavailable(message)
         }

@@ -86,6 +86,12 @@ impl Engine {
                 "the run is not over; only then it can be retried".to_owned(),
             ));
         }
+        if let Some(event) = state.started().event
+            && let Err(conche_store::Error::NotFound { .. }) = self.0.store.event(event).await
+        {
+            let reason = "the run's event is not kept any more, and its scripts need it".to_owned();
+            return Err(SignalError::NotNow(reason));
+        }
         let visit = match visit {
             Some(visit) if (visit as usize) < state.visits().len() => visit,
             Some(visit) => {

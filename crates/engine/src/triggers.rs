@@ -60,13 +60,15 @@ impl Triggers {
 /// A compiled `when` expression.
 ///
 /// CEL has no step budget in this implementation, so what can grow without bound is
-/// refused when it is compiled: long expressions, and macros (`all`, `map` …) nested more than twice.
+/// refused when it is compiled: long expressions, deep brackets, and macros (`all`, `map` …) within each other.
 pub struct Filter(cel::Program);
 
 /// Longest expression.
 const LENGTH_MAX: usize = 4096;
-/// Macros within macros multiply the work by the length of the lists.
-const NESTING_MAX: usize = 2;
+/// A macro within a macro multiplies the work by the length of the list, which is the sender's choice.
+const NESTING_MAX: usize = 1;
+/// The parser recurses: some twenty brackets within each other overflow a thread's stack.
+const BRACKETS_MAX: usize = 8;
 
 /// Why a filter cannot be used or gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,10 +92,16 @@ impl Filter {
                 "longer than {LENGTH_MAX} bytes"
             )));
         }
-        if macro_depth(text) > NESTING_MAX {
+        let (macros, brackets) = depths(text);
+        if brackets > BRACKETS_MAX {
             return Err(FilterError::Invalid(format!(
-                "macros (all, exists, map, filter …) are nested more than {NESTING_MAX} deep"
+                "brackets are nested more than {BRACKETS_MAX} deep"
             )));
+        }
+        if macros > NESTING_MAX {
+            return Err(FilterError::Invalid(
+                "macros (all, exists, map, filter …) stand within each other".to_owned(),
+            ));
         }
         cel::Program::compile(text)
             .map(Self)
@@ -142,11 +150,12 @@ impl EventView {
     }
 }
 
-/// How deep calls of CEL's macros are nested in each other, by the text: strings are
+/// How deep calls of CEL's macros and how deep brackets are nested, by the text: strings are
 /// skipped, and any name counts, so that the bound errs on the safe side.
-fn macro_depth(text: &str) -> usize {
+fn depths(text: &str) -> (usize, usize) {
     const MACROS: [&str; 6] = ["all", "exists", "exists_one", "map", "filter", "existsOne"];
-    let (mut stack, mut name, mut deepest) = (Vec::new(), String::new(), 0);
+    let (mut stack, mut name) = (Vec::new(), String::new());
+    let (mut macros, mut brackets) = (0, 0);
     let mut quote = None;
     let mut chars = text.chars();
     while let Some(char) = chars.next() {
@@ -155,18 +164,19 @@ fn macro_depth(text: &str) -> usize {
             (Some(open), close) if open == close => quote = None,
             (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(char),
-            (None, '(') => {
-                stack.push(MACROS.contains(&name.as_str()));
-                deepest = deepest.max(stack.iter().filter(|is_macro| **is_macro).count());
+            (None, '(' | '[' | '{') => {
+                stack.push(char == '(' && MACROS.contains(&name.as_str()));
+                macros = macros.max(stack.iter().filter(|is_macro| **is_macro).count());
+                brackets = brackets.max(stack.len());
                 name.clear();
             }
-            (None, ')') => drop(stack.pop()),
+            (None, ')' | ']' | '}') => drop(stack.pop()),
             (None, char) if char.is_alphanumeric() || char == '_' => name.push(char),
             (None, char) if char.is_whitespace() => {}
             (None, _) => name.clear(),
         }
     }
-    deepest
+    (macros, brackets)
 }
 
 #[cfg(test)]
@@ -231,14 +241,16 @@ mod tests {
 
     #[test]
     fn deep_macros_and_long_texts_are_refused() {
-        let deep = "[1].all(a, [1].all(b, [1].all(c, true)))";
-        assert!(matches!(
-            Filter::compile(deep),
-            Err(FilterError::Invalid(_))
-        ));
-        assert!(
-            Filter::compile("[1].all(a, [1].exists(b, b == a)) && 'all(all(all(' != ''").is_ok()
-        );
+        for deep in [
+            "[1].all(a, [1].all(b, true))".to_owned(),
+            "[".repeat(20) + &"]".repeat(20),
+            "(".repeat(1000) + "true" + &")".repeat(1000),
+            "[".repeat(4000),
+        ] {
+            let refused = Filter::compile(&deep);
+            assert!(matches!(refused, Err(FilterError::Invalid(_))), "{deep}");
+        }
+        assert!(Filter::compile("[1].all(a, a == 1) && 'all(all(all([[[[[[[[[[' != ''").is_ok());
         assert!(Filter::compile(&"1 == 1 || ".repeat(1000)).is_err());
     }
 }

@@ -8,6 +8,7 @@
 //! | `change {…} next NAME`| as `next NAME`, and the event becomes `{…}` |
 //! | `fail TEXT`           | an error of the script |
 //! | `hang`                | a limit of the sandbox |
+//! | `quarantined`         | a script that may run again in ten minutes |
 //!
 //! A line `log TEXT` before it is console output.
 
@@ -83,6 +84,12 @@ impl Evaluator for ScriptedEvaluator {
                 return Err(EvaluationError::Limit {
                     message: "the script ran longer than it may".to_owned(),
                     logs,
+                });
+            }
+            "quarantined" => {
+                return Err(EvaluationError::Quarantined {
+                    message: "the script cost too many workers".to_owned(),
+                    remaining: std::time::Duration::from_mins(10),
                 });
             }
             other => return Err(script_error(format!("'{other}' is not a verdict"), logs)),

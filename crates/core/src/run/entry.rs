@@ -335,7 +335,7 @@ pub enum ErrorKind {
     NoSuchAction,
     /// A limit of the configuration was reached.
     Limit,
-    /// A script was stopped too often and is not run any more.
+    /// A script was stopped too often and is not run for a while; tried again after that.
     Quarantined,
     /// A person said so.
     Operator,

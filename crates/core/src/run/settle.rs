@@ -196,7 +196,10 @@ impl Settling<'_> {
     }
 
     fn failed(self, error: StepError, after: Option<Duration>, logs: Vec<LogLine>) -> Entry {
-        let again = matches!(error.kind, ErrorKind::Transient | ErrorKind::TimedOut);
+        let again = matches!(
+            error.kind,
+            ErrorKind::Transient | ErrorKind::TimedOut | ErrorKind::Quarantined
+        );
         let retry_at = if again { self.retry_at(after) } else { None };
         Entry::Failed {
             visit: self.visit,

@@ -185,3 +185,40 @@ async fn the_results_of_one_run_have_a_limit_together() {
     assert!(run.summary.reason.unwrap().contains("results together"));
     assert_eq!(rig.actions.seen().len(), 4);
 }
+
+#[tokio::test]
+async fn a_script_in_quarantine_costs_its_events_time_and_not_their_runs() {
+    let rig = Rig::new().await;
+    rig.react("name: r\nevent: t\nscript: quarantined\n").await;
+    let event = rig.accepted("t").await;
+    let run = rig.runs(event).await.remove(0).run;
+    let due = until("the run to be parked", || async {
+        rig.store.run(run).await.ok().filter(|row| !row.held)?.due
+    })
+    .await;
+    let wait = due.duration_since(conche_runtime::clock::Clock::now(&rig.clock));
+    assert!(wait.as_mins() >= 10, "{wait:?}");
+}
+
+#[tokio::test]
+async fn an_event_from_beyond_what_can_be_stored_is_refused() {
+    let rig = Rig::new().await;
+    let event = |time| conche_modules::NewEvent {
+        id: None,
+        event_type: "t".to_owned(),
+        subject: None,
+        time: Some(time),
+        data: conche_core::Json::null(),
+    };
+    for time in [conche_core::Timestamp::MAX, conche_core::Timestamp::MIN] {
+        let batch = conche_modules::Batch {
+            source: "tests".to_owned(),
+            events: vec![event(time)],
+            cursor: None,
+        };
+        let refusal = conche_modules::Intake::accept(&rig.engine, batch)
+            .await
+            .unwrap_err();
+        assert!(matches!(refusal, Refusal::Invalid(_)), "{refusal}");
+    }
+}

@@ -99,3 +99,46 @@ async fn signals_that_make_no_sense_are_refused_with_the_reason() {
             .contains("there is no run")
     );
 }
+
+#[tokio::test]
+async fn a_run_whose_event_is_gone_is_not_retried_on_nothing() {
+    let rig = Rig::new().await;
+    rig.react("name: r\nevent: t\nscript: fail no\n").await;
+    let event = rig.accepted("t").await;
+    let run = rig.run_with(event, Status::Failed).await.run;
+    let retention = conche_store::Retention {
+        events_before: conche_core::Timestamp::MAX,
+        runs_before: conche_core::Timestamp::MIN,
+        dedup_before: conche_core::Timestamp::MIN,
+        limit: 100,
+    };
+    let expired = rig.store.expire(retention).await.unwrap();
+    assert_eq!(expired.events, 2, "it and the one about the failure");
+    let refused = rig.engine.retry(run, None, "ann").await.unwrap_err();
+    assert!(
+        refused.to_string().contains("not kept any more"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_is_put_aside_says_so_by_an_event() {
+    let rig = Rig::new().await;
+    rig.react("name: pager\nevent: conche.run.needs_attention\nscript: next page\nactions: {page: {module: test, action: keyed}}\n").await;
+    // Its definition is not in the store.
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
+    let lost = conche_store::contract::given::acceptance("tests", "1", now);
+    let run = lost.runs[0].run;
+    rig.store
+        .accept(conche_store::contract::given::intake(vec![lost], now))
+        .await
+        .unwrap();
+    rig.engine.look_now();
+    rig.actions.called(1).await;
+    let paged: serde_json::Value = rig.actions.seen().remove(0).input.read().unwrap();
+    assert_eq!(paged["event"]["run_id"], serde_json::json!(run));
+    assert_eq!(
+        rig.store.run(run).await.unwrap().summary.status,
+        Status::NeedsAttention
+    );
+}

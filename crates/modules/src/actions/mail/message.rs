@@ -263,7 +263,9 @@ fn body(message: lettre::message::MessageBuilder, input: &Input) -> Result<Messa
         .iter()
         .map(attachment)
         .collect::<Result<Vec<_>, _>>()?;
-    let written = match (&input.content, &input.html, files.is_empty()) {
+    let content = input.content.as_deref().map(lines);
+    let html = input.html.as_deref().map(lines);
+    let written = match (&content, &html, files.is_empty()) {
         (None, None, _) => return Err(Error::permanent("a mail needs `content` or `html`")),
         (Some(text), None, true) => message.singlepart(SinglePart::plain(text.clone())),
         (None, Some(html), true) => message.singlepart(SinglePart::html(html.clone())),
@@ -287,6 +289,12 @@ fn body(message: lettre::message::MessageBuilder, input: &Input) -> Result<Messa
         }
     };
     written.map_err(|error| wrong(&error))
+}
+
+/// Text with plain line feeds, which the transport makes into CRLF. A bare CR, which some
+/// receivers take for the end of a line and others not, must not come from an event.
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 fn attachment(file: &File) -> Result<SinglePart, Error> {
