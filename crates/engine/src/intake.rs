@@ -137,7 +137,32 @@ struct Birth {
 
 impl Inner {
     /// Accepts events; the first gets the id `own` where one is given.
+    ///
+    /// In a task of its own: a caller that goes away, as one whose connection breaks does,
+    /// must not leave runs behind that were accepted and are driven by nobody.
     pub(crate) async fn take_in(
+        self: &Arc<Self>,
+        origin: Origin<'_>,
+        events: Vec<NewEvent>,
+        cursor: Option<String>,
+        own: Option<EventId>,
+    ) -> Result<Vec<Receipt>, Refusal> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let (engine, source) = (self.clone(), origin.source.to_owned());
+        let (cause, depth) = (origin.cause, origin.depth);
+        self.tasks.detach("intake", Stage::Intake, async move {
+            let origin = Origin {
+                source: &source,
+                cause,
+                depth,
+            };
+            // Whoever asked may be gone.
+            drop(tell.send(engine.take_in_whole(origin, events, cursor, own).await));
+        });
+        told.await.unwrap_or(Err(Refusal::Stopping))
+    }
+
+    async fn take_in_whole(
         self: &Arc<Self>,
         origin: Origin<'_>,
         events: Vec<NewEvent>,
@@ -193,6 +218,11 @@ impl Inner {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
             self.permits.clone().try_acquire_many_owned(count).ok()
         };
+        // Counted before they can be claimed, so that no run is counted after it has left.
+        let runs: Vec<RunId> = births.iter().flatten().map(|birth| birth.run).collect();
+        if permit.is_none() {
+            self.queues.enter(origin.source, runs.iter().copied());
+        }
         let accepted = self
             .store
             .accept(conche_store::Intake {
@@ -206,6 +236,7 @@ impl Inner {
             })
             .await
             .map_err(|error| {
+                runs.iter().for_each(|run| self.queues.leave(*run));
                 self.metrics.count_refusal(origin.source, "unavailable");
                 refusal(error)
             })?;
@@ -233,6 +264,7 @@ impl Inner {
         for (accepted, born) in accepted.iter().zip(births) {
             self.metrics.count_event(origin.source, accepted.duplicate);
             if accepted.duplicate {
+                born.iter().for_each(|birth| self.queues.leave(birth.run));
                 continue;
             }
             self.answers.expect(accepted.event, born.len());
@@ -249,7 +281,6 @@ impl Inner {
             "one permit was taken for each run"
         );
         if !waiting.is_empty() {
-            self.queues.enter(origin.source, waiting.into_iter());
             self.queues.set_backlog(true);
             self.wake.now();
         }

@@ -222,3 +222,27 @@ async fn an_event_from_beyond_what_can_be_stored_is_refused() {
         assert!(matches!(refusal, Refusal::Invalid(_)), "{refusal}");
     }
 }
+
+#[tokio::test]
+async fn a_sender_that_goes_away_leaves_no_run_behind() {
+    let rig = Rig::new().await;
+    rig.react("name: r\nevent: t\nscript: stop\n").await;
+    for n in 0..50 {
+        let id = n.to_string();
+        // Asked for an answer once, then dropped: accepted or not, never in between.
+        let mut sending = std::pin::pin!(rig.send("t", Some(&id), json!({})));
+        drop(futures_util::poll!(sending.as_mut()));
+    }
+    for n in 0..50 {
+        let event = rig
+            .send("t", Some(&n.to_string()), json!({}))
+            .await
+            .unwrap()
+            .event;
+        rig.run_with(event, Status::Succeeded).await;
+    }
+    until("nothing to be counted as waiting", || async {
+        (rig.engine.waiting() == 0).then_some(())
+    })
+    .await;
+}
