@@ -1,7 +1,7 @@
 //! The native HTTP API: events in, runs and reactions to look at and to act on.
 //!
 //! A handler extracts, makes one call to the engine or its store, and maps the answer; whether
-//! the caller may is decided before it by the route's row in [`routes`](mod@routes). The wire
+//! the caller may is decided before it by the route's row in `routes`. The wire
 //! types of a route stand in its file. Every failure is a [`Problem`] with a stable code.
 //!
 //! Nothing here decides what happens to a run, opens a port, or holds state of its own but the

@@ -236,7 +236,9 @@ impl Inner {
             })
             .await
             .map_err(|error| {
-                runs.iter().for_each(|run| self.queues.leave(*run));
+                for run in &runs {
+                    self.queues.leave(*run);
+                }
                 self.metrics.count_refusal(origin.source, "unavailable");
                 refusal(error)
             })?;
@@ -264,7 +266,9 @@ impl Inner {
         for (accepted, born) in accepted.iter().zip(births) {
             self.metrics.count_event(origin.source, accepted.duplicate);
             if accepted.duplicate {
-                born.iter().for_each(|birth| self.queues.leave(birth.run));
+                for birth in &born {
+                    self.queues.leave(birth.run);
+                }
                 continue;
             }
             self.answers.expect(accepted.event, born.len());

@@ -1,7 +1,7 @@
 //! The shell around the core: takes events in, gives runs to the core to decide on,
 //! performs what it decides and records what came of it.
 //!
-//! The straight line of one event: [`intake`] accepts it with its runs in one transaction
+//! The straight line of one event: `intake` accepts it with its runs in one transaction
 //! → `executor` drives each run it holds → `drive` folds, decides, commits intents,
 //! performs and commits outcomes → a run is parked or finished. Retry, restart, takeover
 //! and operators' wishes all enter at `executor`: one path, always used.

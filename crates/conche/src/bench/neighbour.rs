@@ -12,7 +12,6 @@ use conche_script::bench::{EVENT, SCRIPT};
 use conche_script::{Isolation, Sandbox};
 use tokio::task::JoinSet;
 
-use super::cpu::{Cpu, Shares};
 use super::pace::Pace;
 use super::report::{Row, Words};
 use super::script::evaluation;
@@ -35,7 +34,7 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
     let windows = bench
         .interleave(
             async |window| {
-                let (stopped, cpu) = (AtomicBool::new(false), Cpu::now());
+                let stopped = AtomicBool::new(false);
                 let calls = async {
                     let calls = good(&sandbox, window).await;
                     stopped.store(true, Ordering::Relaxed);
@@ -43,19 +42,19 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
                 };
                 let (calls, cost) = tokio::try_join!(calls, hang(&sandbox, &stopped))?;
                 killed.fetch_add(cost, Ordering::Relaxed);
-                Ok((calls, cpu.since()))
+                Ok(calls)
             },
-            async |window| Ok((good(&sandbox, window).await?, Shares::default())),
+            async |window| good(&sandbox, window).await,
         )
         .await?;
-    let ratio = windows.ratios(|(calls, _)| calls.ms(0.99));
+    let ratio = windows.ratios(|calls| calls.ms(0.99));
     let goals = [Goal::at_most(
         2.0,
         "×",
         ratio.map_or(f64::NAN, |ratio| ratio.median),
     )];
-    let words = |window: Option<&(Latencies, Shares)>| {
-        window.map_or_else(String::new, |(calls, _)| {
+    let words = |window: Option<&Latencies>| {
+        window.map_or_else(String::new, |calls| {
             format!(
                 "p50 {} ms, p99 {} ms",
                 figure(calls.ms(0.5)),
@@ -69,13 +68,13 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
         a: format!("beside: {}", words(windows.a.last())),
         b: format!("without: {}", words(windows.b.last())),
         bound: format!(
-            "{} workers were killed and started again beside it; processors then: {}",
+            "the tail, where a kill and the start of a new worker fall ({} of them): the p50 beside is {} of that without",
             killed.load(Ordering::Relaxed),
-            windows
-                .a
-                .last()
-                .map(|(_, shares)| shares.words())
-                .unwrap_or_default()
+            figure(
+                windows
+                    .ratios(|calls| calls.ms(0.5))
+                    .map_or(f64::NAN, |ratio| ratio.median)
+            )
         ),
     };
     Ok(vec![bench.row(row, ratio, &goals)])
