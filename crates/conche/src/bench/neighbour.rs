@@ -68,7 +68,7 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
         a: format!("beside: {}", words(windows.a.last())),
         b: format!("without: {}", words(windows.b.last())),
         bound: format!(
-            "the tail, where a kill and the start of a new worker fall ({} of them): the p50 beside is {} of that without",
+            "{} workers were killed and replaced meanwhile; p50 beside is {} × that without",
             killed.load(Ordering::Relaxed),
             figure(
                 windows
