@@ -97,7 +97,6 @@ pub(crate) struct ScriptCall {
 
 /// Evaluates a script.
 pub(crate) async fn evaluate(engine: &Inner, call: ScriptCall) -> Report {
-    // CSF lets an action have no script; a reaction without one decides nothing.
     let _timer = engine.metrics.script_seconds.start_timer();
     let evaluation = Evaluation {
         script: call.script,

@@ -137,7 +137,8 @@ pub enum Entry {
         input: Json,
         /// What a repeat would mean.
         repeat: Repeat,
-        /// When the attempt is given up.
+        /// When the attempt is given up, if it begins at once; one that waits for a place of its
+        /// module begins when it has it.
         deadline: Timestamp,
     },
 
