@@ -5,7 +5,9 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use crate::bench::BenchArgs;
-use crate::client::{events::Events, modules::Modules, reactions::Reactions, runs::Runs};
+use crate::client::{
+    ServerArgs, events::Events, modules::Modules, reactions::Reactions, runs::Runs,
+};
 use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
 use crate::output::{self, OutputArgs};
@@ -31,6 +33,18 @@ Exit codes: 0 done, 1 failed, 2 usage.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    before: Before,
+}
+
+/// Options that may stand before the verb. Each verb that takes them reads its own, to which
+/// clap hands what stood here.
+#[derive(Debug, Args)]
+struct Before {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// What to do.
@@ -122,6 +136,40 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_server_and_the_form_are_named_before_or_after_the_verb() {
+        let shared = ["--server", "http://a.example", "-o", "json"];
+        let verb = ["runs", "show", "r"];
+        for words in [[&shared[..], &verb[..]], [&verb[..], &shared[..]]] {
+            let words = ["conche"].into_iter().chain(words.concat());
+            let Command::Runs(Runs::Show(show)) = Cli::try_parse_from(words).unwrap().command
+            else {
+                panic!("another verb was read");
+            };
+            let read = format!("{show:?}");
+            assert!(
+                read.contains("a.example") && read.contains("Json"),
+                "{read}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_server_is_misuse_that_says_how_one_is_written() {
+        for (server, expected) in [
+            ("ftp://x", "by http or https, not by `ftp`"),
+            ("x", "write it as http://"),
+            ("localhost:8888", "by http or https, not by `localhost`"),
+            ("http://u:p@x", "a token, not a name and password"),
+            ("http://x/?a=b", "nothing may follow its path"),
+        ] {
+            let error = Cli::try_parse_from(["conche", "runs", "list", "--server", server]);
+            let error = error.unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
     }
 
     #[test]

@@ -22,11 +22,17 @@ pub(crate) enum Form {
     Yaml,
 }
 
-/// `-o`.
+/// `-o`, before or after the verb.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct OutputArgs {
     /// The form of the output
-    #[arg(long, short, value_name = "FORM", default_value = "table")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FORM",
+        default_value = "table"
+    )]
     pub(crate) output: Form,
 }
 

@@ -27,20 +27,41 @@ const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Bytes of an answer; the API's pages are far smaller.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Which server, and as whom.
+/// Which server, and as whom; before or after the verb.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
     /// The server's API
     #[arg(
         long,
+        global = true,
         env = "CONCHE_SERVER",
         value_name = "URL",
+        value_parser = server,
         default_value = "http://127.0.0.1:8888"
     )]
     server: Url,
     /// A file with the token to show [default: the variable CONCHE_TOKEN, where it is set]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
+}
+
+/// The URL of a server: where it is, not how one logs in there.
+fn server(text: &str) -> Result<Url, String> {
+    let example = "write it as http://127.0.0.1:8888";
+    match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => Err(format!(
+            "a server is reached by http or https, not by `{}`: {example}",
+            url.scheme()
+        )),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            Err("a server is shown a token, not a name and password: see --token-file".to_owned())
+        }
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            Err(format!("nothing may follow its path: {example}"))
+        }
+        Ok(url) => Ok(url),
+        Err(error) => Err(format!("{error}: {example}")),
+    }
 }
 
 /// A server to ask.
