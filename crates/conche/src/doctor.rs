@@ -81,6 +81,7 @@ pub(crate) async fn doctor(args: DoctorArgs) -> Result<bool, Failure> {
     let loaded = match args.config.load() {
         Ok(loaded) => {
             checks.push(config(&loaded));
+            checks.extend(environment(&loaded));
             loaded
         }
         Err(error) => {
@@ -144,10 +145,16 @@ fn config(loaded: &Loaded) -> Check {
         Some(file) => file.display().to_string(),
         None => "built-in defaults: there is no file".to_owned(),
     };
-    match Parts::build(loaded) {
+    let built = loaded.clone().for_a_server(false).map_err(Failure::from);
+    match built.and_then(|loaded| Parts::build(&loaded)) {
         Ok(_) => check("configuration", State::Ok, what),
         Err(error) => check("configuration", State::Error, error.to_string()),
     }
+}
+
+fn environment(loaded: &Loaded) -> impl Iterator<Item = Check> {
+    let warnings = loaded.warnings.iter();
+    warnings.map(|warning| check("environment", State::Warning, warning.clone()))
 }
 
 fn secrets(config: &Config) -> Vec<Check> {

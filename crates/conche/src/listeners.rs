@@ -32,12 +32,12 @@ pub(crate) struct Routers {
 pub(crate) struct Addresses(Vec<(&'static str, SocketAddr)>);
 
 impl Listeners {
-    /// Binds the ports. `open` allows every address without authentication.
-    pub(crate) async fn bind(config: &Config, open: bool) -> Result<Self, Error> {
+    /// Binds the ports.
+    pub(crate) async fn bind(config: &Config) -> Result<Self, Error> {
         Ok(Self {
-            api: bind("api", &config.api, open).await?,
-            webhooks: bind("webhooks", &config.webhooks, open).await?,
-            metrics: bind("metrics", &config.metrics, open).await?,
+            api: bind("api", &config.api).await?,
+            webhooks: bind("webhooks", &config.webhooks).await?,
+            metrics: bind("metrics", &config.metrics).await?,
         })
     }
 
@@ -70,13 +70,11 @@ impl Listeners {
     }
 }
 
-async fn bind(name: &str, config: &ListenerConfig, open: bool) -> Result<Option<Listener>, Error> {
+async fn bind(name: &str, config: &ListenerConfig) -> Result<Option<Listener>, Error> {
     if config.listen.is_none() {
         return Ok(None);
     }
-    let mut config = config.clone();
-    config.allow_unauthenticated |= open;
-    Listener::bind(name, config).await.map(Some)
+    Listener::bind(name, config.clone()).await.map(Some)
 }
 
 impl fmt::Display for Addresses {

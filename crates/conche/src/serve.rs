@@ -65,12 +65,16 @@ pub(crate) struct ServeArgs {
 
 /// Runs the server until it is told to end or a part of it fails.
 pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
-    let loaded = Loaded::load(args.config.as_deref(), config::environment())?;
+    let loaded = Loaded::load(args.config.as_deref(), config::environment())?
+        .for_a_server(args.allow_unauthenticated)?;
     let parts = Parts::build(&loaded)?;
     logging::start(args.log_format, args.log.as_deref(), parts.secrets.masker())?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
     let mut signals = Signals::listen()?;
     let supervisor = Supervisor::new();
-    let (store, started) = start(&loaded, parts, args.allow_unauthenticated, &supervisor).await?;
+    let (store, started) = start(&loaded, parts, &supervisor).await?;
     if let Err(error) = output::line(&started) {
         tracing::warn!(%error, "cannot print where the server listens");
     }
@@ -100,13 +104,12 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
 async fn start(
     loaded: &Loaded,
     parts: Parts,
-    open: bool,
     supervisor: &Supervisor,
 ) -> Result<(Arc<dyn Store>, String), Failure> {
     let (config, tasks) = (&loaded.config, supervisor.tasks());
     tracing::info!(version = crate::VERSION, config = ?loaded.file(), data_dir = %config.data_dir.display(), "starting");
     let auth = authorizer(config, &parts.secrets)?;
-    let listeners = Listeners::bind(config, open)
+    let listeners = Listeners::bind(config)
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let (store, sandbox) = tokio::try_join!(open_store(config), parts::sandbox(config))?;

@@ -32,12 +32,24 @@ impl ConfigArgs {
 pub(crate) enum ConfigVerb {
     /// Check a configuration as the server would, and start nothing
     #[command(after_help = "Example:
-  conche config check --config conche.yaml")]
-    Check(ConfigArgs),
+  conche config check --config conche.yaml
+
+Ports, the store and the values of secrets are looked at by `conche doctor`.")]
+    Check(CheckArgs),
     /// Print a configuration with all defaults and variables; secrets by name only
     #[command(after_help = "Example:
   CONCHE_API__LISTEN=127.0.0.1:0 conche config print --config conche.yaml")]
     Print(PrintArgs),
+}
+
+/// Which configuration, and how it would be served.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// As it would be with `serve --allow-unauthenticated`
+    #[arg(long)]
+    allow_unauthenticated: bool,
 }
 
 /// Which configuration, and in which form.
@@ -53,8 +65,12 @@ pub(crate) struct PrintArgs {
 pub(crate) fn config(verb: ConfigVerb) -> Result<(), Failure> {
     match verb {
         ConfigVerb::Check(args) => {
-            let loaded = args.load()?;
+            let loaded = args.config.load()?;
+            let loaded = loaded.for_a_server(args.allow_unauthenticated)?;
             let parts = Parts::build(&loaded)?;
+            for warning in &loaded.warnings {
+                output::text(&format!("warning: {warning}"))?;
+            }
             let what = match loaded.file() {
                 Some(file) => file.display().to_string(),
                 None => "the built-in configuration".to_owned(),

@@ -9,6 +9,7 @@
 //! secret is ever part of either form: secrets are named, and read where they are used.
 
 mod api;
+mod checks;
 mod fault;
 mod limits;
 mod metrics;
@@ -18,6 +19,7 @@ mod place;
 mod reactions;
 mod retention;
 mod schema;
+mod strangers;
 mod webhooks;
 mod yaml;
 
@@ -136,6 +138,8 @@ pub(crate) struct Loaded {
     pub(crate) authored: Authored,
     /// What the parts are built from.
     pub(crate) config: Config,
+    /// What is odd about the environment and yet no error.
+    pub(crate) warnings: Vec<String>,
     text: Option<Text>,
 }
 
@@ -171,14 +175,29 @@ impl Loaded {
             None => Authored::default(),
         };
         let plain = text.as_ref().map_or("", |text| &text.text);
+        let warnings = overlay::strangers(&variables)?;
         let authored = overlay::apply(authored, plain, variables)?;
         let resolved = authored.clone().resolve();
         let config = resolved.map_err(|faults| locate(text.as_ref(), faults))?;
         Ok(Self {
             authored,
             config,
+            warnings,
             text,
         })
+    }
+
+    /// Checks what would keep a server from running by it. `open` allows every address
+    /// without authentication, as `serve --allow-unauthenticated` does.
+    pub(crate) fn for_a_server(mut self, open: bool) -> Result<Self, Error> {
+        let config = &mut self.config;
+        for listener in [&mut config.api, &mut config.webhooks, &mut config.metrics] {
+            listener.allow_unauthenticated |= open;
+        }
+        match checks::server(config) {
+            faults if faults.is_empty() => Ok(self),
+            faults => Err(self.locate(faults)),
+        }
     }
 
     /// The file that was read.
@@ -206,6 +225,7 @@ impl Authored {
     /// Checks what the sections say about each other and translates them for the parts.
     fn resolve(self) -> Result<Config, Vec<Fault>> {
         let mut faults = Vec::new();
+        checks::values(&self, &mut faults);
         let sources = modules::sources(self.sources, &mut faults);
         let actions = modules::actions(self.actions, &mut faults);
         let (api, api_token) = self.api.resolve(&self.secrets, &mut faults);

@@ -14,8 +14,13 @@ pub(super) type Sources = Vec<Map<String, Value>>;
 /// `actions:` as written.
 pub(super) type Actions = BTreeMap<String, Value>;
 
-/// Events that runs of ours emit have this source.
-const OWN_SOURCE: &str = "conche";
+/// Sources that nobody else may be: of events that runs of ours emit, and of those that come
+/// through the API without naming one.
+const RESERVED_IDS: [&str; 2] = ["conche", "api"];
+/// Event types of ours begin so.
+const RESERVED_TYPES: &str = "conche.";
+/// Bytes of an id or an event type, as at the API.
+const WORD_BYTES_MAX: usize = 256;
 
 /// The key beside an action module's own settings.
 pub(super) const CONCURRENCY: &str = "concurrency";
@@ -84,11 +89,12 @@ pub(super) fn sources(authored: Sources, faults: &mut Vec<Fault>) -> Vec<SourceE
             None => Err(Fault::new(place.clone(), format!("missing key `{key}`"))),
         };
         let entry = text("id").and_then(|id| Ok((id, source_module(&place, &text("module")?)?)));
+        let entry = entry.and_then(|(id, module)| {
+            check_id(&place, &id)?;
+            check_event_types(&place, &config)?;
+            Ok((id, module))
+        });
         match entry {
-            Ok((id, _)) if id == OWN_SOURCE => faults.push(Fault::new(
-                place.then(Key::named("id")),
-                format!("the id `{id}` is that of events of our own"),
-            )),
             Ok((id, _)) if entries.iter().any(|entry| entry.id == id) => faults.push(Fault::new(
                 place.then(Key::named("id")),
                 format!("there is another source `{id}`"),
@@ -103,6 +109,50 @@ pub(super) fn sources(authored: Sources, faults: &mut Vec<Fault>) -> Vec<SourceE
         }
     }
     entries
+}
+
+fn check_id(place: &Place, id: &str) -> Result<(), Fault> {
+    let place = place.then(Key::named("id"));
+    if RESERVED_IDS.contains(&id) {
+        let message = format!("the id `{id}` is reserved: choose another");
+        return Err(Fault::new(place, message));
+    }
+    check_word(place, id)
+}
+
+/// Every source that lets the configuration name event types does so by these keys.
+fn check_event_types(place: &Place, config: &Map<String, Value>) -> Result<(), Fault> {
+    let named = [&["event_type"][..], &["event_type_from", "prefix"]];
+    for path in named {
+        let mut place = place.clone();
+        let mut value = None;
+        for key in path {
+            place = place.then(Key::named(key));
+            value = value.map_or_else(|| config.get(*key), |outer: &Value| outer.get(*key));
+        }
+        let Some(text) = value.and_then(Value::as_str) else {
+            continue;
+        };
+        if text.starts_with(RESERVED_TYPES) {
+            let message = format!(
+                "event types that begin with `{RESERVED_TYPES}` are emitted by Conche only"
+            );
+            return Err(Fault::new(place, message));
+        }
+        check_word(place, text)?;
+    }
+    Ok(())
+}
+
+fn check_word(place: Place, word: &str) -> Result<(), Fault> {
+    if word.chars().any(char::is_control) {
+        return Err(Fault::new(place, "must not hold a control character"));
+    }
+    if word.len() > WORD_BYTES_MAX {
+        let message = format!("must not have more than {WORD_BYTES_MAX} bytes");
+        return Err(Fault::new(place, message));
+    }
+    Ok(())
 }
 
 fn source_module(place: &Place, name: &str) -> Result<&'static SourceModule, Fault> {

@@ -10,10 +10,13 @@ use serde_json::{Map, Value};
 
 use super::fault::{Error, Fault};
 use super::place::Place;
+use super::strangers::{self, Stranger};
 use super::{Authored, yaml};
 
-const PREFIX: &str = "CONCHE_";
-const DATA_DIR: &str = "DATA_DIR";
+/// What our variables begin with.
+pub(super) const PREFIX: &str = "CONCHE_";
+/// The one setting without a section.
+pub(super) const DATA_DIR: &str = "DATA_DIR";
 
 /// Environment variables, given as an argument so that tests need not set any.
 pub(crate) type Variables = Vec<(String, String)>;
@@ -23,6 +26,28 @@ pub(crate) fn environment() -> Variables {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// Looks at the variables that are no settings: warnings about those that nobody knows, and an
+/// error for one that is a setting but for an underscore.
+pub(super) fn strangers(variables: &Variables) -> Result<Vec<String>, Error> {
+    let mut warnings = Vec::new();
+    for (name, _) in variables.iter().filter(|(name, _)| keys(name).is_none()) {
+        match strangers::look(name) {
+            None => {}
+            Some(Stranger::Meant(meant)) => {
+                let message = format!("is not a setting; did you mean `{meant}`?");
+                let fault = Fault::new(Place::top(), message);
+                return Err(Error::one(Some(std::path::Path::new(name)), fault));
+            }
+            Some(Stranger::Unknown(near)) => {
+                let near = near.map(|near| format!("; did you mean `{near}`?"));
+                let near = near.unwrap_or_default();
+                warnings.push(format!("the variable {name} is not known{near}"));
+            }
+        }
+    }
+    Ok(warnings)
 }
 
 /// Lays the variables that are settings over what the file says.

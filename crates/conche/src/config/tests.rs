@@ -254,3 +254,99 @@ fn a_password_written_into_the_file_is_not_printed() {
         "{printed}"
     );
 }
+
+#[test]
+fn what_a_server_could_not_work_with_is_refused() {
+    for (text, expected) in [
+        (
+            "limits: { script_time: 0s }\n",
+            "c.yaml:1:11: limits.script_time: must be more than 0",
+        ),
+        (
+            "limits: { event_bytes: 0B }\n",
+            "c.yaml:1:11: limits.event_bytes: must be more than 0",
+        ),
+        (
+            "retention:\n  events: 0s\n",
+            "c.yaml:2:3: retention.events: must be more than 0",
+        ),
+        (
+            "api: { limits: { connections: 0 } }\n",
+            "c.yaml:1:18: api.limits.connections: must be more than 0",
+        ),
+        (
+            "webhooks: { limits: { body_bytes: 0B } }\n",
+            "c.yaml:1:23: webhooks.limits.body_bytes: must be more than 0",
+        ),
+        ("data_dir: ''\n", "c.yaml:1:1: data_dir: is empty"),
+        (
+            "sources: [{ id: \"a\\nb\", module: dummy }]\n",
+            "c.yaml:1:13: sources[0].id: must not hold a control character",
+        ),
+        (
+            "sources: [{ id: api, module: dummy }]\n",
+            "c.yaml:1:13: sources[0].id: the id `api` is reserved",
+        ),
+        (
+            "sources: [{ id: a, module: onetime, event_type: conche.run.failed }]\n",
+            "c.yaml:1:37: sources[0].event_type: event types that begin with `conche.`",
+        ),
+        (
+            "sources: [{ id: a, module: webhook, event_type_from: { header: X, prefix: conche.x } }]\n",
+            "c.yaml:1:67: sources[0].event_type_from.prefix: event types that begin",
+        ),
+        (
+            "api: { listen: 0.0.0.0:1 }\n",
+            "c.yaml:1:8: api.listen: listener `api` on 0.0.0.0:1 would let anyone",
+        ),
+        (
+            "metrics: { listen: '[::]:1' }\n",
+            "c.yaml:1:12: metrics.listen: listener `metrics` on [::]:1 would let anyone",
+        ),
+        (
+            "reactions: { dir: /nonexistent }\n",
+            "c.yaml:1:14: reactions.dir: there is no folder /nonexistent",
+        ),
+        (
+            "api: { tls: { certificate: /nonexistent, key: /dev/null } }\n",
+            "c.yaml:1:15: api.tls.certificate: can't be read",
+        ),
+    ] {
+        let found = load(text, &[]).and_then(|loaded| loaded.for_a_server(false));
+        let found = found.unwrap_err().to_string();
+        assert!(found.starts_with(expected), "{text}\n{found}");
+    }
+}
+
+#[test]
+fn what_only_looks_wrong_is_served() {
+    for text in [
+        "limits: { emit_depth: 0 }\n",
+        "api: { listen: '[::ffff:127.0.0.1]:1' }\n",
+        "api: { listen: 0.0.0.0:1, allow_unauthenticated: true }\n",
+        "api: { listen: 0.0.0.0:1, auth: token, token: { secret: s } }\nsecrets: { s: { env: S } }\n",
+        "reactions: { dir: . }\n",
+    ] {
+        let loaded = load(text, &[]).and_then(|loaded| loaded.for_a_server(false));
+        assert!(loaded.is_ok(), "{text}\n{loaded:?}");
+    }
+    let open = load("api: { listen: 0.0.0.0:1 }\n", &[]).unwrap();
+    assert!(
+        open.for_a_server(true).is_ok(),
+        "by --allow-unauthenticated"
+    );
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_an_error_or_a_warning() {
+    let meant = complaint("", &[("CONCHE_API_LISTEN", "127.0.0.1:2")]);
+    assert_eq!(
+        meant,
+        "CONCHE_API_LISTEN: is not a setting; did you mean `CONCHE_API__LISTEN`?"
+    );
+    let unknown = load("", &[("CONCHE_TOKENS", "x"), ("CONCHE_LOG", "warn")]).unwrap();
+    assert_eq!(
+        unknown.warnings,
+        ["the variable CONCHE_TOKENS is not known; did you mean `CONCHE_TOKEN`?"]
+    );
+}

@@ -208,3 +208,26 @@ fn exit_codes_tell_failure_from_misuse() {
         assert_eq!(output.stderr.is_empty(), code == 0, "{arguments:?}");
     }
 }
+
+#[test]
+fn what_serve_refuses_config_check_refuses_too() {
+    let site = Site::new("");
+    for (config, expected) in [
+        (
+            "api: { listen: \"0.0.0.0:0\" }\n",
+            "conche.yaml:1:8: api.listen",
+        ),
+        ("reactions: { dir: gone }\n", "there is no folder gone"),
+        ("limits: { script_time: 0s }\n", "limits.script_time"),
+        ("sources: [{ id: api, module: dummy }]\n", "reserved"),
+    ] {
+        site.write("conche.yaml", config);
+        for verb in [&["serve"][..], &["config", "check"]] {
+            let refused = site.command(verb).output().unwrap();
+            assert_eq!(refused.status.code(), Some(1), "{config}");
+            let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert!(error.contains(expected), "{verb:?}: {error}");
+        }
+    }
+    assert!(!site.path("conche-data").exists());
+}
