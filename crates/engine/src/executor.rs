@@ -217,11 +217,20 @@ impl Inner {
         }
     }
 
+    /// Takes a run out of circulation; where an operator asked for its end, it is over then.
     pub(crate) async fn put_aside(self: &Arc<Self>, run: RunId, epoch: u64, reason: &str) {
         tracing::error!(run_id = %run, reason, "run put aside: it needs attention");
         self.metrics.quarantined.inc();
-        if let Err(error) = self.store.quarantine(run, epoch, reason).await {
-            return tracing::error!(run_id = %run, %error, "cannot put the run aside");
+        match self.store.quarantine(run, epoch, reason, self.now()).await {
+            Ok(status) if status.is_finished() => {
+                let word = status.as_str();
+                self.metrics.runs_finished.with_label_values(&[word]).inc();
+                return tracing::warn!(run_id = %run, "ended a run that was put aside");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                return tracing::error!(run_id = %run, %error, "cannot put the run aside");
+            }
         }
         if let Err(refusal) = self.announce_put_aside(run, reason).await {
             tracing::error!(run_id = %run, %refusal, "cannot emit that the run needs attention");

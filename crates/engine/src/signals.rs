@@ -25,21 +25,22 @@ impl Engine {
         by: &str,
         reason: Option<String>,
     ) -> Result<(), SignalError> {
-        let row = self.0.store.run(run).await?;
-        if row.summary.status.is_finished() {
-            return Err(SignalError::NotNow(format!(
-                "the run is over: it {}",
-                row.summary.status
-            )));
+        match self.0.store.run(run).await {
+            Ok(row) if row.summary.status.is_finished() => {
+                return Err(SignalError::NotNow(format!(
+                    "the run is over: it {}",
+                    row.summary.status
+                )));
+            }
+            // One that cannot be read is put aside when it is claimed, and ended by this word.
+            Ok(_) | Err(conche_store::Error::Corrupt { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
-        self.signal(
-            run,
-            Signal::Cancel {
-                by: by.to_owned(),
-                reason,
-            },
-        )
-        .await
+        let cancel = Signal::Cancel {
+            by: by.to_owned(),
+            reason,
+        };
+        self.signal(run, cancel, None).await
     }
 
     /// Decides how a run that needs attention goes on. Without `visit` the first visit that
@@ -62,15 +63,12 @@ impl Engine {
                 "the run does not need attention there".to_owned(),
             ));
         };
-        self.signal(
-            run,
-            Signal::Resume {
-                visit,
-                resolution,
-                by: by.to_owned(),
-            },
-        )
-        .await
+        let resume = Signal::Resume {
+            visit,
+            resolution,
+            by: by.to_owned(),
+        };
+        self.signal(run, resume, Some(state.version())).await
     }
 
     /// Has a run that is over go on from a visit; without one, from the first that failed.
@@ -101,34 +99,74 @@ impl Engine {
                 SignalError::NotNow("no step failed; name the visit to start from".to_owned())
             })?,
         };
-        self.signal(
-            run,
-            Signal::Retry {
-                visit,
-                by: by.to_owned(),
-            },
-        )
-        .await
+        let retry = Signal::Retry {
+            visit,
+            by: by.to_owned(),
+        };
+        self.signal(run, retry, Some(state.version())).await
     }
 
+    /// The state of a run that can go on: not one that is put aside or ended as such.
     async fn load(&self, run: RunId) -> Result<RunState, SignalError> {
-        let journal = self.0.store.journal(run, 0).await?;
-        RunState::fold(run, journal.records).map_err(|error| {
-            SignalError::Store(conche_store::Error::Corrupt {
-                kind: "journal",
-                name: run.to_string(),
-                message: error.to_string(),
-            })
-        })
+        let row = self.0.store.run(run).await?;
+        if row.is_put_aside() {
+            return Err(put_aside(row.summary.reason.as_deref()));
+        }
+        let folded = match self.0.store.journal(run, 0).await {
+            Ok(journal) => RunState::fold(run, journal.records).map_err(|error| error.to_string()),
+            Err(conche_store::Error::Corrupt { message, .. }) => Err(message),
+            Err(error) => return Err(error.into()),
+        };
+        let over = row.summary.status.is_finished();
+        let state = match folded {
+            Ok(state) => state,
+            Err(_) if over => return Err(ended_aside(row.summary.reason.as_deref())),
+            Err(reason) => return Err(put_aside(Some(&reason))),
+        };
+        if over && row.version == state.version() && !state.summary().status.is_finished() {
+            return Err(ended_aside(row.summary.reason.as_deref()));
+        }
+        Ok(state)
     }
 
-    async fn signal(&self, run: RunId, signal: Signal) -> Result<(), SignalError> {
-        self.0.store.signal(run, signal, self.0.now()).await?;
+    /// Leaves a word. With `expected` only while the run is at that version and nobody else
+    /// has left one: of several who act on the same state, one does.
+    async fn signal(
+        &self,
+        run: RunId,
+        signal: Signal,
+        expected: Option<u64>,
+    ) -> Result<(), SignalError> {
+        let left = self.0.store.signal(run, signal, expected, self.0.now());
+        match left.await {
+            Ok(_) => {}
+            Err(conche_store::Error::Conflict { .. }) => {
+                return Err(SignalError::NotNow(
+                    "the run has moved on, or somebody else's word to it is about to be heeded: look at it again"
+                        .to_owned(),
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
         if !self.0.held.poke(run) {
             self.0.wake.now();
         }
         Ok(())
     }
+}
+
+fn put_aside(reason: Option<&str>) -> SignalError {
+    SignalError::NotNow(format!(
+        "the run was put aside and cannot go on: {}. Cancel it to end it, then it is removed with other finished runs; to have its work done, send its event again",
+        reason.unwrap_or("its record cannot be read")
+    ))
+}
+
+fn ended_aside(reason: Option<&str>) -> SignalError {
+    SignalError::NotNow(format!(
+        "the run was ended after it was put aside and cannot go on: {}. To have its work done, send its event again",
+        reason.unwrap_or("its record cannot be read")
+    ))
 }
 
 /// The last visit that failed and is no container, else the last that is not done.

@@ -14,8 +14,9 @@ pub enum Error {
     /// The run is held by another node, or by this one under another epoch: drop it.
     #[error("run {0} is not held under this lease any more")]
     Fenced(RunId),
-    /// The journal is not at the expected version: load it again.
-    #[error("run {run} is at version {found}, not at {expected}")]
+    /// The journal is not at the expected version, or a signal waits for the run that changes
+    /// it: load it again.
+    #[error("run {run} is at version {found} or about to leave it, not at {expected}")]
     Conflict {
         /// The run.
         run: RunId,

@@ -4,6 +4,7 @@
 //! Times are kept to the microsecond. Backends hold no rules: which entry may follow which is decided in `conche-core`,
 //! and a check of that in SQL would be a bug. Every backend passes the same suite, [`contract`].
 
+mod aside;
 mod birth;
 mod error;
 mod page;
@@ -14,6 +15,7 @@ pub mod memory;
 pub mod sqlite;
 
 use async_trait::async_trait;
+use conche_core::run::Status;
 use conche_core::{Digest, EventId, RunId, Timestamp};
 
 pub use error::Error;
@@ -50,14 +52,33 @@ pub trait RunStore: Send + Sync {
 
     /// Leaves a word for a run and makes it due. A run that is held gets it at its next claim;
     /// releasing a run with signals waiting leaves it due at once.
-    async fn signal(&self, run: RunId, signal: Signal, now: Timestamp) -> Result<SignalId, Error>;
+    ///
+    /// With `expected` it is taken only while the run's journal has that version and no other
+    /// signal waits for it, so that of several who act on the same state one does.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where the version is another or a signal waits already.
+    async fn signal(
+        &self,
+        run: RunId,
+        signal: Signal,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<SignalId, Error>;
 
     /// The signals waiting for a run, oldest first.
     async fn signals(&self, run: RunId) -> Result<Vec<(SignalId, Signal)>, Error>;
 
     /// Takes a run whose journal cannot be folded out of circulation: it needs attention,
-    /// with this reason, and is never due by itself.
-    async fn quarantine(&self, run: RunId, epoch: u64, reason: &str) -> Result<(), Error>;
+    /// with this reason, and is never due by itself. Signals waiting for it are removed: such
+    /// a run can heed none, but one that cancels ends it. Gives what became of it.
+    async fn quarantine(
+        &self,
+        run: RunId,
+        epoch: u64,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Status, Error>;
 
     /// Says that the node is alive until this time. Its runs stay its own until then. A node
     /// that never said so counts as dead, so this comes before its first claim.

@@ -234,6 +234,14 @@ pub struct RunRow {
     pub held: bool,
 }
 
+impl RunRow {
+    /// Whether it was taken out of circulation: it needs attention and nothing will look at it
+    /// again by itself. A run that waits for a person comes back at its deadline at least.
+    pub fn is_put_aside(&self) -> bool {
+        self.summary.status == Status::NeedsAttention && !self.held && self.due.is_none()
+    }
+}
+
 /// How many runs have each status.
 pub type StatusCounts = BTreeMap<Status, u64>;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use conche_core::run::Status;
 use conche_core::{Digest, EventId};
 use conche_core::{RunId, Timestamp};
 use conche_store::{
@@ -82,16 +83,28 @@ impl RunStore for MortalStore {
         self.alive()?.claim(claim).await
     }
 
-    async fn signal(&self, run: RunId, signal: Signal, now: Timestamp) -> Result<SignalId, Error> {
-        self.alive()?.signal(run, signal, now).await
+    async fn signal(
+        &self,
+        run: RunId,
+        signal: Signal,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<SignalId, Error> {
+        self.alive()?.signal(run, signal, expected, now).await
     }
 
     async fn signals(&self, run: RunId) -> Result<Vec<(SignalId, Signal)>, Error> {
         self.alive()?.signals(run).await
     }
 
-    async fn quarantine(&self, run: RunId, epoch: u64, reason: &str) -> Result<(), Error> {
-        self.alive()?.quarantine(run, epoch, reason).await
+    async fn quarantine(
+        &self,
+        run: RunId,
+        epoch: u64,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Status, Error> {
+        self.alive()?.quarantine(run, epoch, reason, now).await
     }
 
     async fn heartbeat(&self, node: NodeId, until: Timestamp) -> Result<(), Error> {

@@ -1,7 +1,8 @@
 //! Cancel and retry.
 
-use conche_core::run::Status;
-use conche_testkit::{Behaviour, Rig};
+use conche_core::run::{Resolution, Status};
+use conche_engine::SignalError;
+use conche_testkit::{Behaviour, Rig, until};
 
 const HANGS: &str = "name: r\nevent: t\nscript: next one {}\nactions:\n  one: {module: test, action: unsafe, script: next two}\n  two: {module: test, action: idempotent}\n";
 
@@ -40,7 +41,7 @@ async fn cancel_reaches_a_run_that_waits_in_the_store() {
     let event = rig.accepted("t").await;
     rig.actions.called(1).await;
     let run = rig.runs(event).await.remove(0).run;
-    conche_testkit::until("the run to be parked", || async {
+    until("the run to be parked", || async {
         rig.store.run(run).await.ok().filter(|row| !row.held)
     })
     .await;
@@ -119,6 +120,111 @@ async fn a_run_whose_event_is_gone_is_not_retried_on_nothing() {
         refused.to_string().contains("not kept any more"),
         "{refused}"
     );
+}
+
+#[tokio::test]
+async fn of_many_who_retry_a_run_at_once_one_does() {
+    let rig = Rig::new().await;
+    rig.react(HANGS).await;
+    rig.actions
+        .plan("unsafe", [Behaviour::Refuse("closed for the night")]);
+    let event = rig.accepted("t").await;
+    let run = rig.run_with(event, Status::Failed).await.run;
+    let retries = (0..20).map(|_| rig.engine.retry(run, Some(1), "ann"));
+    let answers = futures_util::future::join_all(retries).await;
+    let (taken, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!((taken.len(), refused.len()), (1, 19));
+    for refusal in refused {
+        let refusal = refusal.unwrap_err();
+        assert!(matches!(refusal, SignalError::NotNow(_)), "{refusal}");
+    }
+    rig.run_with(event, Status::Succeeded).await;
+    let steps: Vec<String> = rig
+        .actions
+        .seen()
+        .iter()
+        .map(|call| call.step.to_string())
+        .collect();
+    assert_eq!(steps, ["one", "one", "two"], "one repeated effect");
+}
+
+#[tokio::test]
+async fn of_many_who_resume_a_run_at_once_one_does() {
+    let rig = Rig::new().await;
+    rig.react(HANGS).await;
+    rig.actions
+        .plan("unsafe", [Behaviour::LoseAnswer, Behaviour::LoseAnswer]);
+    let event = rig.accepted("t").await;
+    let run = rig.run_with(event, Status::NeedsAttention).await.run;
+    until("the run to be parked", || async {
+        rig.store.run(run).await.ok().filter(|row| !row.held)
+    })
+    .await;
+    let resumes = (0..20).map(|_| rig.engine.resume(run, None, Resolution::Repeat, "ann"));
+    let answers = futures_util::future::join_all(resumes).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    rig.actions.called(2).await;
+    rig.run_with(event, Status::NeedsAttention).await;
+    assert_eq!(rig.actions.seen().len(), 2, "one repeated effect");
+}
+
+/// A run whose definition is not in the store, put aside by the engine.
+async fn put_aside(rig: &Rig) -> conche_core::RunId {
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
+    let lost = conche_store::contract::given::acceptance("tests", "1", now);
+    let run = lost.runs[0].run;
+    let intake = conche_store::contract::given::intake(vec![lost], now);
+    rig.store.accept(intake).await.unwrap();
+    rig.engine.look_now();
+    until("the run to be put aside", || async {
+        let row = rig.store.run(run).await.ok()?;
+        row.is_put_aside().then_some(())
+    })
+    .await;
+    run
+}
+
+#[tokio::test]
+async fn a_run_that_is_put_aside_can_be_ended_and_nothing_else() {
+    let rig = Rig::new().await;
+    let run = put_aside(&rig).await;
+    let retry = rig.engine.retry(run, None, "ann").await.unwrap_err();
+    let resume = rig.engine.resume(run, None, Resolution::Repeat, "ann");
+    for refused in [retry, resume.await.unwrap_err()] {
+        assert!(matches!(refused, SignalError::NotNow(_)), "{refused}");
+        let text = refused.to_string();
+        assert!(
+            text.contains("put aside") && text.contains("there is no definition"),
+            "{text}"
+        );
+        assert!(text.contains("Cancel it"), "{text}");
+    }
+    let why = Some("of no use".to_owned());
+    rig.engine.cancel(run, "ann", why).await.unwrap();
+    let row = until("the run to be over", || async {
+        let row = rig.store.run(run).await.ok()?;
+        row.summary.status.is_finished().then_some(row)
+    })
+    .await;
+    assert_eq!(row.summary.status, Status::Cancelled);
+    let reason = row.summary.reason.unwrap();
+    assert!(
+        reason.starts_with("cancelled by ann: of no use; it was put aside: "),
+        "{reason}"
+    );
+    for refused in [
+        rig.engine.cancel(run, "ann", None).await.unwrap_err(),
+        rig.engine.retry(run, Some(0), "ann").await.unwrap_err(),
+    ] {
+        assert!(matches!(refused, SignalError::NotNow(_)), "{refused}");
+    }
+    let retention = conche_store::Retention {
+        events_before: conche_core::Timestamp::MIN,
+        runs_before: conche_core::Timestamp::MAX,
+        dedup_before: conche_core::Timestamp::MIN,
+        limit: 100,
+    };
+    assert_eq!(rig.store.expire(retention).await.unwrap().runs, 1);
 }
 
 #[tokio::test]

@@ -203,7 +203,7 @@ async fn a_refused_append_leaves_nothing(store: &dyn Store) {
         by: "ann".to_owned(),
         reason: None,
     };
-    let id = store.signal(claimed.run, signal, at(1)).await;
+    let id = store.signal(claimed.run, signal, None, at(1)).await;
     let id = id.expect("the signal is left");
     let emitted = acceptance("conche", "1", at(1));
     let refused = Append {

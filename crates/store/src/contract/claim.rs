@@ -67,7 +67,7 @@ async fn a_claim_carries_journal_event_and_signals(store: &dyn Store) {
         visit: 2,
         by: "ann".to_owned(),
     };
-    let id = store.signal(new.run, signal.clone(), at(1)).await;
+    let id = store.signal(new.run, signal.clone(), None, at(1)).await;
     let id = id.expect("the signal is left");
     let claimed = given::claim_one(store, given::node(), at(1)).await;
     assert_eq!(claimed.run, new.run);

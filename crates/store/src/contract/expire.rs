@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use conche_core::run::Status;
 use conche_core::{RunId, Timestamp};
 
 use super::given::{self, at, claim_one, due_run};
@@ -16,6 +17,7 @@ pub async fn check<F: AsyncFn() -> Arc<dyn Store>>(open: &F) {
     finished_runs_go_with_their_journals(&*open().await).await;
     unfinished_runs_and_their_events_stay(&*open().await).await;
     a_run_about_to_be_reopened_stays(&*open().await).await;
+    a_run_that_was_ended_while_put_aside_goes(&*open().await).await;
     no_more_than_the_limit_goes_at_once(&*open().await).await;
     events_runs_and_pairs_go_on_schedules_of_their_own(&*open().await).await;
     definitions_stay_while_they_are_needed(&*open().await).await;
@@ -76,8 +78,8 @@ async fn unfinished_runs_and_their_events_stay(store: &dyn Store) {
     due_run(store, at(12)).await;
     let bad = claim_one(store, node, at(12)).await;
     let reason = "unreadable";
-    let quarantined = store.quarantine(bad.run, bad.epoch, reason).await;
-    assert_eq!(quarantined, Ok(()));
+    let quarantined = store.quarantine(bad.run, bad.epoch, reason, at(50)).await;
+    assert_eq!(quarantined, Ok(Status::NeedsAttention));
     let waiting = due_run(store, at(13)).await;
     let expired = expire(store, retention(500)).await;
     assert_eq!((expired.runs, expired.events), (0, 0));
@@ -88,10 +90,28 @@ async fn unfinished_runs_and_their_events_stay(store: &dyn Store) {
     }
 }
 
+async fn a_run_that_was_ended_while_put_aside_goes(store: &dyn Store) {
+    let run = due_run(store, at(10)).await;
+    let node = given::node();
+    let claimed = claim_one(store, node, at(10)).await;
+    let cancel = Signal::Cancel {
+        by: "ann".to_owned(),
+        reason: None,
+    };
+    assert!(store.signal(run, cancel, None, at(11)).await.is_ok());
+    let ended = store
+        .quarantine(run, claimed.epoch, "unreadable", at(20))
+        .await;
+    assert_eq!(ended, Ok(Status::Cancelled));
+    let expired = expire(store, retention(20)).await;
+    assert_eq!((expired.runs, expired.events), (0, 1), "it needs no event");
+    assert_eq!(expire(store, retention(21)).await.runs, 1);
+}
+
 async fn a_run_about_to_be_reopened_stays(store: &dyn Store) {
     let run = finished_run(store, at(10)).await;
     let by = "ann".to_owned();
-    let left = store.signal(run, Signal::Retry { visit: 0, by }, at(15));
+    let left = store.signal(run, Signal::Retry { visit: 0, by }, None, at(15));
     assert!(left.await.is_ok());
     let expired = expire(store, retention(500)).await;
     assert_eq!((expired.runs, expired.events), (0, 0));
@@ -131,7 +151,7 @@ async fn events_runs_and_pairs_go_on_schedules_of_their_own(store: &dyn Store) {
     assert_eq!(expired, wanted);
     assert!(store.run(run).await.is_ok(), "a run outlives its event");
     let by = "ann".to_owned();
-    let left = store.signal(run, Signal::Retry { visit: 0, by }, at(15));
+    let left = store.signal(run, Signal::Retry { visit: 0, by }, None, at(15));
     assert!(left.await.is_ok());
     let claimed = claim_one(store, given::node(), at(15)).await;
     assert_eq!(claimed.event, None);

@@ -16,6 +16,8 @@ pub async fn check<F: AsyncFn() -> Arc<dyn Store>>(open: &F) {
     a_quarantined_run_needs_attention_and_is_never_due(&*open().await).await;
     quarantine_needs_the_lease(&*open().await).await;
     a_signal_brings_a_quarantined_run_back(&*open().await).await;
+    a_cancel_ends_a_run_that_is_put_aside(&*open().await).await;
+    other_words_mean_nothing_to_a_run_that_is_put_aside(&*open().await).await;
 }
 
 async fn the_runs_of_a_dead_node_are_due_at_once(store: &dyn Store) {
@@ -70,8 +72,8 @@ async fn a_quarantined_run_needs_attention_and_is_never_due(store: &dyn Store) {
     let node = given::node();
     let claimed = claim_one(store, node, at(0)).await;
     let reason = "its journal cannot be folded";
-    let done = store.quarantine(run, claimed.epoch, reason).await;
-    assert_eq!(done, Ok(()));
+    let done = store.quarantine(run, claimed.epoch, reason, at(50)).await;
+    assert_eq!(done, Ok(Status::NeedsAttention));
     let row = store.run(run).await.expect("the run is there");
     assert_eq!(row.summary.status, Status::NeedsAttention);
     assert_eq!(row.summary.reason.as_deref(), Some(reason));
@@ -84,14 +86,17 @@ async fn a_quarantined_run_needs_attention_and_is_never_due(store: &dyn Store) {
 async fn quarantine_needs_the_lease(store: &dyn Store) {
     let run = due_run(store, at(0)).await;
     let fenced = Err(Error::Fenced(run));
-    assert_eq!(store.quarantine(run, 0, "unheld").await, fenced);
+    assert_eq!(store.quarantine(run, 0, "unheld", at(50)).await, fenced);
     let claimed = claim_one(store, given::node(), at(0)).await;
     let later = claimed.epoch + 1;
-    assert_eq!(store.quarantine(run, later, "another").await, fenced);
+    assert_eq!(
+        store.quarantine(run, later, "another", at(50)).await,
+        fenced
+    );
     let row = store.run(run).await.expect("the run is there");
     assert_eq!(row.summary.status, Status::Running);
     let unknown = given::acceptance("x", "1", at(0)).runs[0].run;
-    let refused = store.quarantine(unknown, 1, "unknown").await;
+    let refused = store.quarantine(unknown, 1, "unknown", at(50)).await;
     assert!(matches!(refused, Err(Error::NotFound { kind: "run", .. })));
 }
 
@@ -99,12 +104,53 @@ async fn a_signal_brings_a_quarantined_run_back(store: &dyn Store) {
     let run = due_run(store, at(0)).await;
     let node = given::node();
     let claimed = claim_one(store, node, at(0)).await;
-    let done = store.quarantine(run, claimed.epoch, "unreadable").await;
-    assert_eq!(done, Ok(()));
+    let done = store
+        .quarantine(run, claimed.epoch, "unreadable", at(50))
+        .await;
+    assert_eq!(done, Ok(Status::NeedsAttention));
     let signal = Signal::Cancel {
         by: "ann".to_owned(),
         reason: Some("it was repaired".to_owned()),
     };
-    assert!(store.signal(run, signal, at(5)).await.is_ok());
+    assert!(store.signal(run, signal, None, at(5)).await.is_ok());
     assert_eq!(claim_one(store, node, at(5)).await.run, run);
+}
+
+fn cancel(by: &str) -> Signal {
+    Signal::Cancel {
+        by: by.to_owned(),
+        reason: None,
+    }
+}
+
+async fn a_cancel_ends_a_run_that_is_put_aside(store: &dyn Store) {
+    let run = due_run(store, at(0)).await;
+    let node = given::node();
+    let claimed = claim_one(store, node, at(0)).await;
+    assert!(store.signal(run, cancel("ann"), None, at(1)).await.is_ok());
+    let ended = store.quarantine(run, claimed.epoch, "unreadable", at(9));
+    assert_eq!(ended.await, Ok(Status::Cancelled));
+    let row = store.run(run).await.expect("the run is there");
+    let reason = "cancelled by ann; it was put aside: unreadable";
+    assert_eq!(row.summary.status, Status::Cancelled);
+    assert_eq!(row.summary.reason.as_deref(), Some(reason));
+    assert_eq!(row.summary.finished_at, Some(at(9)));
+    assert!(!row.is_put_aside() && row.due.is_none() && !row.held);
+    assert_eq!(store.signals(run).await, Ok(Vec::new()));
+    assert!(claim(store, node, at(1_000_000)).await.is_empty());
+    let counts = store.counts().await.expect("runs are counted");
+    assert_eq!(counts.get(&Status::Cancelled), Some(&1));
+}
+
+async fn other_words_mean_nothing_to_a_run_that_is_put_aside(store: &dyn Store) {
+    let run = due_run(store, at(0)).await;
+    let claimed = claim_one(store, given::node(), at(0)).await;
+    let by = "ann".to_owned();
+    let retry = Signal::Retry { visit: 0, by };
+    assert!(store.signal(run, retry, None, at(1)).await.is_ok());
+    let done = store.quarantine(run, claimed.epoch, "unreadable", at(9));
+    assert_eq!(done.await, Ok(Status::NeedsAttention));
+    assert_eq!(store.signals(run).await, Ok(Vec::new()));
+    let row = store.run(run).await.expect("the run is there");
+    assert!(row.is_put_aside(), "{row:?}");
 }

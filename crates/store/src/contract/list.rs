@@ -103,8 +103,8 @@ async fn runs_are_filtered(store: &dyn Store) {
         } else {
             let claimed = claim_one(store, node, at(seconds)).await;
             let reason = "unreadable";
-            let hold = store.quarantine(run, claimed.epoch, reason).await;
-            assert_eq!(hold, Ok(()));
+            let hold = store.quarantine(run, claimed.epoch, reason, at(50)).await;
+            assert_eq!(hold, Ok(Status::NeedsAttention));
             waiting.insert(0, run);
         }
     }

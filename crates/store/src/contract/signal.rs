@@ -15,6 +15,8 @@ pub async fn check<F: AsyncFn() -> Arc<dyn Store>>(open: &F) {
     signals_of_other_runs_are_left_alone(&*open().await).await;
     an_unknown_run_is_not_found(&*open().await).await;
     a_signal_that_races_with_parking_is_not_lost(&*open().await).await;
+    of_signals_at_one_version_the_first_is_taken(&*open().await).await;
+    a_signal_at_another_version_is_refused(&*open().await).await;
 }
 
 fn cancel(by: &str) -> Signal {
@@ -25,7 +27,7 @@ fn cancel(by: &str) -> Signal {
 }
 
 async fn leave(store: &dyn Store, claimed: &Claimed, by: &str, now: u64) -> SignalId {
-    let left = store.signal(claimed.run, cancel(by), at(now)).await;
+    let left = store.signal(claimed.run, cancel(by), None, at(now)).await;
     left.expect("the signal is left")
 }
 
@@ -41,6 +43,42 @@ async fn parked(store: &dyn Store, node: NodeId) -> Claimed {
     claimed
 }
 
+/// A signal that acts on the run as it is at a version.
+fn retry() -> Signal {
+    Signal::Retry {
+        visit: 0,
+        by: "ann".to_owned(),
+    }
+}
+
+async fn of_signals_at_one_version_the_first_is_taken(store: &dyn Store) {
+    let node = given::node();
+    let run = parked(store, node).await.run;
+    assert!(store.signal(run, retry(), Some(1), at(5)).await.is_ok());
+    let second = store.signal(run, retry(), Some(1), at(5)).await;
+    assert!(matches!(second, Err(Error::Conflict { .. })), "{second:?}");
+    assert_eq!(store.signals(run).await.map(|all| all.len()), Ok(1));
+    // A signal without a version is taken whatever waits.
+    let cancelled = store.signal(run, cancel("ann"), None, at(5)).await;
+    assert!(cancelled.is_ok(), "{cancelled:?}");
+}
+
+async fn a_signal_at_another_version_is_refused(store: &dyn Store) {
+    let node = given::node();
+    let run = parked(store, node).await.run;
+    let (expected, found) = (2, 1);
+    let refused = store.signal(run, retry(), Some(expected), at(5)).await;
+    let conflict = Error::Conflict {
+        run,
+        expected,
+        found,
+    };
+    assert_eq!(refused, Err(conflict));
+    assert_eq!(store.signals(run).await, Ok(Vec::new()));
+    let due = store.run(run).await.map(|row| row.due);
+    assert_eq!(due, Ok(Some(at(1000))), "it is not made due either");
+}
+
 async fn a_parked_run_is_due_at_once(store: &dyn Store) {
     let node = given::node();
     let parked = parked(store, node).await;
@@ -52,7 +90,7 @@ async fn a_parked_run_is_due_at_once(store: &dyn Store) {
 
 async fn a_run_due_earlier_stays_so(store: &dyn Store) {
     let run = due_run(store, at(3)).await;
-    let left = store.signal(run, cancel("ann"), at(5)).await;
+    let left = store.signal(run, cancel("ann"), None, at(5)).await;
     assert!(left.is_ok());
     assert_eq!(store.next_due().await, Ok(Some(at(3))));
 }
@@ -132,7 +170,7 @@ async fn signals_of_other_runs_are_left_alone(store: &dyn Store) {
 
 async fn an_unknown_run_is_not_found(store: &dyn Store) {
     let unknown = given::acceptance("x", "1", at(0)).runs[0].run;
-    let refused = store.signal(unknown, cancel("ann"), at(0)).await;
+    let refused = store.signal(unknown, cancel("ann"), None, at(0)).await;
     assert!(matches!(refused, Err(Error::NotFound { kind: "run", .. })));
     assert_eq!(store.signals(unknown).await, Ok(Vec::new()));
 }
@@ -147,7 +185,7 @@ async fn a_signal_that_races_with_parking_is_not_lost(store: &dyn Store) {
             next: Next::Park(at(1_000_000)),
             ..append(&claimed, node, at(now + 1))
         };
-        let signal = store.signal(run, cancel("ann"), at(now + 1));
+        let signal = store.signal(run, cancel("ann"), None, at(now + 1));
         let (parked, left) = if round % 2 == 0 {
             tokio::join!(store.append(park), signal)
         } else {

@@ -9,6 +9,7 @@ mod state;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use conche_core::run::Status;
 use conche_core::{Digest, EventId, RunId, Timestamp};
 
 use crate::{
@@ -60,16 +61,28 @@ impl RunStore for MemoryStore {
         self.open()?.append(append)
     }
 
-    async fn signal(&self, run: RunId, signal: Signal, now: Timestamp) -> Result<SignalId, Error> {
-        self.open()?.signal(run, signal, now)
+    async fn signal(
+        &self,
+        run: RunId,
+        signal: Signal,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<SignalId, Error> {
+        self.open()?.signal(run, signal, expected, now)
     }
 
     async fn signals(&self, run: RunId) -> Result<Vec<(SignalId, Signal)>, Error> {
         Ok(self.open()?.signals_of(run))
     }
 
-    async fn quarantine(&self, run: RunId, epoch: u64, reason: &str) -> Result<(), Error> {
-        self.open()?.quarantine(run, epoch, reason)
+    async fn quarantine(
+        &self,
+        run: RunId,
+        epoch: u64,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Status, Error> {
+        self.open()?.quarantine(run, epoch, reason, now)
     }
 
     async fn heartbeat(&self, node: NodeId, until: Timestamp) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use conche_core::run::{Record, Status, Summary};
 use conche_core::{Digest, EventId, RunId, Timestamp};
 
 use super::not_found;
+use crate::aside::Aside;
 use crate::birth::birth;
 use crate::{
     Acceptance, Accepted, Append, Claim, Claimed, DefinitionText, Error, EventRow, Next, NodeId,
@@ -235,9 +236,20 @@ impl State {
         &mut self,
         run: RunId,
         signal: Signal,
+        expected: Option<u64>,
         now: Timestamp,
     ) -> Result<SignalId, Error> {
         let stored = self.runs.get(&run).ok_or_else(|| not_found("run", run))?;
+        let found = stored.journal.len() as u64;
+        if let Some(expected) = expected
+            && (found != expected || self.signals.values().any(|(of, _)| *of == run))
+        {
+            return Err(Error::Conflict {
+                run,
+                expected,
+                found,
+            });
+        }
         if stored.holder.is_none() {
             let due = stored.due.map_or(now, |due| due.min(now));
             self.set_due(run, Some(due));
@@ -255,7 +267,14 @@ impl State {
             .collect()
     }
 
-    pub(super) fn quarantine(&mut self, run: RunId, epoch: u64, reason: &str) -> Result<(), Error> {
+    pub(super) fn quarantine(
+        &mut self,
+        run: RunId,
+        epoch: u64,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Status, Error> {
+        let waiting = self.signals_of(run);
         let stored = self
             .runs
             .get_mut(&run)
@@ -263,11 +282,13 @@ impl State {
         if stored.holder.is_none() || stored.epoch != epoch {
             return Err(Error::Fenced(run));
         }
-        stored.summary.status = Status::NeedsAttention;
-        stored.summary.reason = Some(reason.to_owned());
-        stored.summary.finished_at = None;
+        let aside = Aside::new(reason, waiting.into_iter().map(|(_, signal)| signal), now);
+        stored.summary.status = aside.status;
+        stored.summary.reason = Some(aside.reason);
+        stored.summary.finished_at = aside.finished_at;
+        self.signals.retain(|_, (of, _)| *of != run);
         self.release(run, None, None);
-        Ok(())
+        Ok(aside.status)
     }
 
     pub(super) fn reap(&mut self, now: Timestamp) -> u64 {

@@ -6,8 +6,9 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::append::count_status;
 use super::fault::{Fault, not_found};
-use super::rows::micros;
+use super::rows::{self, micros};
 use super::writer::{Tx, Write};
+use crate::aside::Aside;
 use crate::{Error, NodeId};
 
 /// A node is alive until a time.
@@ -75,12 +76,13 @@ pub(super) struct Quarantine {
     pub(super) run: RunId,
     pub(super) epoch: u64,
     pub(super) reason: String,
+    pub(super) now: Timestamp,
 }
 
 impl Write for Quarantine {
-    type Answer = ();
+    type Answer = Status;
 
-    fn write(&self, tx: &Tx<'_>) -> Result<(), Fault> {
+    fn write(&self, tx: &Tx<'_>) -> Result<Status, Fault> {
         let run = self.run.uuid().into_bytes();
         let (held, epoch, status): (bool, i64, String) = tx
             .connection
@@ -91,12 +93,20 @@ impl Write for Quarantine {
         if !held || epoch != self.epoch as i64 {
             return Err(Error::Fenced(self.run).into());
         }
+        let waiting = rows::readable_signals(tx.connection, self.run)?;
+        let aside = Aside::new(&self.reason, waiting, self.now);
         tx.execute(
-            "UPDATE runs SET status = ?2, reason = ?3, finished_at = NULL, holder = x'', wake = NULL
+            "UPDATE runs SET status = ?2, reason = ?3, finished_at = ?4, holder = x'', wake = NULL
              WHERE run = ?1",
-            params![run, Status::NeedsAttention.as_str(), self.reason],
+            params![
+                run,
+                aside.status.as_str(),
+                aside.reason,
+                aside.finished_at.map(micros)
+            ],
         )?;
-        count_status(tx, &status, Status::NeedsAttention);
-        Ok(())
+        tx.execute("DELETE FROM signals WHERE run = ?1", [run])?;
+        count_status(tx, &status, aside.status);
+        Ok(aside.status)
     }
 }

@@ -194,6 +194,19 @@ pub(super) fn signals(
     Ok(signals)
 }
 
+/// The signals waiting for a run but for those that cannot be read: one damaged word must not
+/// keep the others from being heard.
+pub(super) fn readable_signals(
+    connection: &Connection,
+    run: RunId,
+) -> rusqlite::Result<Vec<Signal>> {
+    let mut statement =
+        connection.prepare_cached("SELECT signal FROM signals WHERE run = ?1 ORDER BY id")?;
+    let texts = statement.query_map([run.uuid().into_bytes()], |row| row.get::<_, String>(0))?;
+    let read = |text: rusqlite::Result<String>| serde_json::from_str(&text.ok()?).ok();
+    Ok(texts.filter_map(read).collect())
+}
+
 /// A row that cannot be read, or a page of it: the error of that row.
 pub(super) fn of_row(fault: Fault) -> Error {
     match fault {

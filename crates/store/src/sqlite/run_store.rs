@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use conche_core::run::Status;
 use conche_core::{RunId, Timestamp};
 use rusqlite::OptionalExtension as _;
 
@@ -52,8 +53,15 @@ impl RunStore for SqliteStore {
         self.queue.write(Appending::new(append)?).await
     }
 
-    async fn signal(&self, run: RunId, signal: Signal, now: Timestamp) -> Result<SignalId, Error> {
-        self.queue.write(Signalling::new(run, &signal, now)?).await
+    async fn signal(
+        &self,
+        run: RunId,
+        signal: Signal,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<SignalId, Error> {
+        let signalling = Signalling::new(run, &signal, expected, now)?;
+        self.queue.write(signalling).await
     }
 
     async fn signals(&self, run: RunId) -> Result<Vec<(SignalId, Signal)>, Error> {
@@ -62,9 +70,20 @@ impl RunStore for SqliteStore {
             .await
     }
 
-    async fn quarantine(&self, run: RunId, epoch: u64, reason: &str) -> Result<(), Error> {
-        let reason = reason.to_owned();
-        self.queue.write(Quarantine { run, epoch, reason }).await
+    async fn quarantine(
+        &self,
+        run: RunId,
+        epoch: u64,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Status, Error> {
+        let quarantine = Quarantine {
+            run,
+            epoch,
+            reason: reason.to_owned(),
+            now,
+        };
+        self.queue.write(quarantine).await
     }
 
     async fn heartbeat(&self, node: NodeId, until: Timestamp) -> Result<(), Error> {

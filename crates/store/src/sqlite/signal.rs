@@ -1,7 +1,7 @@
 //! Words from outside to a run.
 
 use conche_core::{RunId, Timestamp};
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::accept::text;
 use super::fault::{Fault, not_found};
@@ -13,14 +13,21 @@ use crate::{Error, Signal, SignalId};
 pub(super) struct Signalling {
     run: RunId,
     signal: String,
+    expected: Option<u64>,
     now: i64,
 }
 
 impl Signalling {
-    pub(super) fn new(run: RunId, signal: &Signal, now: Timestamp) -> Result<Self, Error> {
+    pub(super) fn new(
+        run: RunId,
+        signal: &Signal,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         Ok(Self {
             run,
             signal: text(signal)?,
+            expected,
             now: micros(now),
         })
     }
@@ -31,12 +38,24 @@ impl Write for Signalling {
 
     fn write(&self, tx: &Tx<'_>) -> Result<SignalId, Fault> {
         let run = self.run.uuid().into_bytes();
-        let known = tx
+        let (version, waiting): (i64, bool) = tx
             .connection
-            .prepare_cached("SELECT 1 FROM runs WHERE run = ?1")?
-            .exists([run])?;
-        if !known {
-            return Err(not_found("run", self.run).into());
+            .prepare_cached(
+                "SELECT version, EXISTS (SELECT 1 FROM signals WHERE signals.run = runs.run)
+                 FROM runs WHERE run = ?1",
+            )?
+            .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?
+            .ok_or_else(|| not_found("run", self.run))?;
+        let found = version as u64;
+        if let Some(expected) = self.expected
+            && (found != expected || waiting)
+        {
+            return Err(Fault::Refused(Error::Conflict {
+                run: self.run,
+                expected,
+                found,
+            }));
         }
         let sql = "INSERT INTO signals (run, signal) VALUES (?1, ?2)";
         tx.execute(sql, params![run, self.signal])?;

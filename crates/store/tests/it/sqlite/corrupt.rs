@@ -66,9 +66,9 @@ async fn a_damaged_row_is_the_error_of_its_run_alone() {
             other => panic!("{sql}: {other:?}"),
         }
         let done = store
-            .quarantine(claimed.run, claimed.epoch, "damaged")
+            .quarantine(claimed.run, claimed.epoch, "damaged", at(50))
             .await;
-        assert_eq!(done, Ok(()));
+        assert_eq!(done, Ok(Status::NeedsAttention));
     }
     let last = claimed.last().expect("there is one that is whole");
     assert!(last.journal.is_ok() && last.event.is_some());
@@ -107,8 +107,10 @@ async fn a_run_of_an_unknown_status_or_key_does_not_stop_the_others() {
     assert_eq!(listed.iter().map(|row| row.run).collect::<Vec<_>>(), [good]);
     let claimed = given::claim(&store, given::node(), at(0)).await;
     assert_eq!(given::runs(&claimed), [bad, good]);
-    let done = store.quarantine(bad, 1, "its status is unknown").await;
-    assert_eq!(done, Ok(()));
+    let done = store
+        .quarantine(bad, 1, "its status is unknown", at(50))
+        .await;
+    assert_eq!(done, Ok(Status::NeedsAttention));
     let row = store.run(bad).await.expect("it can be read again");
     assert_eq!(row.summary.status, Status::NeedsAttention);
 }

@@ -48,7 +48,7 @@ async fn everything_is_there_after_reopening() {
     }
     let by = "ann".to_owned();
     let signal = Signal::Cancel { by, reason: None };
-    let left = store.signal(run, signal.clone(), at(1)).await;
+    let left = store.signal(run, signal.clone(), None, at(1)).await;
     let left = left.expect("the signal is left");
     let text = "definition of the contract".to_owned();
     let definition = DefinitionText {

@@ -235,7 +235,7 @@ pub(super) async fn tell(store: &SqliteStore) {
         },
     ];
     for (run, signal) in runs.into_iter().zip(signals) {
-        assert!(store.signal(run, signal, at(100)).await.is_ok());
+        assert!(store.signal(run, signal, None, at(100)).await.is_ok());
     }
     let node = given::node();
     assert_eq!(store.heartbeat(node, at(200)).await, Ok(()));
