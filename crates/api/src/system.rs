@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Json as Answer;
 use axum::extract::State;
 use conche_runtime::supervisor::Stage;
+use conche_store::Error as StoreError;
 use http::header::{CONTENT_TYPE, HeaderName};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -76,15 +77,18 @@ async fn unready(api: &Api) -> Vec<&'static str> {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready");
-            reasons.push("the store cannot be written");
+            reasons.push(match error {
+                StoreError::Full(_) => "store: the store cannot be written, it has no space left",
+                _ => "store: the store cannot be written",
+            });
         }
-        Err(_) => reasons.push("the store does not answer"),
+        Err(_) => reasons.push("store: the store does not answer"),
     }
     if api.tasks.stop(Stage::Sources).is_requested() {
-        reasons.push("the server is stopping");
+        reasons.push("server: the server is stopping");
     }
     if api.tasks.alive_in(Stage::Executor) == 0 {
-        reasons.push("the executor is not running");
+        reasons.push("executor: the executor is not running");
     }
     reasons
 }

@@ -1,5 +1,6 @@
 //! What has to be done from time to time: say that this node is alive, free the runs of
-//! nodes that are not, remove what is older than wanted.
+//! nodes that are not, look whether the store can be written (so that one that could not
+//! recovers though nobody sends anything), remove what is older than wanted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub(crate) async fn run(engine: Arc<Inner>, stop: Stop) -> Result<(), Error> {
     // Three words within one lease, so that one may be lost.
     let every = engine.config.lease / 3;
     let mut expire_at = engine.now();
+    let mut failing = None;
     loop {
         tokio::select! {
             () = stop.requested() => return Ok(()),
@@ -24,6 +26,14 @@ pub(crate) async fn run(engine: Arc<Inner>, stop: Stop) -> Result<(), Error> {
         }
         if let Err(error) = beat(&engine).await {
             tracing::error!(%error, "cannot renew the lease of this node");
+        }
+        let failed = engine.store.check().await.err();
+        if failed != failing {
+            match &failed {
+                Some(error) => tracing::error!(%error, "the store cannot be written"),
+                None => tracing::info!("the store can be written again"),
+            }
+            failing = failed;
         }
         let now = engine.now();
         if now >= expire_at {

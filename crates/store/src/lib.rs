@@ -147,7 +147,9 @@ pub trait Catalogue: Send + Sync {
     /// How many runs have each status.
     async fn counts(&self) -> Result<StatusCounts, Error>;
 
-    /// Fails where the store cannot be written, e.g. on a full disk. Cheap; for `/readyz`.
+    /// Fails where the store cannot be written, e.g. on a full disk; for `/readyz`. Cheap while
+    /// all is well. After a change could not be committed it fails until it has itself found
+    /// that there is room again, so it must be called from time to time.
     async fn check(&self) -> Result<(), Error>;
 }
 

@@ -1,5 +1,7 @@
 //! What the API, the CLI and the loader of reactions ask for.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use conche_core::{Digest, EventId, RunId};
 
@@ -81,7 +83,18 @@ impl Catalogue for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        self.queue.write(Probe).await
+        self.queue.write(Probe).await?;
+        if self.shared.refusing().is_some() {
+            let shared = Arc::clone(&self.shared);
+            let look = move || {
+                shared.probe_room()?;
+                shared.set_refusing(None);
+                Ok(())
+            };
+            let looked = tokio::task::spawn_blocking(look).await;
+            looked.map_err(|error| Error::Unavailable(error.to_string()))??;
+        }
+        Ok(())
     }
 }
 

@@ -1,12 +1,20 @@
 //! What the threads of a store tell each other and those who watch it.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use conche_core::Timestamp;
 
 use super::SqliteConfig;
+use super::fault::unavailable;
+use crate::Error;
+
+/// Bytes that the disk must have room for before a store that refused something counts as
+/// writable again: some events of the largest size.
+const ROOM: usize = 4 * 1024 * 1024;
 
 /// What a store did since it was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +58,8 @@ pub(super) struct Shared {
     pub(super) closed: AtomicBool,
     pub(super) poisoned: OnceLock<String>,
     pub(super) damage: OnceLock<String>,
+    /// The last failure to commit, until a whole check has found that it is over.
+    refusing: Mutex<Option<Error>>,
 }
 
 impl Shared {
@@ -69,12 +79,40 @@ impl Shared {
             closed: AtomicBool::new(false),
             poisoned: OnceLock::new(),
             damage: OnceLock::new(),
+            refusing: Mutex::new(None),
         }
     }
 
     /// Bytes of the log's file; 0 where there is none.
     pub(super) fn wal_bytes(&self) -> u64 {
         std::fs::metadata(&self.wal).map_or(0, |data| data.len())
+    }
+
+    /// Remembers that something could not be committed, or that all can be again.
+    pub(super) fn set_refusing(&self, error: Option<Error>) {
+        *self.refusing.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// Why something could not be committed, while that counts.
+    pub(super) fn refusing(&self) -> Option<Error> {
+        let refusing = self.refusing.lock();
+        refusing.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Finds out whether the disk has room for more than the smallest of changes. Blocks.
+    pub(super) fn probe_room(&self) -> Result<(), Error> {
+        let path = self.wal.with_file_name("room");
+        let probed = File::create(&path).and_then(|mut file| {
+            let piece = [0; 64 * 1024];
+            for _ in 0..ROOM / piece.len() {
+                file.write_all(&piece)?;
+            }
+            file.sync_all()
+        });
+        let removed = std::fs::remove_file(&path);
+        probed
+            .and(removed)
+            .map_err(|cause| unavailable("probing for room", &cause))
     }
 
     pub(super) fn count_checkpoint(&self) {

@@ -126,12 +126,6 @@ impl<W: Write> Request for Pending<W> {
     }
 }
 
-fn fail_all(batch: Vec<Box<dyn Request>>, error: &Error) {
-    for request in batch {
-        request.fail(error.clone());
-    }
-}
-
 /// Why a batch came to nothing.
 enum Failure {
     /// Nothing of it happened, and doing it one by one would not help.
@@ -221,29 +215,36 @@ impl Writer {
         self.shared.requests.fetch_add(batch.len() as u64, Relaxed);
         match self.transact(&mut batch) {
             Ok(()) | Err(Failure::Refused) => batch.into_iter().for_each(Request::answer),
-            Err(Failure::Whole(error)) => fail_all(batch, &error),
-            Err(Failure::RolledBack(error)) => self.carry_out_singly(batch, error),
+            Err(Failure::Whole(error)) => self.refuse(batch, &error),
+            Err(Failure::RolledBack(error)) => self.carry_out_singly(batch, &error),
         }
     }
 
     /// After a rollback: a lone request is the culprit, of several each is tried alone.
-    fn carry_out_singly(&mut self, batch: Vec<Box<dyn Request>>, error: Error) {
+    fn carry_out_singly(&mut self, batch: Vec<Box<dyn Request>>, error: &Error) {
         if batch.len() == 1 {
-            return fail_all(batch, &error);
+            return self.refuse(batch, error);
         }
         tracing::debug!(%error, requests = batch.len(), "a batch is carried out one by one");
         self.shared.redone.fetch_add(1, Relaxed);
         for request in batch {
             let mut alone = vec![request];
             let done = self.transact(&mut alone);
-            for request in alone {
-                match &done {
-                    Ok(()) | Err(Failure::Refused) => request.answer(),
-                    Err(Failure::Whole(error) | Failure::RolledBack(error)) => {
-                        request.fail(error.clone());
-                    }
+            match &done {
+                Ok(()) | Err(Failure::Refused) => alone.into_iter().for_each(Request::answer),
+                Err(Failure::Whole(error) | Failure::RolledBack(error)) => {
+                    self.refuse(alone, error);
                 }
             }
+        }
+    }
+
+    /// Answers that nothing of it happened, and remembers that: on a full disk the next small
+    /// change may well go through while what matters does not.
+    fn refuse(&self, batch: Vec<Box<dyn Request>>, error: &Error) {
+        self.shared.set_refusing(Some(error.clone()));
+        for request in batch {
+            request.fail(error.clone());
         }
     }
 

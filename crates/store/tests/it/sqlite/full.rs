@@ -52,3 +52,27 @@ async fn a_full_store_refuses_reads_on_and_recovers_when_there_is_space() {
     let again = store.accept(intake(vec![of_size("again", 50_000)], at(0)));
     assert!(again.await.is_ok());
 }
+
+#[tokio::test]
+async fn what_was_refused_counts_until_there_is_room_for_more_than_a_little() {
+    let folder = folder();
+    let mut config = SqliteConfig::new(folder.path());
+    config.page_limit = Some(300);
+    let store = open(&config);
+    // In the way of the look for room, as a full disk would be.
+    let room = folder.path().join("room");
+    std::fs::create_dir(&room).expect("the folder is ours");
+    assert_eq!(store.check().await, Ok(()), "nothing was refused yet");
+    let large = intake(vec![of_size("large", 3_000_000)], at(0));
+    let refused = store.accept(large).await;
+    assert!(matches!(refused, Err(Error::Full(_))), "{refused:?}");
+    let small = intake(vec![of_size("small", 10)], at(0));
+    assert!(store.accept(small).await.is_ok(), "a little goes through");
+    let check = store.check().await;
+    assert!(check.is_err(), "that is not enough: {check:?}");
+    std::fs::remove_dir(&room).expect("the folder is ours");
+    assert_eq!(store.check().await, Ok(()));
+    assert!(!room.exists(), "nothing is left behind");
+    std::fs::create_dir(&room).expect("the folder is ours");
+    assert_eq!(store.check().await, Ok(()), "it is over");
+}
