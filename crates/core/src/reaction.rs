@@ -4,6 +4,8 @@
 //! is what a person wrote; [`Reaction`] is it with script files read in, the form that is
 //! digested, stored and run.
 
+pub mod name;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +80,7 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Authored {
+    #[serde(deserialize_with = "checked_name")]
     name: String,
     #[serde(default)]
     event: Option<String>,
@@ -191,9 +194,6 @@ impl Authored {
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) -> Result<Reaction, Error> {
         let invalid = |message: String| Err(Error::Invalid(message));
-        if self.name.trim().is_empty() {
-            return invalid("'name' is empty".to_owned());
-        }
         let mut events: BTreeSet<String> = self.events.into_iter().collect();
         events.extend(self.event);
         if events.is_empty() || events.contains("") {
@@ -239,6 +239,13 @@ impl Authored {
             limits: self.limits,
         })
     }
+}
+
+/// Checked while it is read, so that the parser names the place.
+fn checked_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name::check(&name).map_err(serde::de::Error::custom)?;
+    Ok(name)
 }
 
 fn check_retry(key: &str, retry: Option<Retry>) -> Result<(), Error> {
@@ -384,6 +391,27 @@ mod tests {
         ] {
             let error = resolve(text, Format::Yaml).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn odd_names_are_refused_where_they_stand() {
+        let json = |name: &str| {
+            let name = serde_json::Value::from(name);
+            format!("{{\"event\":\"e\",\n\"script\":\"\",\"name\":{name}}}")
+        };
+        // JSON is YAML, but for one escape that we do not need here.
+        for format in [Format::Json, Format::Yaml] {
+            for name in ["", "..", "a/b", "a\nb", "a\u{202E}b", &"x".repeat(201)] {
+                let error = resolve(&json(name), format).unwrap_err();
+                let Error::Syntax { line, message, .. } = &error else {
+                    panic!("{error:?}")
+                };
+                assert_eq!(*line, 2, "{error}");
+                assert!(message.contains("'name'"), "{error}");
+            }
+            let fine = resolve(&json("Prüfung des 安全 (prod)"), format).unwrap();
+            assert_eq!(fine.name, "Prüfung des 安全 (prod)");
         }
     }
 
