@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
-use crate::{Shared, codes};
+use crate::{Shared, codes, words};
 
 /// Rows of a page, unless the caller says otherwise.
 const PAGE: u32 = 50;
@@ -74,7 +74,7 @@ fn read<T: DeserializeOwned>(
         let conche_core::json::Error::Malformed(detail) = &error else {
             return Problem::new(&codes::INVALID_BODY, error.to_string());
         };
-        Problem::new(&codes::INVALID_BODY, detail.clone())
+        Problem::new(&codes::INVALID_BODY, words::plain(detail))
     })
 }
 
@@ -121,7 +121,7 @@ impl<T: DeserializeOwned> FromRequestParts<Shared> for Query<T> {
                 }
                 _ => error.to_string(),
             };
-            Problem::new(&codes::INVALID_QUERY, detail)
+            Problem::new(&codes::INVALID_QUERY, words::plain(&detail))
         })
     }
 }

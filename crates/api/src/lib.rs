@@ -19,6 +19,7 @@ mod reactions;
 mod routes;
 mod runs;
 mod system;
+pub mod words;
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -36,6 +37,7 @@ use tokio::sync::Semaphore;
 
 pub use access::{Access, Authorizer, Caller};
 pub use codes::Code;
+pub use modules::document as modules_document;
 pub use openapi::document as openapi_document;
 pub use problem::{Problem, render};
 pub use routes::{RouteInfo, routes};

@@ -119,8 +119,17 @@ impl From<&ActionSpec> for ActionOut {
     responses((status = 200, body = Modules, description = "The modules."))
 )]
 pub(crate) async fn list(_: NoQuery) -> Answer<Modules> {
-    Answer(Modules {
+    Answer(compiled_in())
+}
+
+/// What [`list`] answers, for those who have this build at hand and no server.
+pub fn document() -> Value {
+    serde_json::to_value(compiled_in()).unwrap_or_default()
+}
+
+fn compiled_in() -> Modules {
+    Modules {
         sources: sources::ALL.iter().map(|module| (*module).into()).collect(),
         actions: actions::ALL.iter().map(|module| (*module).into()).collect(),
-    })
+    }
 }

@@ -16,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::codes::{self, Code};
+use crate::words;
 
 /// How long to wait where nobody knows better.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -160,7 +161,9 @@ impl From<SignalError> for Problem {
 impl From<ReactionError> for Problem {
     fn from(error: ReactionError) -> Self {
         match error {
-            ReactionError::Invalid(detail) => Self::new(&codes::REACTION_REFUSED, detail),
+            ReactionError::Invalid(detail) => {
+                Self::new(&codes::REACTION_REFUSED, words::plain(&detail))
+            }
             ReactionError::ReadOnly { .. } => {
                 Self::new(&codes::REACTION_READ_ONLY, error.to_string())
             }
@@ -172,7 +175,7 @@ impl From<ReactionError> for Problem {
 
 impl From<reaction::Error> for Problem {
     fn from(error: reaction::Error) -> Self {
-        Self::new(&codes::REACTION_REFUSED, error.to_string())
+        Self::new(&codes::REACTION_REFUSED, words::plain(&error.to_string()))
     }
 }
 
@@ -182,7 +185,7 @@ impl From<json::Error> for Problem {
             json::Error::TooLarge { .. } => &codes::BODY_TOO_LARGE,
             json::Error::TooDeep { .. } | json::Error::Malformed(_) => &codes::INVALID_JSON,
         };
-        Self::new(code, error.to_string())
+        Self::new(code, words::plain(&error.to_string()))
     }
 }
 

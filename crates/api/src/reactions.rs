@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::extract::{Body, Name, NoQuery};
 use crate::problem::Problem;
-use crate::{Shared, codes};
+use crate::{Shared, codes, words};
 
 /// Whose a reaction is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -236,9 +236,9 @@ impl From<reaction::Error> for Finding {
             } => Self {
                 line: Some(line),
                 column: Some(column),
-                ..Self::new(Severity::Error, message)
+                ..Self::new(Severity::Error, words::plain(&message))
             },
-            other => Self::new(Severity::Error, other.to_string()),
+            other => Self::new(Severity::Error, words::plain(&other.to_string())),
         }
     }
 }
@@ -276,6 +276,7 @@ fn findings(checked: Result<Vec<String>, ReactionError>) -> Result<(bool, Vec<Fi
             Ok((true, warnings.into_iter().map(warning).collect()))
         }
         Err(ReactionError::Invalid(message)) => {
+            let message = words::plain(&message);
             Ok((false, vec![Finding::new(Severity::Error, message)]))
         }
         Err(error) => Err(error.into()),
@@ -310,7 +311,7 @@ impl From<FileFault> for FaultOut {
     fn from(fault: FileFault) -> Self {
         Self {
             file: fault.file,
-            message: fault.message,
+            message: words::plain(&fault.message),
             earlier_in_force: fault.earlier_in_force,
         }
     }

@@ -5,11 +5,10 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use crate::bench::BenchArgs;
-use crate::client::{
-    ServerArgs, events::Events, modules::Modules, reactions::Reactions, runs::Runs,
-};
+use crate::client::{ServerArgs, events::Events, reactions::Reactions, runs::Runs};
 use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
+use crate::modules::Modules;
 use crate::output::{self, OutputArgs};
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;

@@ -17,8 +17,9 @@ use conche_store::{Catalogue, RunStore};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Folder, Loaded};
 use crate::failure::Failure;
+use crate::folder;
 use crate::output::{self, OutputArgs};
 use crate::parts::{self, Parts};
 use crate::settings::ConfigArgs;
@@ -92,6 +93,7 @@ pub(crate) async fn doctor(args: DoctorArgs) -> Result<bool, Failure> {
     let config = &loaded.config;
     checks.extend(secrets(config));
     checks.push(sandbox(config).await);
+    checks.extend(reactions(&loaded).await);
     checks.push(data_dir(&config.data_dir));
     checks.push(store(&config.data_dir).await);
     checks.push(disk(&config.data_dir));
@@ -202,6 +204,34 @@ async fn sandbox(config: &Config) -> Check {
             format!("it answers {other:?}"),
         ),
         Err(error) => check("script sandbox", State::Error, error.to_string()),
+    }
+}
+
+/// A check for each fault, so that none hides behind another.
+async fn reactions(loaded: &Loaded) -> Vec<Check> {
+    let name = "reactions";
+    let dir = match &loaded.config.reactions {
+        Folder::Default(dir) if !dir.is_dir() => {
+            let detail = format!("there is no folder {}", dir.display());
+            return vec![check(name, State::Ok, detail)];
+        }
+        Folder::Default(dir) | Folder::Named(dir) => dir,
+    };
+    // A configuration that can't be built is told already.
+    let Ok(parts) = Parts::build(loaded) else {
+        return Vec::new();
+    };
+    match folder::look(dir, loaded, parts).await {
+        Ok(look) => {
+            let faults = look.faults.into_iter();
+            let mut checks: Vec<Check> = faults
+                .map(|fault| check(name, State::Error, fault))
+                .collect();
+            let detail = format!("{}: {} can be in force", dir.display(), look.reactions);
+            checks.insert(0, check(name, State::Ok, detail));
+            checks
+        }
+        Err(error) => vec![check(name, State::Error, error.to_string())],
     }
 }
 

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use conche_api::words;
+use conche_core::reaction::Reaction;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -38,4 +40,12 @@ pub(crate) fn text(path: &Path) -> Result<String, Failure> {
 pub(crate) fn json(path: &Path) -> Result<Value, Failure> {
     serde_json::from_str(&text(path)?)
         .map_err(|error| Failure::of(&format!("{} is not JSON", path.display()), error))
+}
+
+/// Reads a reaction with the script files that it names.
+pub(crate) fn reaction(path: &Path) -> Result<Reaction, Failure> {
+    conche_engine::read_reaction(path).map_err(|message| {
+        let message = words::plain(&message);
+        Failure::Failed(format!("{}: {message}", path.display()))
+    })
 }

@@ -9,12 +9,14 @@ mod client;
 mod config;
 mod doctor;
 mod failure;
+mod folder;
 mod input;
 #[cfg(feature = "failpoints")]
 mod kill;
 mod listeners;
 mod logging;
 mod metrics;
+mod modules;
 mod notify;
 mod output;
 mod parts;
@@ -82,7 +84,7 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Events(verb) => client::events::run(verb).await.map(|()| true),
         Command::Runs(verb) => client::runs::run(verb).await.map(|()| true),
         Command::Reactions(verb) => client::reactions::run(verb).await,
-        Command::Modules(verb) => client::modules::run(verb).await.map(|()| true),
+        Command::Modules(verb) => modules::run(verb).map(|()| true),
         Command::Config(verb) => settings::config(verb).map(|()| true),
         Command::Schema(args) => settings::schema(args).map(|()| true),
         Command::Secrets(verb) => settings::secrets(verb),

@@ -67,8 +67,7 @@ pub(crate) struct RunArgs {
 
 /// Runs the reaction and tells what came of it; whether it succeeded.
 pub(crate) async fn run(args: RunArgs) -> Result<bool, Failure> {
-    let reaction = conche_engine::read_reaction(&args.file)
-        .map_err(|message| Failure::Failed(format!("{}: {message}", args.file.display())))?;
+    let reaction = input::reaction(&args.file)?;
     if !args.variables.is_empty() {
         let message = "a reaction has no variables: put them into the event (--event)";
         return Err(Failure::Usage(message.to_owned()));

@@ -99,11 +99,7 @@ async fn bodies_that_do_not_fit_are_refused_with_their_code() {
     let answer = server
         .post("/api/v1/events", json!({"type": "e", "typ": 1}))
         .await;
-    assert!(
-        answer.text.contains("unknown field `typ`"),
-        "{}",
-        answer.text
-    );
+    assert!(answer.text.contains("unknown key `typ`"), "{}", answer.text);
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@
 //! not used: the token goes to the named server and nowhere else.
 
 pub(crate) mod events;
-pub(crate) mod modules;
 pub(crate) mod reactions;
 pub(crate) mod runs;
 mod sse;

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use conche_core::reaction::Reaction;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ServerArgs;
 use crate::failure::Failure;
+use crate::input;
 use crate::output::{self, OutputArgs};
 
 /// What to do with reactions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Reactions {
-    /// List the reactions in force
+    /// List the reactions in force, and files that are not
     List(List),
     /// Show a reaction with its scripts
     Show(Named),
@@ -84,21 +85,39 @@ pub(crate) async fn run(reactions: Reactions) -> Result<bool, Failure> {
     }
 }
 
+/// Those in force and, below them, files of the folder that are not: who looks for a reaction
+/// and does not find it looks here.
 async fn list(args: List) -> Result<bool, Failure> {
     let client = args.server.client()?;
-    let answer = client.get(&["api", "v1", "reactions"], &[]).await?;
+    let mut answer = client.get(&["api", "v1", "reactions"], &[]).await?;
+    let mut folder = client.get(&["api", "v1", "reactions-folder"], &[]).await?;
+    answer["faults"] = folder["faults"].take();
     args.output.print(&answer, |list| {
-        let rows = list["reactions"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut rows = list["reactions"].as_array().cloned().unwrap_or_default();
+        rows.extend(list["faults"].as_array().into_iter().flatten().map(refused));
         let columns = [
             ("NAME", "/name"),
             ("EVENTS", "/events"),
             ("FILE", "/owner/file"),
             ("SINCE", "/since"),
             ("WARNINGS", "/warnings"),
+            ("FAULT", "/fault"),
         ];
-        output::table(rows, &columns)
+        output::table(&rows, &columns)
     })?;
     Ok(true)
+}
+
+/// A file that is not in force, as a row among those that are.
+fn refused(fault: &Value) -> Value {
+    let earlier = match fault["earlier_in_force"].as_bool() {
+        Some(true) => " (an earlier version is in force)",
+        _ => "",
+    };
+    json!({
+        "owner": { "file": fault["file"] },
+        "fault": format!("{}{earlier}", output::plain(&fault["message"])),
+    })
 }
 
 async fn show(args: Named) -> Result<bool, Failure> {
@@ -163,8 +182,7 @@ fn warnings(info: &Value, before: &str) -> String {
 
 /// A reaction file in the form in which the API takes it, scripts within.
 fn read(file: &Path) -> Result<(Reaction, Value), Failure> {
-    let reaction = conche_engine::read_reaction(file)
-        .map_err(|message| Failure::Failed(format!("{}: {message}", file.display())))?;
+    let reaction = input::reaction(file)?;
     let body = serde_json::to_value(&reaction)
         .map_err(|error| Failure::of("can't write the reaction", error))?;
     Ok((reaction, body))

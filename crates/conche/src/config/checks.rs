@@ -40,13 +40,17 @@ const MAY_BE_ZERO: [&str; 1] = ["emit_depth"];
 
 /// What is wrong with what is written.
 pub(super) fn values(authored: &Authored, faults: &mut Vec<Fault>) {
-    VALUES.iter().for_each(|rule| rule(authored, faults));
+    for rule in VALUES {
+        rule(authored, faults);
+    }
 }
 
 /// What would keep a server from running.
 pub(super) fn server(config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
-    SERVER.iter().for_each(|rule| rule(config, &mut faults));
+    for rule in SERVER {
+        rule(config, &mut faults);
+    }
     faults
 }
 

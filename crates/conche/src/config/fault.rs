@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use conche_api::words::{self, Unknown};
+
 use super::place::{self, Key, Place};
 
 /// A configuration can't be used.
@@ -82,13 +84,23 @@ impl Fault {
     /// A fault in the words of a module or of serde. An unknown key in it is recognised, so
     /// that the fault is placed at that key and says what was meant.
     pub(crate) fn from_message(place: &Place, message: &str) -> Self {
-        let Some(rest) = message.strip_prefix("unknown field `") else {
-            return Self::new(place.clone(), message);
-        };
-        let mut quoted = rest.split('`').step_by(2);
-        let word = quoted.next().unwrap_or_default().to_owned();
-        let known: Vec<&str> = quoted.filter(|known| !known.is_empty()).collect();
-        Self::unknown(place.then(Key::named(&word)), "key", &word, &known)
+        match words::unknown(message) {
+            Some(Unknown { what, word, known }) if what == "key" => {
+                Self::unknown(place.then(Key::named(word)), what, word, &known)
+            }
+            Some(Unknown { what, word, known }) => Self::unknown(place.clone(), what, word, &known),
+            None => Self::new(place.clone(), words::plain(message)),
+        }
+    }
+
+    /// What is wrong, without the place.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What was probably meant.
+    pub(crate) fn help(&self) -> Option<&str> {
+        self.help.as_deref()
     }
 
     pub(super) fn at(mut self, line: u64, column: u64) -> Self {

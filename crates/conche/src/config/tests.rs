@@ -90,6 +90,24 @@ fn a_mistake_is_named_with_its_line_its_column_and_what_was_meant() {
             "c.yaml:2:8: api.token: a token counts with `auth: token` only",
         ),
         ("api: [\n", "c.yaml:"),
+        ("api: 7\n", "c.yaml:1:6: must be a section"),
+        ("api: { hosts: x }\n", "c.yaml:1:15: must be a list"),
+        (
+            "api: { listen: localhost }\n",
+            "c.yaml:1:16: must be an address and a port, such as",
+        ),
+        (
+            "limits: { json_depth: x }\n",
+            "c.yaml:1:23: must be a whole number",
+        ),
+        (
+            "limits: { json_depth: 0 }\n",
+            "c.yaml:1:11: must be a whole number above 0, not the number 0",
+        ),
+        (
+            "secrets: { a: {} }\n",
+            "c.yaml:1:16: must have a key that says of which kind it is",
+        ),
     ] {
         let found = complaint(text, &[]);
         assert!(found.starts_with(expected), "{text}\n{found}");

@@ -1,5 +1,6 @@
 //! Reads the YAML text of a configuration, and says what is wrong in words that help.
 
+use conche_api::words::{self, Unknown};
 use serde::de::DeserializeOwned;
 use serde_saphyr::Error;
 
@@ -15,17 +16,10 @@ pub(super) fn parse<T: DeserializeOwned + Default>(text: &str) -> Result<T, Faul
 }
 
 fn explain(error: &Error) -> Fault {
-    let fault = match error {
-        Error::SerdeUnknownField {
-            field, expected, ..
-        } => Fault::unknown(Place::top(), "key", field, expected),
-        Error::SerdeUnknownVariant {
-            variant, expected, ..
-        } => Fault::unknown(Place::top(), "word", variant, expected),
-        Error::DuplicateMappingKey { key: Some(key), .. } => {
-            Fault::new(Place::top(), format!("the key `{key}` stands here twice"))
-        }
-        other => Fault::new(Place::top(), without_place(&other.to_string())),
+    let message = without_place(&error.to_string());
+    let fault = match words::unknown(&message) {
+        Some(Unknown { what, word, known }) => Fault::unknown(Place::top(), what, word, &known),
+        None => Fault::new(Place::top(), words::plain(&message)),
     };
     match error.location() {
         Some(at) if at.line() > 0 => fault.at(at.line(), at.column()),

@@ -225,3 +225,61 @@ fn an_unknown_action_is_a_warning_that_says_what_was_meant() {
     assert_eq!(report["findings"][0]["severity"], "warning");
     assert_eq!(report["findings"][0]["help"], "did you mean `dummy`?");
 }
+
+#[test]
+fn one_file_that_cannot_be_read_does_not_hide_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = write(&dir, "good.yaml", REACTION);
+    let bad = write(&dir, "bad.yaml", "name: r\nevents: 7\nscript: ''\n");
+    let gone = dir.path().join("gone.yaml").display().to_string();
+    let output = conche()
+        .args(["validate", &gone, &bad, &good])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    let expected = [
+        format!("{gone}: error unreadable: can't read {gone}: "),
+        format!("{gone} cannot be taken"),
+        format!("{bad}:2:9: error syntax: must be a list, such as `[a, b]`"),
+        format!("{bad} cannot be taken"),
+        format!("{good} is fine"),
+    ];
+    assert_eq!(lines.len(), expected.len(), "{told}");
+    for (line, expected) in lines.iter().zip(&expected) {
+        assert!(line.starts_with(expected.as_str()), "{told}");
+    }
+}
+
+#[test]
+fn a_filter_that_never_matches_is_a_warning_and_one_that_always_fails_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    for (when, exit, severity, message) in [
+        (
+            "event.severity == 3",
+            0,
+            "warning",
+            "no event has `event.severity`",
+        ),
+        (
+            "lower(event.id) == ''",
+            1,
+            "error",
+            "unknown function `lower`",
+        ),
+    ] {
+        let text = format!("name: r\nevent: e\nwhen: \"{when}\"\nscript: ''\n");
+        let (code, report) = findings(&write(&dir, "r.yaml", &text));
+        assert_eq!(code, Some(exit), "{report}");
+        let finding = &report["findings"][0];
+        assert_eq!(
+            (&finding["line"], &finding["severity"]),
+            (&3.into(), &severity.into())
+        );
+        assert!(
+            finding["message"].as_str().unwrap().starts_with(message),
+            "{finding}"
+        );
+    }
+}

@@ -135,22 +135,24 @@ fn a_finished_run_is_retried_and_cannot_be_resumed() {
 }
 
 #[test]
-fn modules_are_listed_and_shown_with_their_schemas() {
-    let site = Site::new("");
-    let server = site.start();
-    let table = server.client(&["modules", "list"]).output().unwrap();
+fn modules_are_listed_and_shown_with_their_schemas_without_a_server() {
+    let table = conche().args(["modules", "list"]).output().unwrap();
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(
         table.contains("dummy.dummy_action") && table.contains("webhook"),
         "{table}"
     );
-    let webhook = server.ask(&["modules", "show", "webhook"]);
+    let webhook = ["modules", "show", "webhook", "-o", "json"];
+    let webhook = conche().args(webhook).output().unwrap();
+    let webhook: Value = serde_json::from_slice(&webhook.stdout).unwrap();
     assert!(webhook["sources"][0]["config"]["properties"]["path"].is_object());
-    let none = server
-        .client(&["modules", "show", "nothing"])
+    let none = conche()
+        .args(["modules", "show", "webhok"])
         .output()
         .unwrap();
     assert_eq!(none.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(error.contains("did you mean `webhook`?"), "{error}");
 }
 
 #[test]
@@ -195,7 +197,6 @@ fn exit_codes_tell_failure_from_misuse() {
         (&["completions", "bash"], 0),
         (&["serve", "--help"], 0),
         (&["config", "check", "--config", "/nonexistent.yaml"], 1),
-        (&["validate", "/nonexistent.yaml"], 1),
         (&["run", "/nonexistent.yaml"], 1),
         (&["rns"], 2),
         (&["runs", "list", "--status", "odd"], 2),
@@ -230,4 +231,48 @@ fn what_serve_refuses_config_check_refuses_too() {
         }
     }
     assert!(!site.path("conche-data").exists());
+}
+
+#[test]
+fn a_broken_reaction_is_seen_wherever_reactions_are_looked_at() {
+    let site = Site::new("");
+    site.write("reactions/good.yaml", REACTION);
+    site.write(
+        "reactions/script.yaml",
+        "name: a\nevent: e\nscript: |\n  var a = 1;\n  var = 2;\n",
+    );
+    site.write("reactions/twice.yaml", REACTION);
+    let sick = site.command(&["doctor", "-o", "json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&sick.stdout).unwrap();
+    assert_eq!(sick.status.code(), Some(1), "{report:#}");
+    let found = |text: &str| {
+        let checks = report["checks"].as_array().unwrap().iter();
+        let mut details = checks.filter_map(|check| check["detail"].as_str());
+        details.any(|detail| detail.contains(text))
+    };
+    assert!(
+        found("reactions/script.yaml:5:7: error script_syntax"),
+        "{report:#}"
+    );
+    assert!(
+        found("reactions/twice.yaml: the reaction 'note'"),
+        "{report:#}"
+    );
+
+    let server = site.start();
+    let listed = server.client(&["reactions", "list"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let row = |file: &str| listed.lines().find(|line| line.contains(file)).unwrap();
+    assert!(
+        row("script.yaml").contains("variable name expected"),
+        "{listed}"
+    );
+    assert!(row("good.yaml").trim_end().ends_with('-'), "{listed}");
+    assert_eq!(
+        server.ask(&["reactions", "list"])["faults"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
 }

@@ -1,9 +1,13 @@
-//! `conche modules`: what a server's sources and actions can be made of.
+//! `conche modules`: what sources and actions can be made of.
+//!
+//! The modules are compiled in, so this asks no server; a server of the same version has the
+//! same ones.
 
 use clap::{Args, Subcommand};
+use conche_modules::{actions, sources};
 use serde_json::{Value, json};
 
-use super::ServerArgs;
+use crate::config::closest;
 use crate::failure::Failure;
 use crate::output::{self, OutputArgs};
 
@@ -22,8 +26,6 @@ pub(crate) enum Modules {
   conche modules list")]
 pub(crate) struct List {
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -35,28 +37,23 @@ pub(crate) struct Show {
     /// Its name; a source and an action module of one name are both shown
     name: String,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
     output: OutputArgs,
 }
 
 /// Does it.
-pub(crate) async fn run(modules: Modules) -> Result<(), Failure> {
+pub(crate) fn run(modules: Modules) -> Result<(), Failure> {
+    let all = conche_api::modules_document();
     match modules {
-        Modules::List(args) => {
-            let client = args.server.client()?;
-            let answer = client.get(&["api", "v1", "modules"], &[]).await?;
-            args.output.print(&answer, |modules| {
-                let rows: Vec<Value> = rows(modules).collect();
-                let columns = [
-                    ("KIND", "/kind"),
-                    ("NAME", "/name"),
-                    ("SUMMARY", "/summary"),
-                ];
-                output::table(&rows, &columns)
-            })
-        }
-        Modules::Show(args) => show(args).await,
+        Modules::List(args) => args.output.print(&all, |modules| {
+            let rows: Vec<Value> = rows(modules).collect();
+            let columns = [
+                ("KIND", "/kind"),
+                ("NAME", "/name"),
+                ("SUMMARY", "/summary"),
+            ];
+            output::table(&rows, &columns)
+        }),
+        Modules::Show(args) => show(&all, &args),
     }
 }
 
@@ -78,25 +75,28 @@ fn rows(modules: &Value) -> impl Iterator<Item = Value> {
     sources.chain(actions)
 }
 
-async fn show(args: Show) -> Result<(), Failure> {
-    let client = args.server.client()?;
-    let answer = client.get(&["api", "v1", "modules"], &[]).await?;
+fn show(all: &Value, args: &Show) -> Result<(), Failure> {
     let named = |kind: &str| {
-        let all = answer[kind].as_array().into_iter().flatten();
-        all.filter(|module| module["name"] == *args.name)
-            .cloned()
-            .collect::<Vec<_>>()
+        let modules = all[kind].as_array().into_iter().flatten();
+        let found = modules.filter(|module| module["name"] == *args.name);
+        found.cloned().collect::<Vec<_>>()
     };
     let found = json!({ "sources": named("sources"), "actions": named("actions") });
     if found == json!({ "sources": [], "actions": [] }) {
-        let message = format!(
-            "there is no module `{}`: see `conche modules list`",
-            args.name
-        );
-        return Err(Failure::Failed(message));
+        return Err(none(&args.name));
     }
     // Schemas have no table: YAML is the form for people.
     args.output.print(&found, |found| {
         serde_saphyr::to_string(found).unwrap_or_default()
     })
+}
+
+fn none(name: &str) -> Failure {
+    let mut known: Vec<&str> = sources::ALL.iter().map(|module| module.name).collect();
+    known.extend(actions::ALL.iter().map(|module| module.name));
+    let help = match closest(name, &known) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "see `conche modules list`".to_owned(),
+    };
+    Failure::Failed(format!("there is no module `{name}`; {help}"))
 }

@@ -1,139 +1,56 @@
-//! `conche validate`: whether reaction files make sense, without any server.
-//!
-//! Scripts are checked in the sandbox that runs them. A finding names the key by JSON
-//! Pointer and, where it can be told, its line and column in the file. What only fails once
-//! a run comes to it (an unknown action) is a warning, as it is for the server.
+//! One reaction file under examination.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::Args;
+use conche_api::words;
 use conche_core::reaction::{self, Authored, Format, Reaction};
 use conche_engine::Filter;
 use conche_modules::actions;
 use conche_script::Sandbox;
-use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{self, Key, Loaded, Place};
+use super::{Finding, Severity, filter};
+use crate::config::{self, Fault, Key, Place};
 use crate::failure::Failure;
-use crate::output::{self, OutputArgs};
-use crate::{input, parts};
-
-/// Checks reaction files.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  conche validate reactions/*.yaml
-  conche validate reactions/suspend-vm.yaml -o json
-
-Exit code 1 where a file is invalid.")]
-pub(crate) struct ValidateArgs {
-    /// Reaction files
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
-/// What was found in all files.
-#[derive(Debug, Serialize)]
-struct Report {
-    /// Whether no finding is an error.
-    valid: bool,
-    findings: Vec<Finding>,
-}
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Severity {
-    /// The file is not taken.
-    Error,
-    /// It is taken, but a run may fail.
-    Warning,
-}
-
-/// One thing to know about a file.
-#[derive(Debug, Serialize)]
-struct Finding {
-    file: String,
-    code: &'static str,
-    severity: Severity,
-    /// JSON Pointer of the key in question; empty for the whole.
-    pointer: String,
-    line: Option<u64>,
-    column: Option<u64>,
-    message: String,
-    help: Option<String>,
-}
-
-/// Checks the files and prints what was found; whether all are valid.
-pub(crate) async fn validate(args: ValidateArgs) -> Result<bool, Failure> {
-    let config = Loaded::defaults().config;
-    let sandbox = parts::sandbox(&config).await?;
-    let mut findings = Vec::new();
-    for path in &args.files {
-        let mut file = File::new(path)?;
-        file.check(&sandbox).await?;
-        findings.append(&mut file.findings);
-    }
-    let valid = !findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Error);
-    let report = Report { valid, findings };
-    args.output
-        .print(&report, |report| for_people(report, args.files.len()))?;
-    Ok(valid)
-}
-
-fn for_people(report: &Report, files: usize) -> String {
-    let what = if files == 1 { "the file" } else { "the files" };
-    let can = if report.valid { "can" } else { "can not" };
-    let found: String = report.findings.iter().map(Finding::line).collect();
-    format!("{found}{what} {can} be taken\n")
-}
-
-impl Finding {
-    /// `FILE:LINE:COLUMN: error CODE: what is wrong; what to do`.
-    fn line(&self) -> String {
-        let place = match (self.line, self.column) {
-            (Some(line), Some(column)) => format!(":{line}:{column}"),
-            _ => String::new(),
-        };
-        let severity = output::coloured(match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        });
-        let help = self.help.iter().map(|help| format!("; {help}"));
-        let help: String = help.collect();
-        let (file, code, message) = (&self.file, self.code, &self.message);
-        format!("{file}{place}: {severity} {code}: {message}{help}\n")
-    }
-}
+use crate::input;
 
 /// A file under examination.
-struct File<'a> {
+pub(super) struct File<'a> {
     path: &'a Path,
     text: String,
     findings: Vec<Finding>,
 }
 
 impl<'a> File<'a> {
-    fn new(path: &'a Path) -> Result<Self, Failure> {
-        Ok(Self {
+    /// Reads the file. That it can't be read is the one finding about it then.
+    pub(super) fn read(path: &'a Path) -> Self {
+        let mut file = Self {
             path,
-            text: input::text(path)?,
+            text: String::new(),
             findings: Vec::new(),
-        })
+        };
+        match input::text(path) {
+            Ok(text) => file.text = text,
+            Err(error) => {
+                file.error("unreadable", Place::top(), error.to_string());
+            }
+        }
+        file
     }
 
-    async fn check(&mut self, sandbox: &Sandbox) -> Result<(), Failure> {
-        let Some(reaction) = self.read() else {
-            return Ok(());
-        };
-        if let Some(when) = &reaction.when
-            && let Err(error) = Filter::compile(when)
+    /// Everything that is to be said about it.
+    pub(super) async fn examine(mut self, sandbox: &Sandbox) -> Result<Vec<Finding>, Failure> {
+        if self.findings.is_empty()
+            && let Some(reaction) = self.reaction()
         {
-            self.error("filter", Place::of(&["when"]), error.to_string());
+            self.check(&reaction, sandbox).await?;
+        }
+        Ok(self.findings)
+    }
+
+    async fn check(&mut self, reaction: &Reaction, sandbox: &Sandbox) -> Result<(), Failure> {
+        if let Some(when) = &reaction.when {
+            self.check_filter(when);
         }
         self.check_script(sandbox, Place::top(), &reaction.script)
             .await?;
@@ -146,7 +63,7 @@ impl<'a> File<'a> {
     }
 
     /// The reaction, where the file holds one.
-    fn read(&mut self) -> Option<Reaction> {
+    fn reaction(&mut self) -> Option<Reaction> {
         let extension = self.path.extension().unwrap_or_default().to_string_lossy();
         // A file of another name is refused below.
         let format = Format::of_extension(&extension).unwrap_or(Format::Yaml);
@@ -156,13 +73,34 @@ impl<'a> File<'a> {
             message,
         }) = Authored::parse(&self.text, format)
         {
-            let finding = self.error("syntax", Place::top(), message);
+            let fault = Fault::from_message(&Place::top(), &message);
+            let finding = self.error("syntax", Place::top(), fault.message().to_owned());
+            finding.help = fault.help().map(str::to_owned);
             (finding.line, finding.column) = (Some(line), Some(column));
             return None;
         }
-        conche_engine::read_reaction(self.path)
-            .map_err(|message| self.error("invalid", Place::top(), message))
-            .ok()
+        match conche_engine::read_reaction(self.path) {
+            Ok(reaction) => Some(reaction),
+            Err(message) => {
+                self.error("invalid", Place::top(), words::plain(&message));
+                None
+            }
+        }
+    }
+
+    fn check_filter(&mut self, when: &str) {
+        let place = Place::of(&["when"]);
+        if let Err(error) = Filter::compile(when) {
+            self.error("filter", place, words::plain(&error.to_string()));
+            return;
+        }
+        for doubt in filter::doubts(when) {
+            let finding = self.error("filter", place.clone(), doubt.message);
+            finding.help = doubt.help;
+            if !doubt.fails {
+                finding.severity = Severity::Warning;
+            }
+        }
     }
 
     fn check_action(&mut self, place: &Place, action: &reaction::Action) {
