@@ -21,6 +21,12 @@ pub struct Config {
     pub queue_per_source: usize,
     /// How many runs of ours may stand between an event and the outside.
     pub emit_depth: u16,
+    /// Events that the actions of one run may emit.
+    pub emits_per_run: u32,
+    /// Events that may stem from one event from outside, through all the runs that it causes.
+    pub emits_per_event: u32,
+    /// Levels of nested JSON in what a script gives.
+    pub json_depth: usize,
     /// How long a node's word that it is alive counts.
     pub lease: Duration,
     /// What is kept how long.
@@ -52,6 +58,9 @@ impl Default for Config {
             runs_held: 512,
             queue_per_source: 10_000,
             emit_depth: 8,
+            emits_per_run: 100,
+            emits_per_event: 100_000,
+            json_depth: 64,
             lease: Duration::from_secs(30),
             retention: Retention {
                 events: DAY * 30,

@@ -10,11 +10,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conche_core::definition::Step;
+use conche_core::event::{RUN_FAILED, RUN_NEEDS_ATTENTION};
 use conche_core::run::{
     Done, Effect, Entry, ErrorKind, Illegal, Invocation, Outcome, Phase, Record, Report, StepError,
     VisitNo, VisitState, decide, resume, settle,
 };
-use conche_core::{Json, Timestamp};
+use conche_core::{Definition, Json, StepId, Timestamp};
 use conche_runtime::supervisor::{Stage, Stop};
 use conche_store::{Acceptance, Append, Error, Next, Signal, SignalId};
 use futures_util::StreamExt;
@@ -87,6 +89,10 @@ struct Drive<'a> {
     under_way: HashMap<VisitNo, AbortHandle>,
     /// Bytes of the run's results so far.
     bytes: usize,
+    /// Events about this run so far.
+    told: u32,
+    /// How often the run came to an action of each module, repeats by operators included.
+    entered: HashMap<String, u32>,
 }
 
 impl<'a> Drive<'a> {
@@ -96,7 +102,20 @@ impl<'a> Drive<'a> {
             definition: held.definition.clone(),
             event: held.event.clone(),
             deadline: held.state.deadline(),
+            budget: engine.budget(&held.state),
+            nth: 0,
         };
+        let mut entered = HashMap::new();
+        for visit in held.state.visits() {
+            count_entry(&mut entered, &held.definition, &visit.step, visit.rerun + 1);
+        }
+        let in_doubt = held
+            .state
+            .visits()
+            .iter()
+            .filter(|visit| matches!(visit.state, VisitState::Attention { .. }));
+        // Each end of the run and each doubt may have been told of.
+        let told = held.state.rerun() + in_doubt.count() as u32;
         let bytes = held.state.visits().iter().map(|visit| match &visit.state {
             VisitState::Done(Done::Output(output)) => output.as_str().len(),
             _ => 0,
@@ -115,6 +134,8 @@ impl<'a> Drive<'a> {
             flights: FuturesUnordered::new(),
             under_way: HashMap::new(),
             bytes,
+            told,
+            entered,
         }
     }
 
@@ -240,7 +261,8 @@ impl<'a> Drive<'a> {
                 self.fly(visit, async move { perform::evaluate(&engine, call).await });
             }
             Effect::Invoke(call) => {
-                let (subject, step) = (self.subject.clone(), self.step_of(&call));
+                let (mut subject, step) = (self.subject.clone(), self.step_of(&call));
+                subject.nth = self.entered.get(&call.module).copied().unwrap_or(1);
                 self.fly(call.visit, perform::invoke(engine, subject, step, call));
             }
             Effect::Probe(call) => {
@@ -337,10 +359,18 @@ impl<'a> Drive<'a> {
         let now = self.engine.now();
         let record = Record { at: now, entry };
         self.held.state.apply(record.clone())?;
+        let entered = match &record.entry {
+            Entry::Entered { step, .. } => Some(step),
+            Entry::Reopened { visit, .. } => self.held.state.visit(*visit).map(|visit| &visit.step),
+            _ => None,
+        };
+        if let Some(step) = entered {
+            count_entry(&mut self.entered, &self.held.definition, step, 1);
+        }
         let own_event = match &record.entry {
             Entry::AttentionNeeded { reason, .. } => {
                 tracing::warn!(run_id = %self.held.state.run(), definition = self.held.definition.name, reason, "run needs attention");
-                self.engine.own_event(&self.held, true, reason, now)
+                self.tell(RUN_NEEDS_ATTENTION, reason, now)
             }
             Entry::Finished {
                 outcome: Outcome::Failed,
@@ -348,13 +378,19 @@ impl<'a> Drive<'a> {
             } => {
                 let reason = reason.as_deref().unwrap_or_default();
                 tracing::warn!(run_id = %self.held.state.run(), definition = self.held.definition.name, reason, "run failed");
-                self.engine.own_event(&self.held, false, reason, now)
+                self.tell(RUN_FAILED, reason, now)
             }
             _ => None,
         };
         self.emit.extend(own_event);
         self.pending.push(record);
         Ok(())
+    }
+
+    fn tell(&mut self, event_type: &str, reason: &str, now: Timestamp) -> Option<Acceptance> {
+        self.told += 1;
+        self.engine
+            .own_event(&self.held, event_type, reason, self.told, now)
     }
 
     async fn fetch_signals(&mut self) -> Result<(), Broken> {
@@ -494,6 +530,22 @@ impl<'a> Drive<'a> {
             event: self.held.event.as_ref().map(|event| event.event_id),
             from: append.expected,
         }
+    }
+}
+
+/// Counts that a run came to a step, where that is an action.
+fn count_entry(
+    entered: &mut HashMap<String, u32>,
+    definition: &Definition,
+    step: &StepId,
+    times: u32,
+) {
+    let Some(Step::Action(action)) = definition.steps.get(step) else {
+        return;
+    };
+    match entered.get_mut(&action.module) {
+        Some(count) => *count += times,
+        None => drop(entered.insert(action.module.clone(), times)),
     }
 }
 

@@ -7,6 +7,7 @@ use conche_core::{Event, EventId};
 use conche_modules::{Answer, Call, Error, Host, NewEvent, Refusal};
 
 use crate::Inner;
+use crate::budget;
 use crate::intake::Origin;
 
 /// The source of events that runs of ours emit.
@@ -15,6 +16,29 @@ pub(crate) const OWN_SOURCE: &str = "conche";
 pub(crate) struct HostOf {
     pub(crate) engine: Arc<Inner>,
     pub(crate) event: Option<Arc<Event>>,
+    /// How many events may stem from the run.
+    pub(crate) budget: u32,
+    /// The number, from 1, of the event that this call may emit.
+    pub(crate) nth: u32,
+}
+
+impl HostOf {
+    /// How many events may stem from the one to be emitted, or why it may not be.
+    fn follow(&self) -> Result<u32, Error> {
+        let most = self.engine.config.emits_per_run;
+        if self.nth > most {
+            return Err(Error::Permanent(format!(
+                "the run has emitted {most} events already, and limits.emits_per_run allows no more"
+            )));
+        }
+        let share = budget::share(self.budget, self.nth).ok_or_else(|| {
+            Error::Permanent(format!(
+                "too many events stem from one event: of the {} that may stem from this run none is left for its event number {}; limits.emits_per_event bounds them all together",
+                self.budget, self.nth
+            ))
+        })?;
+        Ok(share - 1)
+    }
 }
 
 #[async_trait]
@@ -27,6 +51,7 @@ impl Host for HostOf {
                 self.engine.config.emit_depth
             )));
         }
+        let follow = self.follow()?;
         let event = NewEvent {
             id: Some(call.key.to_string()),
             ..event
@@ -35,6 +60,7 @@ impl Host for HostOf {
             source: OWN_SOURCE,
             cause: Some(call.run),
             depth,
+            follow,
         };
         match self.engine.take_in(origin, vec![event], None, None).await {
             Ok(receipts) => receipts

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use conche_core::event::{RUN_FAILED, RUN_NEEDS_ATTENTION};
+use conche_core::event::RUN_NEEDS_ATTENTION;
 use conche_core::run::{Entry, Record, RunState, Started};
 use conche_core::{Definition, Event, EventId, RunId, Timestamp};
 use conche_modules::{Asked, Batch, Intake, NewEvent, Receipt, Refusal};
@@ -13,6 +13,7 @@ use conche_runtime::supervisor::Stage;
 use conche_store::{Acceptance, Accepted, Cursor, NewRun};
 use uuid::Uuid;
 
+use crate::budget;
 use crate::executor::Held;
 use crate::faults::{self, point};
 use crate::housekeeping::later;
@@ -28,16 +29,8 @@ pub(crate) struct Origin<'a> {
     /// The run of ours that emits them.
     pub(crate) cause: Option<RunId>,
     pub(crate) depth: u16,
-}
-
-impl<'a> Origin<'a> {
-    fn outside(source: &'a str) -> Self {
-        Self {
-            source,
-            cause: None,
-            depth: 0,
-        }
-    }
+    /// How many events may stem from each.
+    pub(crate) follow: u32,
 }
 
 #[async_trait]
@@ -46,7 +39,7 @@ impl Intake for Engine {
         check_types(&batch.events)?;
         self.0
             .take_in(
-                Origin::outside(&batch.source),
+                self.0.outside(&batch.source),
                 batch.events,
                 batch.cursor,
                 None,
@@ -69,7 +62,7 @@ impl Intake for Engine {
         };
         let receipts = self
             .0
-            .take_in(Origin::outside(source), vec![event], None, Some(id))
+            .take_in(self.0.outside(source), vec![event], None, Some(id))
             .await?;
         let receipt = receipts
             .into_iter()
@@ -136,6 +129,15 @@ struct Birth {
 }
 
 impl Inner {
+    fn outside<'a>(&self, source: &'a str) -> Origin<'a> {
+        Origin {
+            source,
+            cause: None,
+            depth: 0,
+            follow: self.config.emits_per_event,
+        }
+    }
+
     /// Accepts events; the first gets the id `own` where one is given.
     ///
     /// In a task of its own: a caller that goes away, as one whose connection breaks does,
@@ -149,12 +151,13 @@ impl Inner {
     ) -> Result<Vec<Receipt>, Refusal> {
         let (tell, told) = tokio::sync::oneshot::channel();
         let (engine, source) = (self.clone(), origin.source.to_owned());
-        let (cause, depth) = (origin.cause, origin.depth);
+        let (cause, depth, follow) = (origin.cause, origin.depth, origin.follow);
         self.tasks.detach("intake", Stage::Intake, async move {
             let origin = Origin {
                 source: &source,
                 cause,
                 depth,
+                follow,
             };
             // Whoever asked may be gone.
             drop(tell.send(engine.take_in_whole(origin, events, cursor, own).await));
@@ -195,7 +198,7 @@ impl Inner {
         let (mut acceptances, mut births) = (Vec::with_capacity(events.len()), Vec::new());
         for event in events {
             let event = Arc::new(complete(origin, event, own.take(), now));
-            let born = self.births(&event, now);
+            let born = self.births(&event, origin.follow, now);
             let runs = born
                 .iter()
                 .map(|birth| NewRun {
@@ -307,13 +310,14 @@ impl Inner {
         }
     }
 
-    /// The runs that an event triggers.
-    fn births(&self, event: &Arc<Event>, now: Timestamp) -> Vec<Birth> {
+    /// The runs that an event triggers, which share the events that may `follow` it.
+    fn births(&self, event: &Arc<Event>, follow: u32, now: Timestamp) -> Vec<Birth> {
         let (definitions, faults) = self.triggers.load().matching(event);
         for (reaction, error) in faults {
             self.metrics.filter_faults.inc();
             tracing::error!(reaction, event_id = %event.event_id, %error, "reaction not triggered");
         }
+        let budget = budget::of_each(follow, definitions.len());
         let birth = |definition: Arc<Definition>| {
             let started = Started {
                 definition: definition.digest,
@@ -321,6 +325,7 @@ impl Inner {
                 event: Some(event.event_id),
                 deadline: later(now, definition.limits.deadline),
                 variables: BTreeMap::default(),
+                budget: Some(budget),
             };
             Birth {
                 run: RunId::new(Uuid::now_v7()),
@@ -333,6 +338,12 @@ impl Inner {
             }
         };
         definitions.into_iter().map(birth).collect()
+    }
+
+    /// How many events may stem from a run.
+    pub(crate) fn budget(&self, run: &RunState) -> u32 {
+        let budget = run.started().budget;
+        budget.unwrap_or(self.config.emits_per_event)
     }
 
     /// The event about a run that was put aside. Nothing but its id can be trusted.
@@ -353,6 +364,7 @@ impl Inner {
             source: crate::host::OWN_SOURCE,
             cause: Some(run),
             depth: 1,
+            follow: self.config.emits_per_event,
         };
         self.take_in(origin, vec![event], None, None)
             .await
@@ -360,25 +372,26 @@ impl Inner {
     }
 
     /// An event of our own about a run, to be accepted with the append that causes it;
-    /// `None` where too many of our own runs stand behind it already.
+    /// `None` where too many of our own runs or events stand behind it already. It is the
+    /// `nth`, from 1, about that run.
     pub(crate) fn own_event(
         &self,
         about: &Held,
-        needs_attention: bool,
+        event_type: &str,
         reason: &str,
+        nth: u32,
         now: Timestamp,
     ) -> Option<Acceptance> {
         let depth = about.event.as_ref().map_or(0, |event| event.depth) + 1;
-        let event_type = if needs_attention {
-            RUN_NEEDS_ATTENTION
-        } else {
-            RUN_FAILED
-        };
         let run = about.state.run();
         if depth > self.config.emit_depth {
             tracing::warn!(run_id = %run, event_type, depth, "not emitted: too many runs caused each other");
             return None;
         }
+        let Some(share) = budget::share(self.budget(&about.state), nth) else {
+            tracing::warn!(run_id = %run, event_type, "not emitted: too many events stem from one event");
+            return None;
+        };
         let data = serde_json::json!({
             "run_id": run,
             "definition": about.definition.name,
@@ -399,12 +412,16 @@ impl Inner {
             source: crate::host::OWN_SOURCE,
             cause: Some(run),
             depth,
+            follow: share - 1,
         };
         let event = Arc::new(complete(origin, event, None, now));
-        let runs = self.births(&event, now).into_iter().map(|birth| NewRun {
-            run: birth.run,
-            first: birth.first,
-        });
+        let runs = self
+            .births(&event, origin.follow, now)
+            .into_iter()
+            .map(|birth| NewRun {
+                run: birth.run,
+                first: birth.first,
+            });
         Some(Acceptance {
             runs: runs.collect(),
             event: Arc::unwrap_or_clone(event),

@@ -7,6 +7,7 @@
 //! and operators' wishes all enter at `executor`: one path, always used.
 
 mod answers;
+mod budget;
 mod config;
 mod definitions;
 mod drive;

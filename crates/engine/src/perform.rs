@@ -17,8 +17,6 @@ use crate::evaluator::{Evaluated, Evaluation, EvaluationError};
 use crate::faults::{self, point};
 use crate::host::HostOf;
 
-/// Levels of a script's result: what is emitted or recorded must be readable everywhere.
-const DEPTH_MAX: usize = 64;
 /// A module gets this much longer than its deadline to give up by itself.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -85,6 +83,10 @@ pub(crate) struct Subject {
     pub(crate) event: Option<Arc<Event>>,
     /// When the run is given up.
     pub(crate) deadline: Timestamp,
+    /// How many events may stem from it.
+    pub(crate) budget: u32,
+    /// The number, from 1, of the event that the call at hand may emit.
+    pub(crate) nth: u32,
 }
 
 /// A script call.
@@ -109,9 +111,11 @@ pub(crate) async fn evaluate(engine: &Inner, call: ScriptCall) -> Report {
         after: None,
         logs,
     };
+    // What is emitted or recorded must be readable everywhere.
+    let depth = engine.config.json_depth;
     match engine.evaluator.evaluate(evaluation).await {
-        Ok(evaluated) if too_deep(&evaluated) => {
-            let message = format!("the script's result is nested deeper than {DEPTH_MAX} levels");
+        Ok(evaluated) if is_deeper(&evaluated, depth) => {
+            let message = format!("the script's result is nested deeper than {depth} levels");
             failed(ErrorKind::Limit, message, evaluated.logs)
         }
         Ok(evaluated) => Report::Verdict {
@@ -136,14 +140,14 @@ pub(crate) async fn evaluate(engine: &Inner, call: ScriptCall) -> Report {
     }
 }
 
-fn too_deep(evaluated: &Evaluated) -> bool {
+fn is_deeper(evaluated: &Evaluated, depth: usize) -> bool {
     let data = match &evaluated.verdict {
         Verdict::Next { data, .. } => Some(data),
         Verdict::Stop => None,
     };
     data.into_iter()
         .chain(&evaluated.event)
-        .any(|json| json.depth() > DEPTH_MAX)
+        .any(|json| json.depth() > depth)
 }
 
 /// Invokes an action whose intent is committed.
@@ -264,6 +268,8 @@ fn call(engine: &Arc<Inner>, subject: &Subject, step: StepId, invocation: Invoca
         host: Arc::new(HostOf {
             engine: engine.clone(),
             event: subject.event.clone(),
+            budget: subject.budget,
+            nth: subject.nth,
         }),
     }
 }

@@ -197,6 +197,7 @@ fn new_run(layout: Layout, event: &Event, now: Timestamp) -> NewRun {
         event: Some(event.event_id),
         deadline: now + Duration::from_hours(1),
         variables: std::collections::BTreeMap::new(),
+        budget: None,
     };
     NewRun {
         run: RunId::new(layout.id()),

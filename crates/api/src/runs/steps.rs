@@ -305,6 +305,7 @@ mod tests {
             event: None,
             deadline: Timestamp::MAX,
             variables: BTreeMap::new(),
+            budget: None,
         }))
     }
 

@@ -61,6 +61,7 @@ pub(crate) fn acceptance(data: &Json, ids: Ids, now: Timestamp) -> Acceptance {
         event: Some(event_id),
         deadline: now + FAR * 2,
         variables: BTreeMap::default(),
+        budget: None,
     };
     let first = Record {
         at: now,

@@ -16,6 +16,9 @@ pub(super) struct Limits {
     event_bytes: Size,
     /// Bytes of what an action returns. Default: `1MiB`.
     result_bytes: Size,
+    /// Bytes of all results of one run together; they are in memory while it is worked on.
+    /// Default: `64MiB`.
+    run_bytes: Size,
     /// Levels of nested JSON. Default: 64.
     json_depth: NonZeroUsize,
     /// Time from the start of a run to its end. Default: `24h`.
@@ -41,6 +44,11 @@ pub(super) struct Limits {
     queue_per_source: NonZeroUsize,
     /// How many runs of our own may stand between an event and the outside. Default: 8.
     emit_depth: u16,
+    /// Events that the actions of one run may emit. Default: 100.
+    emits_per_run: NonZeroU32,
+    /// Events that may stem from one event from outside, through all the runs that it causes.
+    /// Each run and event gets its part of them. Default: 100000.
+    emits_per_event: NonZeroU32,
 }
 
 const fn count(number: usize) -> NonZeroUsize {
@@ -56,6 +64,7 @@ impl Default for Limits {
         Self {
             event_bytes: Size::from_mib(1),
             result_bytes: Size::from_mib(1),
+            run_bytes: Size::from_mib(64),
             json_depth: count(64),
             run_deadline: Span::from_secs(24 * 3600),
             action_timeout: Span::from_secs(60),
@@ -68,6 +77,8 @@ impl Default for Limits {
             runs_held: count(512),
             queue_per_source: count(10_000),
             emit_depth: 8,
+            emits_per_run: number(100),
+            emits_per_event: number(100_000),
         }
     }
 }
@@ -83,6 +94,10 @@ impl Limits {
             },
             action_timeout: self.action_timeout.duration(),
             result_bytes: bytes(self.result_bytes),
+            run_bytes: bytes(self.run_bytes),
+            json_depth: self.json_depth.get(),
+            emits_per_run: self.emits_per_run.get(),
+            emits_per_event: self.emits_per_event.get(),
             runs_held: self.runs_held.get(),
             queue_per_source: self.queue_per_source.get(),
             emit_depth: self.emit_depth,

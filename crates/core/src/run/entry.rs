@@ -264,6 +264,10 @@ pub struct Started {
     /// Variables that it starts with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, Json>,
+    /// How many events may stem from it, directly or through the runs of its events; absent in
+    /// journals of programs that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<u32>,
 }
 
 /// What a script decided.

@@ -40,6 +40,7 @@ impl Shell {
                 name: definition.name.clone(),
                 event: None,
                 deadline: START + definition.limits.deadline,
+                budget: None,
                 variables: variables
                     .iter()
                     .map(|(name, value)| ((*name).to_owned(), Json::from(value)))

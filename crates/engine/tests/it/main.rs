@@ -7,6 +7,7 @@
 
 mod ask;
 mod crash;
+mod emits;
 mod folder;
 mod limits;
 mod operators;

@@ -57,6 +57,7 @@ pub fn run_of(event: &Event, at: Timestamp) -> NewRun {
         event: Some(event.event_id),
         deadline: at + Duration::from_hours(24),
         variables: [("limit".to_owned(), Json::from(&serde_json::json!(3)))].into(),
+        budget: None,
     };
     NewRun {
         run: RunId::new(id_at(at)),

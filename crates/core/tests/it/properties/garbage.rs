@@ -53,6 +53,7 @@ fn garbage() -> impl Strategy<Value = Entry> {
             event: None,
             deadline,
             variables: BTreeMap::new(),
+            budget: None,
         })),
         8 => (numbers(), numbers(), paths(), prop::option::of(numbers())).prop_map(
             |(visit, step, path, from)| Entry::Entered {
