@@ -9,6 +9,7 @@
 
 mod access;
 mod codes;
+mod csf;
 mod events;
 mod extract;
 mod metrics;

@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 
 use crate::access::{Access, authorise};
-use crate::{Shared, events, modules, reactions, runs, system};
+use crate::{Shared, csf, events, modules, reactions, runs, system};
 
 /// One row.
 pub(crate) struct Route {
@@ -24,6 +24,14 @@ pub struct RouteInfo {
     pub path: &'static str,
     /// What the caller must be allowed.
     pub access: Access,
+}
+
+impl RouteInfo {
+    /// Whether the route speaks as another program did: its manner of answering is that
+    /// program's, and the OpenAPI document does not describe it.
+    pub fn is_foreign(&self) -> bool {
+        self.path.starts_with("/v1/")
+    }
 }
 
 impl Route {
@@ -93,5 +101,13 @@ pub(crate) fn table() -> Vec<Route> {
         route(GET,    "/openapi.json",              Read,    system::openapi),
         route(GET,    "/readyz",                    Read,    system::readyz),
         route(GET,    "/version",                   Anyone,  system::version),
+
+        route(GET,    "/v1/actions",                            Read,   csf::list_actions),
+        route(GET,    "/v1/events",                             Read,   csf::list_events),
+        route(GET,    "/v1/events/{event}/reactions",           Read,   csf::list_of_event),
+        route(POST,   "/v1/events/{event}/reactions",           Define, csf::post),
+        route(GET,    "/v1/events/{event}/reactions/{name}",    Read,   csf::show),
+        route(DELETE, "/v1/events/{event}/reactions/{name}",    Define, csf::delete),
+        route(GET,    "/v1/reactions",                          Read,   csf::list),
     ]
 }

@@ -8,6 +8,7 @@
 //! This crate never reads a clock, a file, a socket or a source of randomness:
 //! `now` and new ids come in as arguments. Nothing in it is `async`.
 
+pub mod csf;
 pub mod definition;
 pub mod event;
 pub mod id;

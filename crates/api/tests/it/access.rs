@@ -15,6 +15,7 @@ use crate::server::{Server, Wanted};
 #[rustfmt::skip]
 const EXPECTED: &[(&str, &str, Access)] = &[
     ("DELETE", "/api/v1/reactions/{name}",  Access::Define),
+    ("DELETE", "/v1/events/{event}/reactions/{name}", Access::Define),
     ("GET",    "/api/v1/events",            Access::Read),
     ("GET",    "/api/v1/events/{id}",       Access::Read),
     ("GET",    "/api/v1/modules",           Access::Read),
@@ -31,12 +32,18 @@ const EXPECTED: &[(&str, &str, Access)] = &[
     ("GET",    "/metrics",                  Access::Read),
     ("GET",    "/openapi.json",             Access::Read),
     ("GET",    "/readyz",                   Access::Read),
+    ("GET",    "/v1/actions",               Access::Read),
+    ("GET",    "/v1/events",                Access::Read),
+    ("GET",    "/v1/events/{event}/reactions", Access::Read),
+    ("GET",    "/v1/events/{event}/reactions/{name}", Access::Read),
+    ("GET",    "/v1/reactions",             Access::Read),
     ("GET",    "/version",                  Access::Anyone),
     ("POST",   "/api/v1/events",            Access::Send),
     ("POST",   "/api/v1/reactions/check",   Access::Read),
     ("POST",   "/api/v1/runs/{id}/cancel",  Access::Operate),
     ("POST",   "/api/v1/runs/{id}/resume",  Access::Operate),
     ("POST",   "/api/v1/runs/{id}/retry",   Access::Operate),
+    ("POST",   "/v1/events/{event}/reactions", Access::Define),
     ("PUT",    "/api/v1/reactions/{name}",  Access::Define),
 ];
 
@@ -68,6 +75,7 @@ async fn server() -> Server {
 fn filled(path: &str) -> String {
     path.replace("{id}", &uuid::Uuid::now_v7().to_string())
         .replace("{name}", "gone")
+        .replace("{event}", "gone")
         .replace("{code}", "gone")
 }
 

@@ -34,12 +34,12 @@ fn every_route_is_described_and_every_description_is_routed() {
             assert!(operation["responses"]["default"].is_object(), "{at}");
         }
     }
-    let routed: BTreeSet<_> = routes()
-        .into_iter()
+    let native = || routes().into_iter().filter(|route| !route.is_foreign());
+    let routed: BTreeSet<_> = native()
         .map(|route| (route.method.to_string(), route.path.to_owned()))
         .collect();
     assert_eq!(described, routed);
-    for route in routes() {
+    for route in native() {
         let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
         let open = operation["security"] == serde_json::json!([]);
         assert_eq!(open, route.access == Access::Anyone, "{}", route.path);

@@ -7,6 +7,7 @@
 
 mod access;
 mod bodies;
+mod csf;
 mod documents;
 mod events;
 mod reactions;

@@ -76,6 +76,11 @@ impl Answer {
         code
     }
 
+    /// Checks that it is a 200 without a body.
+    pub(crate) fn ok_empty(self) {
+        assert_eq!((self.status.as_u16(), &*self.text), (200, ""));
+    }
+
     /// Checks the status and gives the JSON body.
     pub(crate) fn ok(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");

@@ -189,7 +189,7 @@ async fn unknown_paths_methods_and_parameters_are_refused() {
     assert_eq!((head.status.as_u16(), &*head.text), (200, ""));
 
     let id = uuid::Uuid::now_v7().to_string();
-    for route in routes() {
+    for route in routes().into_iter().filter(|route| !route.is_foreign()) {
         let path = route
             .path
             .replace("{id}", &id)
