@@ -15,14 +15,14 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use conche_core::Json;
 use conche_core::csf::CsfReaction;
-use conche_core::reaction::Reaction;
+use conche_core::reaction::{self, Reaction};
 use conche_engine::{Owner, ReactionError, ReactionInfo};
 use conche_modules::{actions, sources};
 use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::Shared;
+use crate::{Shared, words};
 
 /// An argument as CSF describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -145,8 +145,8 @@ pub(crate) async fn post(
     };
     let posted = Json::parse(&body, api.json)
         .map_err(|error| error.to_string())
-        .and_then(|body| CsfReaction::parse(body.as_str()).map_err(|error| error.to_string()));
-    let reaction = posted.and_then(|posted| posted.reaction().map_err(|error| error.to_string()));
+        .and_then(|body| CsfReaction::parse(body.as_str()).map_err(plain));
+    let reaction = posted.and_then(|posted| posted.reaction().map_err(plain));
     let mut reaction = match reaction {
         Ok(reaction) => reaction,
         Err(wrong) => return text(StatusCode::BAD_REQUEST, &wrong),
@@ -263,6 +263,10 @@ fn members(schema: &Value) -> Vec<Argument> {
             name: name.clone(),
         })
         .collect()
+}
+
+fn plain(error: reaction::Error) -> String {
+    words::plain(&error.to_string())
 }
 
 fn failed(error: ReactionError) -> Response {
