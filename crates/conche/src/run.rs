@@ -31,6 +31,8 @@ use crate::{input, logging, story};
 
 /// The run is looked at so often even where no change is told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What the engine counts filters under that gave no answer.
+const FILTER_FAULTS: &str = "conche_filter_faults_total";
 /// Bytes of the answer; the API cuts what is larger.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const GRACE: Grace = Grace {
@@ -165,13 +167,26 @@ async fn on_an_engine(
         .map_err(|error| failed(&error))?;
     let accepted = receipts.first().map(|receipt| receipt.event);
     let Some(run) = find(&engine, accepted).await? else {
-        let when = when.unwrap_or_default();
-        return Err(Failure::Failed(format!(
-            "no run: the event does not satisfy the reaction's `when: {when}`"
-        )));
+        return Err(no_run(&engine, &when.unwrap_or_default()));
     };
     wait(&engine, run.run, changes).await?;
     show(engine, loaded, supervisor, run.run).await
+}
+
+/// Why there is no run: a filter that gave no answer did not say no.
+fn no_run(engine: &Engine, when: &str) -> Failure {
+    let families = engine.metrics().registry().gather();
+    let mut faults = families
+        .iter()
+        .filter(|family| family.name() == FILTER_FAULTS)
+        .flat_map(prometheus::proto::MetricFamily::get_metric);
+    Failure::Failed(if faults.any(|fault| fault.get_counter().get_value() > 0.0) {
+        format!(
+            "no run: the reaction's `when: {when}` could not be evaluated on this event; the log says why"
+        )
+    } else {
+        format!("no run: the event does not satisfy the reaction's `when: {when}`")
+    })
 }
 
 /// The run that the event triggered.

@@ -42,7 +42,8 @@ const KILLED: u8 = 130;
   CONCHE_API__LISTEN=127.0.0.1:0 conche serve
 
 When all listeners answer, one line is printed: `listening api=ADDRESS webhooks=ADDRESS`.
-SIGINT or SIGTERM ends the server in order; a second one ends it at once.")]
+SIGINT or SIGTERM ends the server in order; another one, a second later or more, ends it at
+once.")]
 pub(crate) struct ServeArgs {
     /// The configuration file [default: ./conche.yaml where it exists, else built-in defaults]
     #[arg(long, short, env = "CONCHE_CONFIG", value_name = "FILE")]
@@ -72,17 +73,17 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    tell_of_secrets(&loaded, &parts.secrets);
     let mut signals = Signals::listen()?;
     let supervisor = Supervisor::new();
     let (store, started) = start(&loaded, parts, &supervisor).await?;
-    if let Err(error) = output::line(&started) {
-        tracing::warn!(%error, "cannot print where the server listens");
-    }
+    say(&started);
     notify::tell(notify::READY);
 
     let code = tokio::select! {
         name = signals.next() => {
             tracing::info!(signal = name, "stopping");
+            say("stopping in order; press again to stop at once");
             ExitCode::SUCCESS
         }
         failure = supervisor.failed() => {
@@ -93,9 +94,29 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     notify::tell(notify::STOPPING);
     tokio::select! {
         () = drain(supervisor, &*store) => Ok(code),
-        name = signals.next() => {
+        name = signals.again() => {
             tracing::warn!(signal = name, "told again to stop: ending at once");
             Ok(ExitCode::from(KILLED))
+        }
+    }
+}
+
+/// Prints a line. A server without standard output still serves.
+fn say(line: &str) {
+    if let Err(error) = output::line(line) {
+        tracing::warn!(%error, "cannot print: {line}");
+    }
+}
+
+/// Tells which secrets cannot be read, and what will not work without them.
+fn tell_of_secrets(loaded: &Loaded, secrets: &Secrets) {
+    for check in secrets.check() {
+        let needed_by = loaded.users_of_secret(&check.name);
+        if let Err(error) = &check.result {
+            tracing::warn!(needed_by, "{error}");
+        }
+        for warning in &check.warnings {
+            tracing::warn!(secret = check.name, needed_by, "{warning}");
         }
     }
 }

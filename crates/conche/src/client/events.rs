@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use conche_core::EventId;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use super::ServerArgs;
+use super::{Client, ServerArgs};
 use crate::failure::Failure;
 use crate::input;
 use crate::output::{self, OutputArgs};
@@ -61,7 +62,7 @@ pub(crate) struct List {
     source: Option<String>,
     /// Older than this event
     #[arg(long, value_name = "EVENT")]
-    before: Option<String>,
+    before: Option<EventId>,
     /// At most so many
     #[arg(long)]
     limit: Option<u32>,
@@ -95,7 +96,8 @@ pub(crate) async fn run(events: Events) -> Result<(), Failure> {
 
 async fn send(args: Send) -> Result<(), Failure> {
     let mut event = Map::new();
-    event.insert("type".to_owned(), args.event_type.into());
+    let event_type = args.event_type;
+    event.insert("type".to_owned(), event_type.clone().into());
     event.insert("data".to_owned(), input::json(&args.file)?);
     for (key, value) in [
         ("source", args.source),
@@ -108,23 +110,73 @@ async fn send(args: Send) -> Result<(), Failure> {
     }
     let client = args.server.client()?;
     let path = ["api", "v1", "events"];
-    let answer = client
+    let mut answer = client
         .send(Method::POST, &path, Some(&Value::Object(event)))
         .await?;
+    let begun = match begun(&client, &answer, &event_type).await {
+        Ok((runs, told)) => {
+            answer["runs"] = runs;
+            told
+        }
+        // The event is on disk: whoever may only send is told so and no more.
+        Err(_) => String::new(),
+    };
     args.output.print(&answer, |answer| {
-        let known = match answer["duplicate"].as_bool() {
-            Some(true) => " (accepted before: no run was started)",
-            _ => "",
-        };
-        format!("{}{known}", output::plain(&answer["event_id"]))
+        format!("{}\n{begun}", output::plain(&answer["event_id"]))
     })
+}
+
+/// The runs that an accepted event began, and what to tell of them.
+async fn begun(
+    client: &Client,
+    accepted: &Value,
+    event_type: &str,
+) -> Result<(Value, String), Failure> {
+    if accepted["duplicate"] == true {
+        let told = "accepted before: no run was begun".to_owned();
+        return Ok((Value::Array(Vec::new()), told));
+    }
+    let event = output::plain(&accepted["event_id"]);
+    let event = client.get(&["api", "v1", "events", &event], &[]).await?;
+    let runs = event["runs"].as_array().map_or(&[][..], Vec::as_slice);
+    let ids: Vec<Value> = runs.iter().map(|run| run["run_id"].clone()).collect();
+    if ids.is_empty() {
+        let reactions = client.get(&["api", "v1", "reactions"], &[]).await?;
+        return Ok((Value::Array(ids), none_begun(event_type, &reactions)));
+    }
+    let line = |run: &Value| {
+        format!(
+            "run {} of {}\n",
+            output::plain(&run["run_id"]),
+            output::plain(&run["definition"])
+        )
+    };
+    Ok((Value::Array(ids), runs.iter().map(line).collect()))
+}
+
+/// Why no run was begun.
+fn none_begun(event_type: &str, reactions: &Value) -> String {
+    let listed = reactions["reactions"].as_array().into_iter().flatten();
+    let takes = |reaction: &&Value| {
+        let mut types = reaction["events"].as_array().into_iter().flatten();
+        types.any(|taken| taken == event_type)
+    };
+    let names: Vec<String> = listed
+        .filter(takes)
+        .map(|reaction| output::plain(&reaction["name"]))
+        .collect();
+    if names.is_empty() {
+        return format!("no run was begun: no reaction is for events of type `{event_type}`");
+    }
+    let names = names.join(", ");
+    format!("no run was begun: of the reactions for `{event_type}` ({names}) no `when` holds")
 }
 
 async fn list(args: List) -> Result<(), Failure> {
     let query = [
         ("type", args.event_type),
         ("source", args.source),
-        ("before", args.before),
+        ("before", args.before.map(|event| event.to_string())),
         ("limit", args.limit.map(|limit| limit.to_string())),
     ];
     let client = args.server.client()?;

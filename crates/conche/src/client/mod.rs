@@ -195,6 +195,14 @@ impl Client {
         Ok(url)
     }
 
+    /// A live view that breaks off says nothing about the runs in it.
+    fn went_away(&self, why: &str) -> Failure {
+        Failure::Failed(format!(
+            "the server at {} went away while it was watched ({why}): its runs go on when it is back",
+            self.base
+        ))
+    }
+
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
         Failure::Failed(format!(
             "can't reach the server at {} ({}): is `conche serve` running there? `--server` or CONCHE_SERVER names another",

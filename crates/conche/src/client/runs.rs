@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use conche_core::run::Status;
+use conche_core::{EventId, RunId};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -41,10 +42,10 @@ pub(crate) struct List {
     reaction: Option<String>,
     /// Runs that this event triggered
     #[arg(long)]
-    event: Option<String>,
+    event: Option<EventId>,
     /// Older than this run
     #[arg(long, value_name = "RUN")]
-    before: Option<String>,
+    before: Option<RunId>,
     /// At most so many
     #[arg(long)]
     limit: Option<u32>,
@@ -240,8 +241,8 @@ async fn list(args: List) -> Result<(), Failure> {
     let query = [
         ("status", args.status.map(|status| status.to_string())),
         ("reaction", args.reaction),
-        ("event", args.event),
-        ("before", args.before),
+        ("event", args.event.map(|event| event.to_string())),
+        ("before", args.before.map(|run| run.to_string())),
         ("limit", args.limit.map(|limit| limit.to_string())),
     ];
     let client = args.server.client()?;
@@ -274,8 +275,8 @@ async fn tail(args: Tail) -> Result<(), Failure> {
     let mut reader = Reader::default();
     loop {
         let part = response.chunk().await;
-        let Some(part) = part.map_err(|error| client.unreachable(&error))? else {
-            return Ok(());
+        let Some(part) = part.map_err(|error| client.went_away(&super::chain(&error)))? else {
+            return Err(client.went_away("it ended the view"));
         };
         let messages = reader
             .read(&part)

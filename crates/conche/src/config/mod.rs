@@ -19,6 +19,7 @@ mod place;
 mod reactions;
 mod retention;
 mod schema;
+mod secrets;
 mod strangers;
 mod webhooks;
 mod yaml;
@@ -203,6 +204,14 @@ impl Loaded {
     /// The file that was read.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.text.as_ref().map(|text| text.file.as_path())
+    }
+
+    /// The places that name a secret, for people.
+    pub(crate) fn users_of_secret(&self, name: &str) -> String {
+        match secrets::users(&self.authored, name) {
+            places if places.is_empty() => "nothing".to_owned(),
+            places => places.join(", "),
+        }
     }
 
     /// Gives faults that were found later their line and column.

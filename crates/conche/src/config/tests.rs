@@ -368,3 +368,26 @@ fn a_variable_that_is_no_setting_is_an_error_or_a_warning() {
         ["the variable CONCHE_TOKENS is not known; did you mean `CONCHE_TOKEN`?"]
     );
 }
+
+#[test]
+fn a_secret_is_told_with_those_who_need_it() {
+    let text = "secrets: { s: { env: S }, t: { env: T }, idle: { env: I } }
+api: { auth: token, token: { secret: t } }
+actions:
+  mail: { server: m, password: { secret: s } }
+  http: { secrets: { s: { hosts: [a.example] } } }
+sources:
+  - { id: a, module: webhook, path: /a, event_type: a, auth: { bearer: { secret: s } } }
+";
+    let loaded = load(text, &[]).unwrap();
+    for (name, users) in [
+        (
+            "s",
+            "sources[0].auth.bearer, actions.http.secrets, actions.mail.password",
+        ),
+        ("t", "api.token"),
+        ("idle", "nothing"),
+    ] {
+        assert_eq!(loaded.users_of_secret(name), users);
+    }
+}

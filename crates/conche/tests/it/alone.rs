@@ -283,3 +283,17 @@ fn a_filter_that_never_matches_is_a_warning_and_one_that_always_fails_an_error()
         );
     }
 }
+
+#[test]
+fn a_filter_without_an_answer_is_not_taken_for_one_that_says_no() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = REACTION.replace("event.data.text != \"\"", "event.data.text + 1 == 2");
+    let output = run(&write(&dir, "note.yaml", &text), r#"{"text":"hi"}"#, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        error.contains("could not be evaluated on this event"),
+        "{error}"
+    );
+    assert!(!error.contains("does not satisfy"), "{error}");
+}

@@ -247,7 +247,7 @@ fn a_client_without_a_server_says_where_it_looked() {
 #[test]
 fn a_second_signal_ends_a_server_that_still_drains() {
     let site = Site::new(HOOK);
-    let server = site.start();
+    let mut server = site.start();
     // A delivery whose body never comes: it is waited for.
     let mut stream = TcpStream::connect(&server.webhooks).unwrap();
     let head = format!(
@@ -260,8 +260,37 @@ fn a_second_signal_ends_a_server_that_still_drains() {
     assert_eq!(&answer, b"HTTP/1.1 100");
     server.signal("INT");
     site.logged("stopping");
+    let began = Instant::now();
+    let code = eventually("the end at once", || {
+        server.signal("INT");
+        server.has_ended()
+    });
+    assert_eq!(code.code(), Some(130));
+    // Those of the first second were one word.
+    assert!(
+        began.elapsed() > Duration::from_millis(900),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_doubled_signal_still_ends_the_server_in_order() {
+    let site = Site::new(HOOK);
+    let server = site.start();
     server.signal("INT");
-    assert_eq!(server.ended().code(), Some(130));
+    server.signal("INT");
+    assert_eq!(server.ended().code(), Some(0));
+    site.logged("stopped=");
+}
+
+#[test]
+fn a_secret_that_is_not_set_is_told_at_the_start_with_who_needs_it() {
+    let site = Site::new(
+        "secrets: { hook: { env: NOT_SET_ANYWHERE } }\nsources: [{ id: s, module: webhook, path: /s, event_type: s, auth: { bearer: { secret: hook } } }]\n",
+    );
+    let _server = site.start();
+    site.logged("NOT_SET_ANYWHERE is not set needed_by=\"sources[0].auth.bearer\"");
 }
 
 #[test]

@@ -211,6 +211,11 @@ impl Server {
         assert!(sent.success());
     }
 
+    /// How it ended, where it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits for the end.
     pub(crate) fn ended(mut self) -> ExitStatus {
         eventually("the end of the server", || self.child.try_wait().unwrap())

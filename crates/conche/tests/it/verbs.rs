@@ -200,6 +200,8 @@ fn exit_codes_tell_failure_from_misuse() {
         (&["run", "/nonexistent.yaml"], 1),
         (&["rns"], 2),
         (&["runs", "list", "--status", "odd"], 2),
+        (&["runs", "list", "--event", "odd"], 2),
+        (&["runs", "list", "--server", "ftp://x"], 2),
         (&["runs", "resume", "x"], 2),
         (&["runs", "resume", "x", "--repeat", "--failed", "y"], 2),
     ] {
@@ -275,4 +277,64 @@ fn a_broken_reaction_is_seen_wherever_reactions_are_looked_at() {
             .len(),
         2
     );
+}
+
+#[test]
+fn whoever_sends_an_event_sees_the_runs_that_it_began_or_why_there_are_none() {
+    let site = Site::new("");
+    site.write(
+        "reactions/note.yaml",
+        &format!("{REACTION}when: event.data.text == 'yes'\n"),
+    );
+    let server = site.start();
+    let send = |event_type: &str, data: &str, more: &[&str]| {
+        let words = ["events", "send", "--type", event_type, "--id", data, "-"];
+        let sent = with_input(server.client(&[&words, more].concat()), data);
+        assert!(sent.status.success());
+        String::from_utf8(sent.stdout).unwrap()
+    };
+    let begun = send("note.made", r#"{"text":"yes"}"#, &[]);
+    let run = begun.lines().nth(1).unwrap().split(' ').nth(1).unwrap();
+    assert_eq!(
+        server.ask(&["runs", "show", run])["definition"],
+        "note",
+        "{begun}"
+    );
+    let again = send("note.made", r#"{"text":"yes"}"#, &[]);
+    assert!(again.contains("accepted before"), "{again}");
+    let other = send("note.made", r#"{"text":"no"}"#, &[]);
+    assert!(
+        other.contains("of the reactions for `note.made` (note) no `when` holds"),
+        "{other}"
+    );
+    let none = send("note.lost", "{}", &["-o", "json"]);
+    let none: Value = serde_json::from_str(&none).unwrap();
+    assert_eq!(none["runs"], serde_json::json!([]));
+    let none = send("note.lost", "1", &[]);
+    assert!(
+        none.contains("no reaction is for events of type `note.lost`"),
+        "{none}"
+    );
+}
+
+#[test]
+fn a_view_says_that_its_server_went_away() {
+    let site = Site::new("");
+    site.write("reactions/note.yaml", REACTION);
+    let server = site.start();
+    let seen = std::fs::File::create(site.path("seen")).unwrap();
+    let mut view = server.client(&["runs", "tail"]);
+    let view = view.stdout(seen).stderr(std::process::Stdio::piped());
+    let view = view.spawn().unwrap();
+    crate::server::eventually("the open view", || {
+        let send = ["events", "send", "--type", "note.made", "-"];
+        assert!(with_input(server.client(&send), "{}").status.success());
+        let seen = std::fs::read_to_string(site.path("seen")).unwrap();
+        (!seen.is_empty()).then_some(())
+    });
+    server.signal("TERM");
+    let ended = view.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(error.contains("went away while it was watched"), "{error}");
 }
