@@ -466,6 +466,7 @@ impl<'a> Drive<'a> {
             .runs_finished
             .with_label_values(&[status.as_str()])
             .inc();
+        self.engine.metrics.csf.count_run(&self.held.state, status);
         let took = self
             .engine
             .now()

@@ -17,6 +17,7 @@ use crate::budget;
 use crate::executor::Held;
 use crate::faults::{self, point};
 use crate::housekeeping::later;
+use crate::triggers::Matches;
 use crate::{Engine, Inner};
 
 /// How long a source is asked to wait when too much is waiting.
@@ -198,7 +199,8 @@ impl Inner {
         let (mut acceptances, mut births) = (Vec::with_capacity(events.len()), Vec::new());
         for event in events {
             let event = Arc::new(complete(origin, event, own.take(), now));
-            let born = self.births(&event, origin.follow, now);
+            let matches = self.matching(&event).await?;
+            let born = self.births(&event, matches, origin.follow, now);
             let runs = born
                 .iter()
                 .map(|birth| NewRun {
@@ -274,6 +276,7 @@ impl Inner {
                 }
                 continue;
             }
+            self.metrics.csf.count_event(born.len());
             self.answers.expect(accepted.event, born.len());
             for birth in born {
                 self.metrics.runs_started.inc();
@@ -310,9 +313,32 @@ impl Inner {
         }
     }
 
+    /// The reactions that an event triggers. Where finding them may take long it is done on a
+    /// thread of its own, a few at a time, so that other events are taken in meanwhile.
+    async fn matching(&self, event: &Arc<Event>) -> Result<Matches, Refusal> {
+        let triggers = self.triggers.load_full();
+        if !triggers.is_heavy_for(event) {
+            return Ok(triggers.matching(event));
+        }
+        let place = self.filtering.clone().acquire_owned().await;
+        let event = event.clone();
+        let matching = move || {
+            let _place = place;
+            triggers.matching(&event)
+        };
+        tokio::task::spawn_blocking(matching)
+            .await
+            .map_err(|error| Refusal::Unavailable(format!("a filter failed: {error}")))
+    }
+
     /// The runs that an event triggers, which share the events that may `follow` it.
-    fn births(&self, event: &Arc<Event>, follow: u32, now: Timestamp) -> Vec<Birth> {
-        let (definitions, faults) = self.triggers.load().matching(event);
+    fn births(
+        &self,
+        event: &Arc<Event>,
+        (definitions, faults): Matches,
+        follow: u32,
+        now: Timestamp,
+    ) -> Vec<Birth> {
         for (reaction, error) in faults {
             self.metrics.filter_faults.inc();
             tracing::error!(reaction, event_id = %event.event_id, %error, "reaction not triggered");
@@ -415,13 +441,13 @@ impl Inner {
             follow: share - 1,
         };
         let event = Arc::new(complete(origin, event, None, now));
-        let runs = self
-            .births(&event, origin.follow, now)
-            .into_iter()
-            .map(|birth| NewRun {
-                run: birth.run,
-                first: birth.first,
-            });
+        // It holds no lists, so that no filter takes long.
+        let matches = self.triggers.load().matching(&event);
+        let births = self.births(&event, matches, origin.follow, now);
+        let runs = births.into_iter().map(|birth| NewRun {
+            run: birth.run,
+            first: birth.first,
+        });
         Some(Acceptance {
             runs: runs.collect(),
             event: Arc::unwrap_or_clone(event),

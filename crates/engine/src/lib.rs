@@ -9,6 +9,7 @@
 mod answers;
 mod budget;
 mod config;
+mod csf_metrics;
 mod definitions;
 mod drive;
 mod evaluator;
@@ -51,6 +52,9 @@ pub use signals::SignalError;
 pub use tail::Change;
 pub use triggers::Filter;
 
+/// Large events that are filtered at once; more wait, and their senders with them.
+const FILTERED_AT_ONCE: usize = 2;
+
 /// What an engine is made of.
 pub struct Parts {
     /// The truth.
@@ -80,6 +84,8 @@ pub(crate) struct Inner {
     config: Config,
     node: NodeId,
     triggers: ArcSwap<triggers::Triggers>,
+    /// Large events that are filtered at once.
+    filtering: Arc<Semaphore>,
     reactions: tokio::sync::Mutex<reactions::Registry>,
     definitions: definitions::Definitions,
     slots: held::Slots,
@@ -108,6 +114,7 @@ impl Engine {
             config: parts.config,
             node: NodeId(Uuid::now_v7()),
             triggers: ArcSwap::default(),
+            filtering: Arc::new(Semaphore::new(FILTERED_AT_ONCE)),
             reactions: tokio::sync::Mutex::default(),
             definitions: definitions::Definitions::default(),
             slots: held::Slots::default(),

@@ -8,6 +8,8 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
 
+use crate::csf_metrics::CsfMetrics;
+
 /// Counters and histograms of one engine.
 pub struct Metrics {
     registry: Registry,
@@ -23,6 +25,7 @@ pub struct Metrics {
     pub(crate) filter_faults: IntCounter,
     pub(crate) quarantined: IntCounter,
     expired: IntCounterVec,
+    pub(crate) csf: CsfMetrics,
 }
 
 /// Sources with a label of their own.
@@ -80,6 +83,7 @@ impl Metrics {
                 &["kind"],
             ),
             labels: Mutex::default(),
+            csf: CsfMetrics::new(&make.0),
             registry: make.0,
         }
     }

@@ -12,6 +12,12 @@ pub(crate) struct Triggers {
     by_type: HashMap<String, Vec<Arc<Trigger>>>,
 }
 
+/// Definitions that an event triggers, and by name those whose filters could not answer.
+pub(crate) type Matches = (Vec<Arc<Definition>>, Vec<(String, FilterError)>);
+
+/// Filters of larger events are not evaluated where other events are taken in.
+const INLINE_BYTES_MAX: usize = 16 * 1024;
+
 /// One reaction's trigger.
 pub(crate) struct Trigger {
     pub(crate) definition: Arc<Definition>,
@@ -32,11 +38,19 @@ impl Triggers {
         }
     }
 
+    /// Whether looking for matches may take long: a filter reads the whole of a large event,
+    /// and may walk through a list of its sender.
+    pub(crate) fn is_heavy_for(&self, event: &Event) -> bool {
+        let has_filter = |trigger: &Arc<Trigger>| trigger.filter.is_some();
+        event.data.as_str().len() > INLINE_BYTES_MAX
+            && self
+                .by_type
+                .get(&event.event_type)
+                .is_some_and(|triggers| triggers.iter().any(has_filter))
+    }
+
     /// The definitions that the event triggers, and the filters that could not answer.
-    pub(crate) fn matching(
-        &self,
-        event: &Event,
-    ) -> (Vec<Arc<Definition>>, Vec<(String, FilterError)>) {
+    pub(crate) fn matching(&self, event: &Event) -> Matches {
         let (mut found, mut faults) = (Vec::new(), Vec::new());
         let Some(triggers) = self.by_type.get(&event.event_type) else {
             return (found, faults);
@@ -61,6 +75,7 @@ impl Triggers {
 ///
 /// CEL has no step budget in this implementation, so what can grow without bound is
 /// refused when it is compiled: long expressions, deep brackets, and macros (`all`, `map` …) within each other.
+/// One macro is linear in the sender's list: large events are filtered apart, see `Inner::matching`.
 pub struct Filter(cel::Program);
 
 /// Longest expression.
@@ -220,6 +235,40 @@ mod tests {
             holds("event.type == 't' && event.source.startsWith('s')", &data),
             Ok(true)
         );
+    }
+
+    #[test]
+    fn only_large_events_with_a_filter_are_heavy() {
+        let mut triggers = Triggers::default();
+        let definition = Arc::new(Definition {
+            digest: conche_core::Digest::of(b"d"),
+            name: "r".to_owned(),
+            start: "script".into(),
+            steps: std::collections::BTreeMap::new(),
+            limits: conche_core::definition::Limits::default(),
+        });
+        let mut insert = |event_type: &str, when: Option<&str>| {
+            let filter = when.map(|when| Filter::compile(when).unwrap());
+            let trigger = Arc::new(Trigger {
+                definition: definition.clone(),
+                filter,
+            });
+            triggers.insert([event_type.to_owned()], &trigger);
+        };
+        insert("t", None);
+        insert("t", Some("event.data.all(x, x == 'x')"));
+        insert("bare", None);
+        let large = serde_json::json!(["x".repeat(20_000)]);
+        assert!(triggers.is_heavy_for(&event(&large)));
+        assert!(!triggers.is_heavy_for(&event(&serde_json::json!(["x"]))));
+        for other in ["bare", "unknown"] {
+            let event_type = other.to_owned();
+            let other = Event {
+                event_type,
+                ..event(&large)
+            };
+            assert!(!triggers.is_heavy_for(&other));
+        }
     }
 
     #[test]
