@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::plant::{KillAt, Plant};
 use super::receiver::Receiver;
-use super::{Dice, long};
+use super::{Dice, count, tell};
 
 /// Every named point that a run passes, in the order of a run's life.
 const POINTS: [&str; 12] = [
@@ -23,9 +23,6 @@ const POINTS: [&str; 12] = [
     "store::in_claim",
     "store::in_checkpoint",
 ];
-
-/// Nobody waits longer for runs to end than this.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 struct Figures {
     kills: u64,
@@ -61,7 +58,7 @@ async fn nothing_is_lost_doubled_or_stuck_by_kills() {
         hit: HashMap::new(),
     };
     let mut next = 0;
-    let (times, random) = if long() { (3, 300) } else { (1, 12) };
+    let (times, random) = (count("POINTS", 1, 3) as usize, count("KILLS", 12, 3_000));
     let began = Instant::now();
 
     for point in POINTS.into_iter().cycle().take(POINTS.len() * times) {
@@ -104,12 +101,12 @@ async fn nothing_is_lost_doubled_or_stuck_by_kills() {
         figures.kills += 1;
     }
     verify(plant, &receiver, address, next, &figures).await;
-    println!(
-        "torture R1: {} kills in {:.0?}, points passed: {:?}",
+    tell(&format!(
+        "torture R1: {} kills, {random} of them at random moments, in {:.0?}; points passed: {:?}",
         figures.kills,
         began.elapsed(),
         figures.hit
-    );
+    ));
     let missed: Vec<&&str> = POINTS
         .iter()
         .filter(|point| !figures.hit.contains_key(*point))
@@ -121,7 +118,6 @@ async fn nothing_is_lost_doubled_or_stuck_by_kills() {
 }
 
 /// Has the last life finish everything, then compares what was acknowledged with what was done.
-#[expect(clippy::print_stdout, reason = "the figures are what it is for")]
 async fn verify(
     mut plant: Plant,
     receiver: &Receiver,
@@ -140,62 +136,23 @@ async fn verify(
             plant.log()
         );
     }
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let running = plant.runs("running").await.expect("the server answers");
-        if running.is_empty() {
-            break;
-        }
-        assert!(
-            Instant::now() < end,
-            "{} runs are stuck: {:?}\n{}",
-            running.len(),
-            running.first(),
-            plant.log()
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await; // poll
-    }
-    for status in ["failed", "needs_attention", "cancelled"] {
-        let runs = plant.runs(status).await.expect("the server answers");
-        assert!(
-            runs.is_empty(),
-            "{} runs are {status}: {:?}",
-            runs.len(),
-            runs.first()
-        );
-    }
+    plant.settle().await;
     let succeeded = plant
         .runs("succeeded")
         .await
         .expect("the server answers")
         .len() as u64;
-    let effects = receiver.effects();
-    let mut keys_of: HashMap<&str, usize> = HashMap::new();
-    for effect in effects.values() {
-        assert!(!effect.mixed, "one key for two things: {effect:?}");
-        *keys_of.entry(effect.body.as_str()).or_default() += 1;
-    }
-    let lost: Vec<u64> = figures
-        .acknowledged
-        .iter()
-        .copied()
-        .filter(|n| {
-            !["first", "second"]
-                .iter()
-                .all(|part| keys_of.contains_key(format!("{n} {part}").as_str()))
-        })
-        .collect();
-    let doubled: Vec<_> = keys_of.iter().filter(|(_, keys)| **keys > 1).collect();
-    let repeats: usize = effects.values().map(|effect| effect.requests - 1).sum();
-    println!(
-        "torture R1: {sent} events, {} acknowledged before a kill, {succeeded} runs succeeded, {} effects; lost {}, doubled {}, stuck 0, requests repeated with the same key {repeats}",
+    let tally = receiver.tally(&figures.acknowledged);
+    tell(&format!(
+        "torture R1: {sent} events, {} acknowledged before a kill, {succeeded} runs succeeded, {} effects; lost {}, doubled {}, stuck 0, requests repeated with the same key {}",
         figures.acknowledged.len(),
-        effects.len(),
-        lost.len(),
-        doubled.len(),
-    );
-    assert_eq!(lost, Vec::<u64>::new(), "acknowledged and lost");
-    assert!(doubled.is_empty(), "effects with two keys: {doubled:?}");
+        tally.effects,
+        tally.lost.len(),
+        tally.doubled.len(),
+        tally.repeats,
+    ));
+    assert_eq!(tally.lost, Vec::<u64>::new(), "acknowledged and lost");
+    assert_eq!(tally.doubled, Vec::<String>::new(), "effects with two keys");
     assert_eq!(succeeded, sent, "one run for each event");
-    assert_eq!(effects.len() as u64, sent * 2, "two effects for each event");
+    assert_eq!(tally.effects as u64, sent * 2, "two effects for each event");
 }

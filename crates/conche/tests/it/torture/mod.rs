@@ -2,16 +2,37 @@
 //! and at random moments, with senders that repeat what was not acknowledged and a receiver
 //! that honours idempotency keys.
 //!
-//! Short by default; `CONCHE_TORTURE=long` (see `make torture`) makes it long. Either way the
-//! figures are printed.
+//! Short by default; `CONCHE_TORTURE=long` (see `make torture`) makes it long, and a variable
+//! for each count (`CONCHE_TORTURE_KILLS` and so on, see [`count`]) chooses one by itself.
+//! Either way the figures are printed. `CONCHE_TORTURE_PROGRAM` names another build of the
+//! program than cargo's own; it needs the feature `failpoints`.
 
+mod bombs;
+mod connections;
+mod full;
+mod hostile;
 mod kill;
 mod plant;
+mod proc;
 mod receiver;
 
-/// Whether the long form was asked for.
-fn long() -> bool {
-    std::env::var("CONCHE_TORTURE").is_ok_and(|form| form == "long")
+use std::io::Write as _;
+
+/// How often something is done: in the short form, in the long form, or as often as
+/// `CONCHE_TORTURE_<name>` says.
+fn count(name: &str, short: u64, long: u64) -> u64 {
+    let chosen = std::env::var(format!("CONCHE_TORTURE_{name}"));
+    let is_long = std::env::var("CONCHE_TORTURE").is_ok_and(|form| form == "long");
+    match chosen {
+        Ok(number) => number.parse().expect("a number"),
+        Err(_) if is_long => long,
+        Err(_) => short,
+    }
+}
+
+/// Prints figures, also where the test harness keeps a test's output to itself.
+fn tell(figures: &str) {
+    writeln!(std::io::stdout(), "{figures}").expect("standard output is open");
 }
 
 /// Numbers that look random and are the same in every run, so that a failure can be repeated.

@@ -3,9 +3,9 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,6 +18,9 @@ pub(super) struct KillAt {
     /// How often it is passed before.
     pub(super) after: u64,
 }
+
+/// Nobody waits longer for runs to end than this.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The folders and addresses of one server over several lives.
 pub(super) struct Plant {
@@ -49,13 +52,40 @@ actions:
     retry: { attempts: 50, initial: 10ms, max: 50ms }
 "#;
 
+/// The program to be tortured.
+pub(super) fn program() -> PathBuf {
+    std::env::var_os("CONCHE_TORTURE_PROGRAM")
+        .map_or_else(|| env!("CARGO_BIN_EXE_conche").into(), PathBuf::from)
+}
+
 impl Plant {
+    /// With everything in a folder of its own.
     pub(super) fn new() -> Self {
-        conche_runtime::tls::install_crypto_provider();
+        Self::limited("{}")
+    }
+
+    /// With its data somewhere else.
+    pub(super) fn on(data: &Path) -> Self {
+        Self::with(tempfile::tempdir().expect("a temporary folder"), data, "{}")
+    }
+
+    /// With limits of its webhooks' listener, in YAML.
+    pub(super) fn limited(limits: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
+        let data = dir.path().join("data");
+        Self::with(dir, &data, limits)
+    }
+
+    /// `limits` are those of the webhooks' listener, in YAML.
+    fn with(dir: TempDir, data: &Path, limits: &str) -> Self {
+        conche_runtime::tls::install_crypto_provider();
         fs::create_dir(dir.path().join("reactions")).expect("a folder");
         fs::write(dir.path().join("reactions/torture.yaml"), REACTION).expect("a file");
-        fs::write(dir.path().join("conche.yaml"), config(dir.path())).expect("a file");
+        fs::write(
+            dir.path().join("conche.yaml"),
+            config(dir.path(), data, limits),
+        )
+        .expect("a file");
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(20))
@@ -77,7 +107,7 @@ impl Plant {
             .append(true)
             .open(self.dir.path().join("log"))
             .expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_conche"));
+        let mut command = Command::new(program());
         command
             .args(["serve", "--config"])
             .arg(self.dir.path().join("conche.yaml"))
@@ -129,26 +159,86 @@ impl Plant {
 
     /// Sends event number `n`. `true` when it was acknowledged.
     pub(super) async fn send(&self, n: u64, receiver: SocketAddr) -> bool {
-        let sent = self
-            .client
-            .post(format!("{}/torture", self.webhooks))
-            .header("idempotency-key", n.to_string())
-            .header("content-type", "application/json")
-            .body(json!({"n": n, "receiver": format!("http://{receiver}/effect")}).to_string())
-            .send();
-        match sent.await {
+        match self.deliver(n, receiver, 0).await {
             Ok(answer) => answer.status() == 202,
             Err(_dead) => false,
         }
     }
 
-    /// How many runs have each status; `None` while the server does not answer.
+    /// Sends event number `n` with so many more bytes.
+    pub(super) async fn deliver(
+        &self,
+        n: u64,
+        receiver: SocketAddr,
+        padding: usize,
+    ) -> reqwest::Result<reqwest::Response> {
+        let event = json!({
+            "n": n,
+            "receiver": format!("http://{receiver}/effect"),
+            "padding": "x".repeat(padding),
+        });
+        self.post(event.to_string().into_bytes())
+            .header("idempotency-key", n.to_string())
+            .send()
+            .await
+    }
+
+    /// Sends anything to the source.
+    pub(super) fn post(&self, body: Vec<u8>) -> reqwest::RequestBuilder {
+        self.client
+            .post(format!("{}/torture", self.webhooks))
+            .header("content-type", "application/json")
+            .body(body)
+    }
+
+    /// Where events are sent.
+    pub(super) fn webhooks(&self) -> SocketAddr {
+        let address = self.webhooks.trim_start_matches("http://");
+        address.parse().expect("a server that was started")
+    }
+
+    /// The process, while it is alive.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a server that was started").id()
+    }
+
+    /// Asks the API.
+    pub(super) async fn get(&self, path: &str) -> reqwest::Result<reqwest::Response> {
+        self.client.get(format!("{}{path}", self.api)).send().await
+    }
+
+    /// Waits until no run is left running, then demands that all succeeded.
+    pub(super) async fn settle(&self) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let running = self.runs("running").await.expect("the server answers");
+            let Some(first) = running.first() else { break };
+            assert!(
+                Instant::now() < end,
+                "{} runs are stuck: {first}\n{}",
+                running.len(),
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await; // poll
+        }
+        for status in ["failed", "needs_attention", "cancelled"] {
+            let runs = self.runs(status).await.expect("the server answers");
+            assert!(
+                runs.is_empty(),
+                "{} runs are {status}: {:?}",
+                runs.len(),
+                runs.first()
+            );
+        }
+    }
+
+    /// The runs with a status; `None` while the server does not answer.
     pub(super) async fn runs(&self, status: &str) -> Option<Vec<Value>> {
         let mut found = Vec::new();
         let mut before = String::new();
         loop {
-            let url = format!("{}/api/v1/runs?status={status}&limit=500{before}", self.api);
-            let answer = self.client.get(url).send().await.ok()?;
+            let path = format!("/api/v1/runs?status={status}&limit=500{before}");
+            let answer = self.get(&path).await.ok()?;
             let page: Value = serde_json::from_str(&answer.text().await.ok()?).ok()?;
             found.extend(page["runs"].as_array()?.iter().cloned());
             match page["next"].as_str() {
@@ -172,12 +262,12 @@ impl Drop for Plant {
     }
 }
 
-fn config(dir: &Path) -> String {
-    let dir = dir.display();
+fn config(dir: &Path, data: &Path, limits: &str) -> String {
+    let (dir, data) = (dir.display(), data.display());
     format!(
-        "data_dir: {dir}/data
+        "data_dir: {data}
 api: {{ listen: '127.0.0.1:0' }}
-webhooks: {{ listen: '127.0.0.1:0' }}
+webhooks: {{ listen: '127.0.0.1:0', limits: {limits} }}
 reactions: {{ dir: {dir}/reactions }}
 egress: {{ allow: [127.0.0.1] }}
 sources:

@@ -1,7 +1,7 @@
 //! The other end of the effects: an HTTP server that takes note of every request and, as a
 //! receiver that honours keys does, carries each key out once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,13 +16,25 @@ pub(super) struct Receiver(Arc<Mutex<HashMap<String, Effect>>>);
 
 /// One effect, known by its key.
 #[derive(Clone, Debug)]
-pub(super) struct Effect {
+struct Effect {
     /// What was asked for: event and action.
-    pub(super) body: String,
+    body: String,
     /// Requests with this key.
-    pub(super) requests: usize,
+    requests: usize,
     /// Whether requests with this key asked for different things.
-    pub(super) mixed: bool,
+    mixed: bool,
+}
+
+/// What came of the events that were sent.
+pub(super) struct Tally {
+    /// Effects carried out.
+    pub(super) effects: usize,
+    /// Acknowledged events with an effect missing.
+    pub(super) lost: Vec<u64>,
+    /// Effects that were asked for under more than one key.
+    pub(super) doubled: Vec<String>,
+    /// Requests that were repeated, each with its own key.
+    pub(super) repeats: usize,
 }
 
 impl Receiver {
@@ -46,12 +58,38 @@ impl Receiver {
         (receiver, address)
     }
 
-    /// Every effect by its key.
-    pub(super) fn effects(&self) -> HashMap<String, Effect> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Compares what was carried out with what was acknowledged.
+    ///
+    /// # Panics
+    /// Where one key stood for two things.
+    pub(super) fn tally(&self, acknowledged: &HashSet<u64>) -> Tally {
+        let effects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys_of: HashMap<&str, usize> = HashMap::new();
+        for effect in effects.values() {
+            assert!(!effect.mixed, "one key for two things: {effect:?}");
+            *keys_of.entry(effect.body.as_str()).or_default() += 1;
+        }
+        let is_done = |n: &u64| {
+            ["first", "second"]
+                .iter()
+                .all(|part| keys_of.contains_key(format!("{n} {part}").as_str()))
+        };
+        let mut lost: Vec<u64> = acknowledged
+            .iter()
+            .copied()
+            .filter(|n| !is_done(n))
+            .collect();
+        lost.sort_unstable();
+        Tally {
+            effects: effects.len(),
+            lost,
+            doubled: keys_of
+                .iter()
+                .filter(|(_, keys)| **keys > 1)
+                .map(|(body, _)| (*body).to_owned())
+                .collect(),
+            repeats: effects.values().map(|effect| effect.requests - 1).sum(),
+        }
     }
 }
 
