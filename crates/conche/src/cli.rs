@@ -5,9 +5,10 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use crate::bench::BenchArgs;
-use crate::client::{ServerArgs, events::Events, reactions::Reactions, runs::Runs};
+use crate::client::{Ask, events::Events, reactions::Reactions, runs::Runs};
 use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
+use crate::import::Import;
 use crate::modules::Modules;
 use crate::output::{self, OutputArgs};
 use crate::run::RunArgs;
@@ -32,18 +33,10 @@ Exit codes: 0 done, 1 failed, 2 usage.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Stands here so that it may come before the verb. Each verb that takes it reads its own,
+    /// to which clap hands what stood here.
     #[command(flatten)]
-    before: Before,
-}
-
-/// Options that may stand before the verb. Each verb that takes them reads its own, to which
-/// clap hands what stood here.
-#[derive(Debug, Args)]
-struct Before {
-    #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    before: Ask,
 }
 
 /// What to do.
@@ -76,6 +69,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  conche config check --config conche.yaml"
     )]
     Config(ConfigVerb),
+    /// Take over what other programs keep
+    #[command(subcommand, after_help = "Example:\n  conche import tiedot ./db")]
+    Import(Import),
     /// Print a JSON Schema
     Schema(SchemaArgs),
     /// Check the secrets of a configuration

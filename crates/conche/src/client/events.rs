@@ -7,10 +7,10 @@ use conche_core::EventId;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use super::{Client, ServerArgs};
+use super::{Ask, Client};
 use crate::failure::Failure;
 use crate::input;
-use crate::output::{self, OutputArgs};
+use crate::output;
 
 /// What to do with events.
 #[derive(Debug, Subcommand)]
@@ -44,9 +44,7 @@ pub(crate) struct Send {
     /// A file with the payload as JSON; `-` is standard input
     file: PathBuf,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// Lists events.
@@ -67,9 +65,7 @@ pub(crate) struct List {
     #[arg(long)]
     limit: Option<u32>,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// Shows an event.
@@ -80,9 +76,7 @@ pub(crate) struct Show {
     /// The event
     event: String,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// Does it.
@@ -108,7 +102,7 @@ async fn send(args: Send) -> Result<(), Failure> {
             event.insert(key.to_owned(), value.into());
         }
     }
-    let client = args.server.client()?;
+    let client = args.ask.server.client()?;
     let path = ["api", "v1", "events"];
     let mut answer = client
         .send(Method::POST, &path, Some(&Value::Object(event)))
@@ -121,7 +115,7 @@ async fn send(args: Send) -> Result<(), Failure> {
         // The event is on disk: whoever may only send is told so and no more.
         Err(_) => String::new(),
     };
-    args.output.print(&answer, |answer| {
+    args.ask.output.print(&answer, |answer| {
         format!("{}\n{begun}", output::plain(&answer["event_id"]))
     })
 }
@@ -179,38 +173,34 @@ async fn list(args: List) -> Result<(), Failure> {
         ("before", args.before.map(|event| event.to_string())),
         ("limit", args.limit.map(|limit| limit.to_string())),
     ];
-    let client = args.server.client()?;
-    let answer = client.get(&["api", "v1", "events"], &query).await?;
-    args.output.print(&answer, |page| {
-        let rows = page["events"].as_array().map_or(&[][..], Vec::as_slice);
-        let columns = [
-            ("EVENT", "/event_id"),
-            ("RECEIVED", "/received_at"),
-            ("TYPE", "/type"),
-            ("SOURCE", "/source"),
-            ("SUBJECT", "/subject"),
-        ];
-        output::table(rows, &columns) + &super::next_page(page)
-    })
+    let columns = [
+        ("EVENT", "/event_id"),
+        ("RECEIVED", "/received_at"),
+        ("TYPE", "/type"),
+        ("SOURCE", "/source"),
+        ("SUBJECT", "/subject"),
+    ];
+    let table = |rows: &[Value]| output::table(rows, &columns);
+    args.ask.list("events", &query, table).await
 }
 
 async fn show(args: Show) -> Result<(), Failure> {
-    let client = args.server.client()?;
     let path = ["api", "v1", "events", &args.event];
-    let answer = client.get(&path, &[]).await?;
-    args.output.print(&answer, |event| {
-        let heading = [
-            ("event", "event_id"),
-            ("type", "type"),
-            ("source", "source"),
-            ("id", "id"),
-            ("subject", "subject"),
-            ("received", "received_at"),
-        ]
-        .map(|(name, key)| format!("{name:9}{}", output::plain(&event[key])))
-        .join("\n");
-        let data = serde_json::to_string_pretty(&event["data"]).unwrap_or_default();
-        let runs = event["runs"].as_array().map_or(&[][..], Vec::as_slice);
-        format!("{heading}\ndata\n{data}\n\n{}", super::runs::table(runs))
-    })
+    args.ask.show(&path, for_people).await
+}
+
+fn for_people(event: &Value) -> String {
+    let heading = [
+        ("event", "event_id"),
+        ("type", "type"),
+        ("source", "source"),
+        ("id", "id"),
+        ("subject", "subject"),
+        ("received", "received_at"),
+    ]
+    .map(|(name, key)| format!("{name:9}{}", output::plain(&event[key])))
+    .join("\n");
+    let data = serde_json::to_string_pretty(&event["data"]).unwrap_or_default();
+    let runs = event["runs"].as_array().map_or(&[][..], Vec::as_slice);
+    format!("{heading}\ndata\n{data}\n\n{}", super::runs::table(runs))
 }

@@ -18,6 +18,7 @@ use reqwest::{Method, RequestBuilder, Response, Url, redirect};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::output::OutputArgs;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_mins(1);
@@ -28,7 +29,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Which server, and as whom; before or after the verb.
 #[derive(Debug, Args)]
-pub(crate) struct ServerArgs {
+struct ServerArgs {
     /// The server's API
     #[arg(
         long,
@@ -42,6 +43,59 @@ pub(crate) struct ServerArgs {
     /// A file with the token to show [default: the variable CONCHE_TOKEN, where it is set]
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
+}
+
+/// Which server, as whom, and the form of what it answers: what every verb here takes.
+#[derive(Debug, Args)]
+pub(crate) struct Ask {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Ask {
+    /// Shows what is at a path.
+    async fn show<F>(&self, path: &[&str], table: F) -> Result<(), Failure>
+    where
+        F: FnOnce(&Value) -> String,
+    {
+        let answer = self.server.client()?.get(path, &[]).await?;
+        self.output.print(&answer, table)
+    }
+
+    /// Lists a page of `noun`; `table` makes the text of its rows for people.
+    async fn list<F>(
+        &self,
+        noun: &str,
+        query: &[(&str, Option<String>)],
+        table: F,
+    ) -> Result<(), Failure>
+    where
+        F: FnOnce(&[Value]) -> String,
+    {
+        let client = self.server.client()?;
+        let answer = client.get(&["api", "v1", noun], query).await?;
+        self.output.print(&answer, |page| {
+            let rows = page[noun].as_array().map_or(&[][..], Vec::as_slice);
+            table(rows) + &next_page(page)
+        })
+    }
+
+    /// Sends a body to a path and shows the answer.
+    async fn send<F>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+        table: F,
+    ) -> Result<(), Failure>
+    where
+        F: FnOnce(&Value) -> String,
+    {
+        let answer = self.server.client()?.send(method, path, body).await?;
+        self.output.print(&answer, table)
+    }
 }
 
 /// The URL of a server: where it is, not how one logs in there.
@@ -64,14 +118,14 @@ fn server(text: &str) -> Result<Url, String> {
 }
 
 /// A server to ask.
-pub(crate) struct Client {
+struct Client {
     base: Url,
     http: reqwest::Client,
 }
 
 impl ServerArgs {
     /// Gets ready to ask; nothing is sent yet.
-    pub(crate) fn client(&self) -> Result<Client, Failure> {
+    fn client(&self) -> Result<Client, Failure> {
         let mut headers = HeaderMap::new();
         headers.insert(
             ACCEPT,
@@ -113,11 +167,7 @@ impl ServerArgs {
 
 impl Client {
     /// Asks for what is at a path of these segments.
-    pub(crate) async fn get(
-        &self,
-        path: &[&str],
-        query: &[(&str, Option<String>)],
-    ) -> Result<Value, Failure> {
+    async fn get(&self, path: &[&str], query: &[(&str, Option<String>)]) -> Result<Value, Failure> {
         let mut url = self.url(path)?;
         for (name, value) in query {
             if let Some(value) = value {
@@ -128,7 +178,7 @@ impl Client {
     }
 
     /// Sends a request with a JSON body, or with none.
-    pub(crate) async fn send(
+    async fn send(
         &self,
         method: Method,
         path: &[&str],

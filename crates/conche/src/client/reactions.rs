@@ -7,10 +7,10 @@ use conche_core::reaction::Reaction;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::ServerArgs;
+use super::Ask;
 use crate::failure::Failure;
 use crate::input;
-use crate::output::{self, OutputArgs};
+use crate::output;
 
 /// What to do with reactions.
 #[derive(Debug, Subcommand)]
@@ -33,9 +33,7 @@ pub(crate) enum Reactions {
   conche reactions list")]
 pub(crate) struct List {
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// A reaction of the server.
@@ -47,9 +45,7 @@ pub(crate) struct Named {
     /// Its name
     name: String,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// A reaction in a file.
@@ -62,9 +58,7 @@ pub(crate) struct File {
     #[arg(value_name = "FILE")]
     path: PathBuf,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// Does it; whether all is in order.
@@ -75,10 +69,8 @@ pub(crate) async fn run(reactions: Reactions) -> Result<bool, Failure> {
         Reactions::Put(args) => put(args).await,
         Reactions::Delete(args) => {
             let path = ["api", "v1", "reactions", &args.name];
-            let client = args.server.client()?;
-            let answer = client.send(Method::DELETE, &path, None).await?;
-            args.output
-                .print(&answer, |_| format!("{} is removed", args.name))?;
+            let told = |_: &Value| format!("{} is removed", args.name);
+            args.ask.send(Method::DELETE, &path, None, told).await?;
             Ok(true)
         }
         Reactions::Check(args) => check(args).await,
@@ -88,11 +80,11 @@ pub(crate) async fn run(reactions: Reactions) -> Result<bool, Failure> {
 /// Those in force and, below them, files of the folder that are not: who looks for a reaction
 /// and does not find it looks here.
 async fn list(args: List) -> Result<bool, Failure> {
-    let client = args.server.client()?;
+    let client = args.ask.server.client()?;
     let mut answer = client.get(&["api", "v1", "reactions"], &[]).await?;
     let mut folder = client.get(&["api", "v1", "reactions-folder"], &[]).await?;
     answer["faults"] = folder["faults"].take();
-    args.output.print(&answer, |list| {
+    args.ask.output.print(&answer, |list| {
         let mut rows = list["reactions"].as_array().cloned().unwrap_or_default();
         rows.extend(list["faults"].as_array().into_iter().flatten().map(refused));
         let columns = [
@@ -122,8 +114,7 @@ fn refused(fault: &Value) -> Value {
 
 async fn show(args: Named) -> Result<bool, Failure> {
     let path = ["api", "v1", "reactions", &args.name];
-    let answer = args.server.client()?.get(&path, &[]).await?;
-    args.output.print(&answer, |info| {
+    let document = |info: &Value| {
         // The reaction itself is a document: YAML is the form for people.
         let heading = format!(
             "# {} since {}\n",
@@ -132,28 +123,26 @@ async fn show(args: Named) -> Result<bool, Failure> {
         );
         let reaction = serde_saphyr::to_string(&info["reaction"]).unwrap_or_default();
         heading + &warnings(info, "# ") + &reaction
-    })?;
+    };
+    args.ask.show(&path, document).await?;
     Ok(true)
 }
 
 async fn put(args: File) -> Result<bool, Failure> {
     let (reaction, body) = read(&args.path)?;
     let path = ["api", "v1", "reactions", &reaction.name];
-    let client = args.server.client()?;
-    let answer = client.send(Method::PUT, &path, Some(&body)).await?;
-    args.output.print(&answer, |info| {
-        format!("{} is in force\n{}", reaction.name, warnings(info, ""))
-    })?;
+    let told = |info: &Value| format!("{} is in force\n{}", reaction.name, warnings(info, ""));
+    args.ask.send(Method::PUT, &path, Some(&body), told).await?;
     Ok(true)
 }
 
 async fn check(args: File) -> Result<bool, Failure> {
     let (_, body) = read(&args.path)?;
     let path = ["api", "v1", "reactions", "check"];
-    let client = args.server.client()?;
+    let client = args.ask.server.client()?;
     let answer = client.send(Method::POST, &path, Some(&body)).await?;
     let valid = answer["valid"] == true;
-    args.output.print(&answer, |checked| {
+    args.ask.output.print(&answer, |checked| {
         let findings = checked["findings"].as_array();
         let lines = findings.into_iter().flatten().map(|finding| {
             let severity = output::plain(&finding["severity"]);

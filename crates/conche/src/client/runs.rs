@@ -6,10 +6,10 @@ use conche_core::{EventId, RunId};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::Ask;
 use super::sse::Reader;
-use super::{Client, ServerArgs};
 use crate::failure::Failure;
-use crate::output::{self, Form, OutputArgs};
+use crate::output::{self, Form};
 use crate::story;
 
 /// What to do with runs.
@@ -50,9 +50,7 @@ pub(crate) struct List {
     #[arg(long)]
     limit: Option<u32>,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// Shows a run.
@@ -63,9 +61,7 @@ pub(crate) struct One {
     /// The run
     run: String,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// Watches a run, or all runs.
@@ -80,9 +76,7 @@ pub(crate) struct Tail {
     /// The run; all runs where none is given
     run: Option<String>,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// Ends a run.
@@ -96,9 +90,7 @@ pub(crate) struct Cancel {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// Has a run go on.
@@ -112,9 +104,7 @@ pub(crate) struct Retry {
     #[arg(long)]
     visit: Option<u32>,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// Decides how a run goes on.
@@ -132,9 +122,7 @@ pub(crate) struct Resume {
     #[command(flatten)]
     decision: Decision,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    ask: Ask,
 }
 
 /// What a person decided about an attempt whose effect is unknown.
@@ -173,68 +161,46 @@ pub(crate) async fn run(runs: Runs) -> Result<(), Failure> {
         Runs::List(args) => list(args).await,
         Runs::Show(args) => {
             let path = ["api", "v1", "runs", &args.run];
-            let run = args.server.client()?.get(&path, &[]).await?;
-            args.output.print(&run, story::of)
+            args.ask.show(&path, story::of).await
         }
         Runs::Tail(args) => tail(args).await,
         Runs::Cancel(args) => {
             let body = json!({ "reason": args.reason });
-            tell(
-                &args.server.client()?,
-                &args.run,
-                "cancel",
-                &body,
-                args.output,
-            )
-            .await
+            tell(&args.ask, &args.run, "cancel", &body).await
         }
         Runs::Retry(args) => {
             let body = json!({ "visit": args.visit });
-            tell(
-                &args.server.client()?,
-                &args.run,
-                "retry",
-                &body,
-                args.output,
-            )
-            .await
+            tell(&args.ask, &args.run, "retry", &body).await
         }
         Runs::Resume(args) => {
-            let resolution = match args.decision {
-                Decision {
-                    succeeded: Some(output),
-                    ..
-                } => json!({ "succeeded": { "output": output } }),
-                Decision {
-                    failed: Some(reason),
-                    ..
-                } => json!({ "failed": { "reason": reason } }),
-                Decision { .. } => json!("repeat"),
-            };
-            let body = json!({ "visit": args.visit, "resolution": resolution });
-            tell(
-                &args.server.client()?,
-                &args.run,
-                "resume",
-                &body,
-                args.output,
-            )
-            .await
+            let body = json!({ "visit": args.visit, "resolution": args.decision.resolution() });
+            tell(&args.ask, &args.run, "resume", &body).await
+        }
+    }
+}
+
+impl Decision {
+    /// As the API takes it.
+    fn resolution(&self) -> Value {
+        match self {
+            Self {
+                succeeded: Some(output),
+                ..
+            } => json!({ "succeeded": { "output": output } }),
+            Self {
+                failed: Some(reason),
+                ..
+            } => json!({ "failed": { "reason": reason } }),
+            Self { .. } => json!("repeat"),
         }
     }
 }
 
 /// Leaves a word for a run.
-async fn tell(
-    client: &Client,
-    run: &str,
-    word: &str,
-    body: &Value,
-    output: OutputArgs,
-) -> Result<(), Failure> {
+async fn tell(ask: &Ask, run: &str, word: &str, body: &Value) -> Result<(), Failure> {
     let path = ["api", "v1", "runs", run, word];
-    let answer = client.send(Method::POST, &path, Some(body)).await?;
-    output.print(&answer, |_| format!("{run} is told to {word}"))
+    let told = |_: &Value| format!("{run} is told to {word}");
+    ask.send(Method::POST, &path, Some(body), told).await
 }
 
 async fn list(args: List) -> Result<(), Failure> {
@@ -245,12 +211,7 @@ async fn list(args: List) -> Result<(), Failure> {
         ("before", args.before.map(|run| run.to_string())),
         ("limit", args.limit.map(|limit| limit.to_string())),
     ];
-    let client = args.server.client()?;
-    let answer = client.get(&["api", "v1", "runs"], &query).await?;
-    args.output.print(&answer, |page| {
-        let rows = page["runs"].as_array().map_or(&[][..], Vec::as_slice);
-        table(rows) + &super::next_page(page)
-    })
+    args.ask.list("runs", &query, table).await
 }
 
 /// Runs in columns.
@@ -266,7 +227,7 @@ pub(super) fn table(runs: &[Value]) -> String {
 }
 
 async fn tail(args: Tail) -> Result<(), Failure> {
-    let client = args.server.client()?;
+    let client = args.ask.server.client()?;
     let path = match &args.run {
         Some(run) => vec!["api", "v1", "runs", run, "tail"],
         None => vec!["api", "v1", "tail"],
@@ -284,7 +245,7 @@ async fn tail(args: Tail) -> Result<(), Failure> {
         for message in messages {
             let value: Value = serde_json::from_str(&message.data)
                 .map_err(|error| Failure::of("the live view sends something else", error))?;
-            match args.output.output {
+            match args.ask.output.output {
                 Form::Table => output::text(&story::message(&message.event, &value))?,
                 Form::Json => output::line(&value.to_string())?,
                 Form::Yaml => {
