@@ -112,8 +112,8 @@ impl Engine {
         if row.is_put_aside() {
             return Err(put_aside(row.summary.reason.as_deref()));
         }
-        let folded = match self.0.store.journal(run, 0).await {
-            Ok(journal) => RunState::fold(run, journal.records).map_err(|error| error.to_string()),
+        let folded = match self.0.store.whole_journal(run).await {
+            Ok(records) => RunState::fold(run, records).map_err(|error| error.to_string()),
             Err(conche_store::Error::Corrupt { message, .. }) => Err(message),
             Err(error) => return Err(error.into()),
         };

@@ -15,7 +15,7 @@ pub mod memory;
 pub mod sqlite;
 
 use async_trait::async_trait;
-use conche_core::run::Status;
+use conche_core::run::{Record, Status};
 use conche_core::{Digest, EventId, RunId, Timestamp};
 
 pub use error::Error;
@@ -25,6 +25,12 @@ pub use types::{
     Intake, Journal, NewRun, Next, NodeId, ReactionRow, Retention, RunRow, Signal, SignalId,
     StatusCounts,
 };
+
+/// Records that one look at a journal gives.
+pub const JOURNAL_RECORDS_MAX: usize = 500;
+
+/// Bytes of stored text after which one look at a journal gives no further append.
+pub const JOURNAL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What the engine needs. Every method is one transaction: after an error nothing of it
 /// happened; after success all of it is on disk (`sqlite`) and survives loss of power.
@@ -141,8 +147,24 @@ pub trait Catalogue: Send + Sync {
     /// Runs, newest first.
     async fn runs(&self, filter: RunFilter, page: Page<RunId>) -> Result<Vec<RunRow>, Error>;
 
-    /// The journal of a run from a version on (0 for all).
+    /// The journal of a run from a version on (0 for the beginning): a piece of at most
+    /// [`JOURNAL_RECORDS_MAX`] records; a backend that reads them from disk ends it sooner,
+    /// once it has [`JOURNAL_BYTES_MAX`] bytes.
     async fn journal(&self, run: RunId, from: u64) -> Result<Journal, Error>;
+
+    /// The whole journal of a run, read piece by piece. As large as `limits.run_bytes` and
+    /// `limits.steps_per_run` let it become: only for those who fold it.
+    async fn whole_journal(&self, run: RunId) -> Result<Vec<Record>, Error> {
+        let mut records = Vec::new();
+        loop {
+            let piece = self.journal(run, records.len() as u64).await?;
+            let over = !piece.more || piece.records.is_empty();
+            records.extend(piece.records);
+            if over {
+                return Ok(records);
+            }
+        }
+    }
 
     /// How many runs have each status.
     async fn counts(&self) -> Result<StatusCounts, Error>;

@@ -86,13 +86,15 @@ pub struct Claimed {
     pub signals: Vec<(SignalId, Signal)>,
 }
 
-/// A journal or the end of one.
+/// A piece of a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Journal {
     /// The version before the first record here.
     pub from: u64,
     /// The records, oldest first.
     pub records: Vec<Record>,
+    /// Whether there are records after these: ask again from `from` and as many more.
+    pub more: bool,
 }
 
 /// More of a journal.

@@ -195,9 +195,8 @@ impl Rig {
     /// # Panics
     /// When the store fails.
     pub async fn journal(&self, run: RunId) -> Vec<&'static str> {
-        match conche_store::Catalogue::journal(&*self.store, run, 0).await {
-            Ok(journal) => journal
-                .records
+        match self.store.whole_journal(run).await {
+            Ok(records) => records
                 .iter()
                 .map(|record| record.entry.name())
                 .collect(),

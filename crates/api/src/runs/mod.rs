@@ -289,10 +289,11 @@ pub(crate) async fn journal(
 ) -> Result<Answer<JournalPage>, Problem> {
     let limit = rows_at_most(query.limit)? as usize;
     let mut journal = api.engine.store().journal(run, query.from).await?;
-    let more = journal.records.len() > limit;
+    // A page ends sooner where its records are large.
+    let more = journal.more || journal.records.len() > limit;
     journal.records.truncate(limit);
     Ok(Answer(JournalPage {
-        next: more.then(|| query.from + limit as u64),
+        next: more.then(|| query.from + journal.records.len() as u64),
         records: RecordOut::number(query.from, journal.records).collect(),
     }))
 }

@@ -162,9 +162,9 @@ pub(super) async fn read(api: &Api, run: RunId) -> Result<Folded, Problem> {
         fault: Some(message),
         ..Folded::default()
     };
-    match api.engine.store().journal(run, 0).await {
-        Ok(journal) => {
-            Ok(fold(run, journal.records).unwrap_or_else(|illegal| damaged(illegal.to_string())))
+    match api.engine.store().whole_journal(run).await {
+        Ok(records) => {
+            Ok(fold(run, records).unwrap_or_else(|illegal| damaged(illegal.to_string())))
         }
         Err(StoreError::Corrupt { message, .. }) => Ok(damaged(message)),
         Err(error) => Err(error.into()),

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use conche_core::run::{Status, Summary};
 
 use super::given::{self, acceptance, append, at, claim, claim_one, due_run, note};
-use crate::{Append, Claimed, Error, Next, NodeId, Signal, Store};
+use crate::{Append, Claimed, Error, JOURNAL_BYTES_MAX, Next, NodeId, Signal, Store};
 
 /// Every check of this group.
 pub async fn check<F: AsyncFn() -> Arc<dyn Store>>(open: &F) {
     records_are_kept_in_order(&*open().await).await;
+    a_long_journal_is_read_in_pieces(&*open().await).await;
+    large_records_are_read_a_few_at_a_time_and_whole(&*open().await).await;
     another_version_is_a_conflict(&*open().await).await;
     who_does_not_hold_the_run_is_fenced(&*open().await).await;
     a_reaped_holder_is_fenced(&*open().await).await;
@@ -48,6 +50,65 @@ async fn records_are_kept_in_order(store: &dyn Store) {
     }
     let row = store.run(claimed.run).await.expect("the run is there");
     assert_eq!((row.version, row.held), (5, true));
+}
+
+/// Appends notes of so many bytes in one go.
+async fn append_notes(
+    store: &dyn Store,
+    (node, claimed): &(NodeId, Claimed),
+    expected: u64,
+    count: usize,
+    bytes: usize,
+) {
+    let text = "x".repeat(bytes);
+    let append = Append {
+        expected,
+        records: vec![note(&text, at(1)); count],
+        ..append(claimed, *node, at(1))
+    };
+    assert_eq!(store.append(append).await, Ok(()));
+}
+
+async fn a_long_journal_is_read_in_pieces(store: &dyn Store) {
+    let given = claimed(store).await;
+    let run = given.1.run;
+    for turn in 0..4 {
+        append_notes(store, &given, 1 + turn * 300, 300, 1).await;
+    }
+    let (mut from, mut pieces) = (0, Vec::new());
+    loop {
+        let piece = store.journal(run, from).await.expect("it is there");
+        from += piece.records.len() as u64;
+        pieces.push(piece.records.len());
+        if !piece.more {
+            break;
+        }
+    }
+    assert_eq!(pieces, [500, 500, 201]);
+    let whole = store.whole_journal(run).await.expect("it is there");
+    assert_eq!(whole.len(), 1201);
+    let past = store.journal(run, 5000).await.expect("there is nothing");
+    assert_eq!((past.records.len(), past.more), (0, false));
+}
+
+async fn large_records_are_read_a_few_at_a_time_and_whole(store: &dyn Store) {
+    let given = claimed(store).await;
+    let run = given.1.run;
+    for turn in 0..6 {
+        append_notes(store, &given, 1 + turn, 1, JOURNAL_BYTES_MAX / 4).await;
+    }
+    let mut from = 0;
+    loop {
+        let piece = store.journal(run, from).await.expect("it is there");
+        from += piece.records.len() as u64;
+        assert!(!piece.records.is_empty(), "each piece gets further");
+        if !piece.more {
+            break;
+        }
+    }
+    assert_eq!(from, 7);
+    let whole = store.whole_journal(run).await.expect("it is there");
+    assert_eq!(whole.len(), 7);
 }
 
 async fn another_version_is_a_conflict(store: &dyn Store) {

@@ -14,8 +14,8 @@ use conche_core::{Digest, EventId, RunId, Timestamp};
 
 use crate::{
     Accepted, Append, Catalogue, Claim, Claimed, Cursor, DefinitionText, Error, EventFilter,
-    EventRow, Expired, Intake, Journal, NodeId, Page, ReactionRow, Retention, RunFilter, RunRow,
-    RunStore, Signal, SignalId, StatusCounts,
+    EventRow, Expired, Intake, JOURNAL_RECORDS_MAX, Journal, NodeId, Page, ReactionRow, Retention,
+    RunFilter, RunRow, RunStore, Signal, SignalId, StatusCounts,
 };
 use state::State;
 
@@ -219,9 +219,11 @@ impl Catalogue for MemoryStore {
         let state = self.open()?;
         let stored = state.runs.get(&run).ok_or_else(|| not_found("run", run))?;
         let start = usize::try_from(from).unwrap_or(usize::MAX);
+        let rest = stored.journal.get(start..).unwrap_or_default();
         Ok(Journal {
             from,
-            records: stored.journal.get(start..).unwrap_or_default().to_vec(),
+            records: rest[..rest.len().min(JOURNAL_RECORDS_MAX)].to_vec(),
+            more: rest.len() > JOURNAL_RECORDS_MAX,
         })
     }
 

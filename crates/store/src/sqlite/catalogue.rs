@@ -72,8 +72,7 @@ impl Catalogue for SqliteStore {
         self.readers
             .read(move |connection| {
                 list::run(connection, run)?;
-                let records = rows::journal(connection, run, from)?;
-                Ok(Journal { from, records })
+                rows::journal(connection, run, from, rows::Most::PIECE)
             })
             .await
     }

@@ -119,7 +119,7 @@ fn whole_journal(
     connection: &Connection,
     run: RunId,
 ) -> Result<Vec<conche_core::run::Record>, Fault> {
-    let records = rows::journal(connection, run, 0)?;
+    let records = rows::journal(connection, run, 0, rows::Most::ALL)?.records;
     let version: i64 = connection
         .prepare_cached("SELECT version FROM runs WHERE run = ?1")?
         .query_row([run.uuid().into_bytes()], |row| row.get(0))?;

@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::fault::{Fault, error};
-use crate::{Error, EventRow, RunRow, Signal, SignalId};
+use crate::{
+    Error, EventRow, JOURNAL_BYTES_MAX, JOURNAL_RECORDS_MAX, Journal, RunRow, Signal, SignalId,
+};
 
 /// Columns of an event, in the order that [`event`] reads.
 pub(super) const EVENT: &str =
@@ -129,24 +131,51 @@ pub(super) fn digest(bytes: &[u8]) -> Result<Digest, Bad> {
         .map_err(|_| format!("a digest has 32 bytes, not {}", bytes.len()))
 }
 
+/// How much of a journal is read.
+#[derive(Clone, Copy)]
+pub(super) struct Most {
+    records: usize,
+    bytes: usize,
+}
+
+impl Most {
+    /// To fold it.
+    pub(super) const ALL: Self = Self {
+        records: usize::MAX,
+        bytes: usize::MAX,
+    };
+    /// To look at it.
+    pub(super) const PIECE: Self = Self {
+        records: JOURNAL_RECORDS_MAX,
+        bytes: JOURNAL_BYTES_MAX,
+    };
+}
+
 /// The records of a run from a version on. `from` may lie within a stored append.
 pub(super) fn journal(
     connection: &Connection,
     run: RunId,
-    from: u64,
-) -> Result<Vec<Record>, Fault> {
+    version: u64,
+    most: Most,
+) -> Result<Journal, Fault> {
     let sql = "SELECT from_version, format, records FROM journal
                WHERE run = ?1 AND from_version >= coalesce(
                    (SELECT max(from_version) FROM journal WHERE run = ?1 AND from_version <= ?2), 0)
                ORDER BY from_version";
     let mut statement = connection.prepare_cached(sql)?;
-    let from = i64::try_from(from).unwrap_or(i64::MAX);
+    let from = i64::try_from(version).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![run.uuid().into_bytes(), from])?;
     let mut records: Vec<Record> = Vec::new();
-    let mut skip = None;
+    let (mut skip, mut bytes, mut more) = (None, 0, false);
     while let Some(row) = rows.next()? {
         let bad = |message: Bad| Fault::Refused(corrupt("journal", run, message));
-        let (version, more) = read_append(row).map_err(bad)?;
+        let wanted = skip.map_or(0, |first| records.len() as i64 - (from - first));
+        if wanted > 0 && (wanted as usize >= most.records || bytes >= most.bytes) {
+            more = true;
+            break;
+        }
+        bytes += row.get_ref(2)?.as_str().map_or(0, str::len);
+        let (version, appended) = read_append(row).map_err(bad)?;
         let first = *skip.get_or_insert(version);
         let expected = first + records.len() as i64;
         if version != expected || (first > 0 && first > from) {
@@ -154,10 +183,17 @@ pub(super) fn journal(
                 "after version {expected} comes version {version}"
             )));
         }
-        records.extend(more);
+        records.extend(appended);
     }
     let skip = skip.map_or(0, |first| usize::try_from(from - first).unwrap_or(0));
-    Ok(records.split_off(skip.min(records.len())))
+    let mut records = records.split_off(skip.min(records.len()));
+    more |= records.len() > most.records;
+    records.truncate(most.records);
+    Ok(Journal {
+        from: version,
+        records,
+        more,
+    })
 }
 
 fn read_append(row: &Row<'_>) -> Result<(i64, Vec<Record>), Bad> {

@@ -84,9 +84,10 @@ async fn check(folder: &Path, acknowledged: &BTreeMap<RunId, u64>) {
     let counts = store.counts().await.expect("runs are counted");
     assert_eq!(counts.into_values().sum::<u64>(), rows.len() as u64);
     for row in rows {
-        let journal = store.journal(row.run, 0).await.expect("it has a journal");
-        assert_eq!(journal.records.len() as u64, row.version);
-        assert!(RunState::fold(row.run, journal.records).is_ok());
+        let records = store.whole_journal(row.run).await;
+        let records = records.expect("it has a journal");
+        assert_eq!(records.len() as u64, row.version);
+        assert!(RunState::fold(row.run, records).is_ok());
         let event = row.event.expect("it has an event");
         let event = store.event(event).await.expect("its event is there").event;
         let again = acceptance(&event.source, &event.id, at(0));

@@ -161,3 +161,25 @@ async fn a_database_of_another_kind_is_refused() {
     let error = SqliteStore::open(&SqliteConfig::new(folder.path())).expect_err("it is refused");
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_look_at_a_journal_of_large_records_ends_early() {
+    let folder = folder();
+    let store = open(&SqliteConfig::new(folder.path()));
+    given::due_run(&store, at(0)).await;
+    let node = given::node();
+    let claimed = given::claim_one(&store, node, at(0)).await;
+    let text = "x".repeat(conche_store::JOURNAL_BYTES_MAX / 2);
+    for expected in 1..=4 {
+        let append = conche_store::Append {
+            expected,
+            records: vec![given::note(&text, at(1))],
+            ..given::append(&claimed, node, at(1))
+        };
+        assert_eq!(store.append(append).await, Ok(()));
+    }
+    let first = store.journal(claimed.run, 0).await.expect("it is there");
+    assert_eq!((first.records.len(), first.more), (3, true));
+    let rest = store.journal(claimed.run, 3).await.expect("it is there");
+    assert_eq!((rest.records.len(), rest.more), (2, false));
+}
