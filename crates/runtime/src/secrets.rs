@@ -11,6 +11,7 @@
 //! configuration file itself.
 
 mod mask;
+mod view;
 
 use std::{
     collections::BTreeMap,
@@ -66,7 +67,7 @@ pub enum Error {
         /// Why the operating system refused.
         source: std::io::Error,
     },
-    /// The value is empty, is not UTF-8 or is larger than 64 KiB.
+    /// The value is empty or blank, is not UTF-8 or is larger than 64 KiB.
     #[error("secret `{name}`: the value {reason}")]
     Unusable {
         /// The secret's name.
@@ -118,8 +119,8 @@ impl Secrets {
             SecretRef::Env(variable) => read_variable(name, variable)?,
             SecretRef::File(path) => read_file(name, path)?,
         };
-        if value.expose_secret().is_empty() {
-            return Err(unusable(name, "is empty"));
+        if value.expose_secret().trim().is_empty() {
+            return Err(unusable(name, "is empty or blank"));
         }
         self.masker.learn(name, &value);
         Ok(value)

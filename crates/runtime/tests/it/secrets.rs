@@ -99,6 +99,23 @@ fn check_says_what_is_wrong_with_each_secret_and_never_its_value() {
 }
 
 #[test]
+fn a_value_of_blanks_alone_is_an_error_that_names_the_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blank");
+    let secrets = secrets(&[("smtp", SecretRef::File(path.clone()))]);
+    for text in ["", "\n", " ", "\n\n", " \t\r\n", "\u{a0}\n"] {
+        write(&path, text, 0o600);
+        let error = secrets.get("smtp").unwrap_err().to_string();
+        assert_eq!(
+            error, "secret `smtp`: the value is empty or blank",
+            "{text:?}"
+        );
+    }
+    write(&path, " a \n", 0o600);
+    assert_eq!(secrets.get("smtp").unwrap().expose_secret(), " a ");
+}
+
+#[test]
 fn a_value_can_not_be_written_into_the_configuration() {
     let reference = |text| serde_json::from_str::<SecretRef>(text);
     assert_eq!(

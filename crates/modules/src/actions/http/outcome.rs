@@ -15,6 +15,7 @@
 //! A `Retry-After` is passed on. PUT and DELETE that broke off are uncertain, because a later
 //! write of somebody else may lie between the two.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use conche_runtime::secrets::Masker;
 use http::{HeaderMap, Method, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::action::Error;
 
@@ -158,8 +160,9 @@ impl Judge<'_> {
             Ok(text) => (text.to_owned(), None),
             Err(_) => (STANDARD.encode(&response.body), Some("base64")),
         };
-        let body = self.masker.mask(&body).into_owned();
-        let json = is_json(&response.headers)
+        let is_json = is_json(&response.headers);
+        let body = self.masked(body, is_json);
+        let json = is_json
             .then(|| Json::parse(body.as_bytes(), self.limits).ok())
             .flatten();
         let answered = Answered {
@@ -178,6 +181,21 @@ impl Judge<'_> {
             )));
         }
         Ok(output)
+    }
+
+    /// The body without secrets. JSON stays JSON, also where a secret is a number.
+    fn masked(&self, body: String, is_json: bool) -> String {
+        let Cow::Owned(masked) = self.masker.mask(&body) else {
+            return body;
+        };
+        let json = is_json
+            .then(|| Json::parse(body.as_bytes(), self.limits).ok())
+            .flatten();
+        let Some(mut value) = json.and_then(|json| json.read::<Value>().ok()) else {
+            return masked;
+        };
+        self.masker.mask_json(&mut value);
+        self.masker.mask(&value.to_string()).into_owned()
     }
 
     fn headers(&self, headers: &HeaderMap) -> BTreeMap<String, String> {
@@ -396,6 +414,35 @@ mod tests {
             refused.to_string(),
             "answered 400 Bad Request: no ***token*** here"
         );
+    }
+
+    #[test]
+    fn a_secret_is_masked_however_json_spells_it() {
+        let json = [("content-type", "application/json")];
+        let table = [
+            (
+                r#"{"a":"\u0068unter2\u0032","hunter22":1.50}"#,
+                Some(r#"{"a":"***token***","***token***":1.5}"#),
+            ),
+            (
+                r#"["hunter\/22","hunter22"]"#,
+                Some(r#"["hunter/22","***token***"]"#),
+            ),
+            (
+                r#"{"url":"https:\/\/x?k=%68unter22"}"#,
+                Some(r#"{"url":"https://x?k=***token***"}"#),
+            ),
+            (r#"{"a":["#, None),
+        ];
+        for (body, expected) in table {
+            let result: Value = judge(&Method::GET, &[], Ok(response(200, &json, body)))
+                .unwrap()
+                .read()
+                .unwrap();
+            assert_eq!(result["body"], expected.unwrap_or(body), "{body}");
+            let parsed = expected.map(|text| serde_json::from_str(text).unwrap());
+            assert_eq!(result.get("json"), parsed.as_ref(), "{body}");
+        }
     }
 
     #[test]
