@@ -24,6 +24,7 @@ mod stream;
 use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use axum::Router;
+use http::uri::Scheme;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -185,7 +186,17 @@ impl Listener {
     pub fn serve(self, router: Router, tasks: &Tasks, stage: Stage) {
         let router = match self.config.auth {
             Auth::LoopbackOpen => {
-                guard::loopback_open(router, self.config.hosts.clone(), self.render)
+                let scheme = match self.certificates {
+                    Some(_) => Scheme::HTTPS,
+                    None => Scheme::HTTP,
+                };
+                let own = guard::Own {
+                    name: self.name.clone(),
+                    scheme,
+                    hosts: self.config.hosts.clone(),
+                    forms_from_programs: self.config.forms_from_programs,
+                };
+                guard::loopback_open(router, own, self.render)
             }
             Auth::Token | Auth::None => router,
         };

@@ -18,7 +18,10 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header,
+    uri::{Authority, Scheme},
+};
 use http_body::Body as _;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -28,11 +31,24 @@ use super::problem::{Problem, Render};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// Whom a listener is for its callers.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// The listener's section in the configuration, for messages.
+    pub name: String,
+    /// What it speaks: HTTP or HTTPS.
+    pub scheme: Scheme,
+    /// Its names besides the loopback ones.
+    pub hosts: Vec<String>,
+    /// See `ListenerConfig::forms_from_programs`.
+    pub forms_from_programs: bool,
+}
+
 /// Lets only requests through that [`check_local`] accepts.
-pub fn loopback_open(router: Router, hosts: Vec<String>, render: Render) -> Router {
-    let hosts: Arc<[String]> = hosts.into();
+pub fn loopback_open(router: Router, own: Own, render: Render) -> Router {
+    let own = Arc::new(own);
     router.layer(from_fn(move |request: Request, next: Next| {
-        let refused = check_local(&request, &hosts);
+        let refused = check_local(&request, &own);
         async move {
             match refused {
                 Ok(()) => next.run(request).await,
@@ -42,11 +58,10 @@ pub fn loopback_open(router: Router, hosts: Vec<String>, render: Render) -> Rout
     }))
 }
 
-/// Whether a request can't have been caused by a foreign web page. `hosts` are
-/// names that are this listener's, besides the loopback ones.
-pub fn check_local(request: &Request, hosts: &[String]) -> Result<(), Problem> {
+/// Whether a request can't have been caused by a foreign web page.
+pub fn check_local(request: &Request, own: &Own) -> Result<(), Problem> {
     let authority = authority(request)?;
-    if !is_own_name(&authority, hosts) {
+    if !is_loopback_name(&authority) && !is_configured(&authority, own) {
         return Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
             "host-refused",
@@ -55,14 +70,30 @@ pub fn check_local(request: &Request, hosts: &[String]) -> Result<(), Problem> {
             ),
         ));
     }
-    check_origin(request, &authority)?;
+    check_origin(request, &authority, own)?;
     if matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     ) {
         return Ok(());
     }
-    check_content_type(request)
+    if own.forms_from_programs && !is_from_browser(request.headers()) {
+        return Ok(());
+    }
+    check_content_type(request, &own.name)
+}
+
+/// Whether a browser seems to have sent a request with a body: every one that is in use tells
+/// the origin, or that it will not tell it (`null`).
+fn is_from_browser(headers: &HeaderMap) -> bool {
+    [
+        header::ORIGIN,
+        header::REFERER,
+        header::COOKIE,
+        SEC_FETCH_SITE,
+    ]
+    .iter()
+    .any(|name| headers.contains_key(name))
 }
 
 fn authority(request: &Request) -> Result<Authority, Problem> {
@@ -85,7 +116,7 @@ fn authority(request: &Request) -> Result<Authority, Problem> {
     Ok(authority)
 }
 
-fn is_own_name(authority: &Authority, hosts: &[String]) -> bool {
+fn is_loopback_name(authority: &Authority) -> bool {
     let host = authority.host().to_ascii_lowercase();
     let host = host.strip_suffix('.').unwrap_or(&host);
     let literal = host.trim_start_matches('[').trim_end_matches(']');
@@ -94,12 +125,51 @@ fn is_own_name(authority: &Authority, hosts: &[String]) -> bool {
     {
         return true;
     }
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || hosts.iter().any(|own| own.eq_ignore_ascii_case(host))
+    host == "localhost" || host.ends_with(".localhost")
 }
 
-fn check_origin(request: &Request, authority: &Authority) -> Result<(), Problem> {
+fn is_configured(authority: &Authority, own: &Own) -> bool {
+    let host = authority.host();
+    let host = host.strip_suffix('.').unwrap_or(host);
+    own.hosts.iter().any(|name| name.eq_ignore_ascii_case(host))
+}
+
+/// Whether `origin` is that of the pages at `authority`: the same scheme, host
+/// and port. Under a configured name a proxy may stand in front that encrypts.
+fn is_own_origin(origin: &str, authority: &Authority, own: &Own) -> bool {
+    let Some((scheme, rest)) = origin.split_once("://") else {
+        return false;
+    };
+    let scheme = match &*scheme.to_ascii_lowercase() {
+        "http" => Scheme::HTTP,
+        "https" => Scheme::HTTPS,
+        _ => return false,
+    };
+    let is_own_scheme =
+        scheme == own.scheme || (scheme == Scheme::HTTPS && is_configured(authority, own));
+    let theirs = Authority::try_from(rest).ok();
+    let theirs = theirs.and_then(|theirs| host_and_port(&theirs, &scheme));
+    is_own_scheme && theirs.is_some() && theirs == host_and_port(authority, &scheme)
+}
+
+/// The host, and the port or the scheme's own; none where there is more, or a
+/// port that is no number.
+fn host_and_port(authority: &Authority, scheme: &Scheme) -> Option<(String, u16)> {
+    let port = authority.port_u16();
+    let spelt = match port {
+        Some(port) => format!("{}:{port}", authority.host()),
+        None => authority.host().to_owned(),
+    };
+    let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    (authority.as_str() == spelt).then(|| {
+        (
+            authority.host().to_ascii_lowercase(),
+            port.unwrap_or(default),
+        )
+    })
+}
+
+fn check_origin(request: &Request, authority: &Authority, own: &Own) -> Result<(), Problem> {
     let refuse = || {
         Problem::new(
             StatusCode::FORBIDDEN,
@@ -110,10 +180,7 @@ fn check_origin(request: &Request, authority: &Authority) -> Result<(), Problem>
     let headers = request.headers();
     if let Some(origin) = single(headers, &header::ORIGIN).map_err(|()| refuse())? {
         let origin = origin.to_str().map_err(|_| refuse())?;
-        let own = origin
-            .split_once("://")
-            .is_some_and(|(_, origin)| origin.eq_ignore_ascii_case(authority.as_str()));
-        if !own {
+        if !is_own_origin(origin, authority, own) {
             return Err(refuse());
         }
     }
@@ -126,12 +193,12 @@ fn check_origin(request: &Request, authority: &Authority) -> Result<(), Problem>
     Ok(())
 }
 
-fn check_content_type(request: &Request) -> Result<(), Problem> {
+fn check_content_type(request: &Request, listener: &str) -> Result<(), Problem> {
     let refuse = |detail: &str| {
         Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "content-type-refused",
-            detail,
+            format!("the listener `{listener}`: {detail}"),
         ))
     };
     let Ok(content_type) = single(request.headers(), &header::CONTENT_TYPE) else {
@@ -158,7 +225,7 @@ fn check_content_type(request: &Request) -> Result<(), Problem> {
     ) || essence.starts_with("multipart/");
     if is_form {
         return refuse(
-            "this listener needs no token and so takes no content type that any web page can send: use application/json",
+            "it needs no token and so takes no content type that any web page can send: use application/json",
         );
     }
     Ok(())

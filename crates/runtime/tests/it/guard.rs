@@ -2,16 +2,20 @@
 
 use axum::{Extension, Router, body::Body, extract::Request, routing::any};
 use conche_runtime::listener::{
-    guard::{TokenSet, bearer, check_local},
+    guard::{Own, TokenSet, bearer, check_local},
     problem_json,
 };
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode, header, uri::Scheme};
 use tower::ServiceExt;
 
 const JSON: &str = "content-type: application/json";
 
 /// The status that a request is refused with; 200 where it is let through.
 fn verdict(method: &str, headers: &[&str], body: &'static str) -> u16 {
+    verdict_of(&Scheme::HTTP, method, headers, body)
+}
+
+fn verdict_of(scheme: &Scheme, method: &str, headers: &[&str], body: &'static str) -> u16 {
     let mut request = Request::builder().method(method).uri("/");
     for line in headers {
         let (name, value) = line.split_once(": ").unwrap();
@@ -23,8 +27,13 @@ fn verdict(method: &str, headers: &[&str], body: &'static str) -> u16 {
         Body::from(body)
     };
     let request = request.body(body).unwrap();
-    check_local(&request, &["soc.lan".to_owned()])
-        .map_or_else(|problem| problem.status.as_u16(), |()| 200)
+    let own = Own {
+        name: "test".to_owned(),
+        scheme: scheme.clone(),
+        hosts: vec!["soc.lan".to_owned()],
+        forms_from_programs: false,
+    };
+    check_local(&request, &own).map_or_else(|problem| problem.status.as_u16(), |()| 200)
 }
 
 #[test]
@@ -66,7 +75,13 @@ fn a_page_of_another_origin_can_not_call() {
     let host = "host: 127.0.0.1:8888";
     let table = [
         ("origin: http://127.0.0.1:8888", 200),
-        ("origin: https://127.0.0.1:8888", 200),
+        ("origin: HTTP://127.0.0.1:8888", 200),
+        ("origin: https://127.0.0.1:8888", 403),
+        ("origin: ws://127.0.0.1:8888", 403),
+        ("origin: http://127.0.0.1", 403),
+        ("origin: http://x@127.0.0.1:8888", 403),
+        ("origin: http://127.0.0.1:8888/", 403),
+        ("origin: 127.0.0.1:8888", 403),
         ("origin: http://127.0.0.1:3000", 403),
         ("origin: http://localhost:8888", 403),
         ("origin: http://127.0.0.1:8888.evil.test", 403),
@@ -93,6 +108,39 @@ fn a_page_of_another_origin_can_not_call() {
         200,
         "a link"
     );
+}
+
+#[test]
+fn scheme_host_and_port_of_an_origin_must_all_be_the_listeners() {
+    let (http, https) = (Scheme::HTTP, Scheme::HTTPS);
+    let table = [
+        (&http, "localhost", "http://localhost", 200),
+        (&http, "localhost", "http://localhost:80", 200),
+        (&http, "localhost:80", "http://localhost", 200),
+        (&http, "LocalHost", "http://localhost", 200),
+        (&http, "localhost", "http://localhost:443", 403),
+        (&http, "localhost", "https://localhost", 403),
+        (&http, "localhost", "http://localhost:8888.evil.test", 403),
+        (&http, "[::1]:8888", "http://[::1]:8888", 200),
+        (&http, "[::1]:8888", "http://[::1]:8889", 403),
+        (&https, "localhost:443", "https://localhost", 200),
+        (&https, "localhost:8888", "https://localhost:8888", 200),
+        (&https, "localhost:8888", "http://localhost:8888", 403),
+        (&https, "localhost", "https://localhost:80", 403),
+        // A proxy in front may encrypt.
+        (&http, "soc.lan", "https://soc.lan", 200),
+        (&http, "soc.lan", "http://soc.lan", 200),
+        (&http, "soc.lan", "https://soc.lan:8443", 403),
+        (&https, "soc.lan", "http://soc.lan", 403),
+    ];
+    for (scheme, host, origin, expected) in table {
+        let headers = [&format!("host: {host}"), JSON, &format!("origin: {origin}")];
+        assert_eq!(
+            verdict_of(scheme, "POST", &headers, "{}"),
+            expected,
+            "{scheme} {host} {origin}"
+        );
+    }
 }
 
 #[test]
