@@ -42,6 +42,10 @@ pub(super) struct Input {
     /// Who gets a copy that the others are not told of. Default: nobody.
     #[serde(default)]
     bcc: Recipients,
+    /// Who it is from. Only the address that is configured may be given, with any name before
+    /// it: who a mail is from is not for a script to say. Default: the configured sender.
+    #[serde(default)]
+    from: Option<String>,
     /// The subject, in one line. Default: empty.
     #[serde(default)]
     subject: String,
@@ -126,10 +130,11 @@ pub(super) fn compose(
     now: Timestamp,
 ) -> Result<Mail, Error> {
     single_line("subject", &input.subject)?;
-    let from = sender.from.email.clone();
+    let sent_by = sent_by(input, sender.from)?;
+    let from = sent_by.email.clone();
     let message_id = format!("<{key}@{}>", from.domain());
     let mut message = Message::builder()
-        .from(sender.from.clone())
+        .from(sent_by)
         .subject(input.subject.as_str())
         .date(SystemTime::from(now))
         .message_id(Some(message_id.clone()))
@@ -165,6 +170,26 @@ pub(super) fn compose(
         message_id,
         bytes: message.formatted(),
     })
+}
+
+/// The configured sender, under the name that the input gives it.
+fn sent_by(input: &Input, configured: &Mailbox) -> Result<Mailbox, Error> {
+    let Some(text) = &input.from else {
+        return Ok(configured.clone());
+    };
+    single_line("from", text)?;
+    let asked = text.parse::<Mailbox>().ok();
+    let asked = asked.filter(|asked| asked.email == configured.email);
+    let mut sent_by = asked.ok_or_else(|| {
+        Error::permanent(format!(
+            "`from` is `{text}`, but mails are sent from {} only: leave `from` out, or change `actions.mail.from` in the configuration",
+            configured.email
+        ))
+    })?;
+    if sent_by.name.is_none() {
+        sent_by.name.clone_from(&configured.name);
+    }
+    Ok(sent_by)
 }
 
 fn wrong(error: &dyn std::error::Error) -> Error {
@@ -415,6 +440,38 @@ mod tests {
             assert!(
                 matches!(mail(input.clone()), Err(Error::Permanent(_))),
                 "{input}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_script_may_name_the_configured_sender_and_no_other() {
+        let from = |from: &str| {
+            let input = serde_json::json!({ "to": "a@x.y", "content": "t", "from": from });
+            mail(input).map(|mail| String::from_utf8(mail.bytes).unwrap())
+        };
+        for (given, written) in [
+            ("soc@example.com", "From: SOC <soc@example.com>\r\n"),
+            (
+                "Night <soc@example.com>",
+                "From: Night <soc@example.com>\r\n",
+            ),
+        ] {
+            let text = from(given).unwrap();
+            assert!(text.contains(written), "{text}");
+        }
+        for other in [
+            "",
+            "boss@example.com",
+            "soc@example.com, x@x.y",
+            "soc",
+            "soc@example.com\r\nBcc: e@x.y",
+        ] {
+            let refused = from(other).unwrap_err();
+            assert!(matches!(refused, Error::Permanent(_)), "{other}: {refused}");
+            assert!(
+                refused.to_string().contains("`from`") || other.contains('\r'),
+                "{refused}"
             );
         }
     }
