@@ -118,11 +118,29 @@ fn a_secret_that_is_not_configured_is_refused_when_building() {
     let mail =
         serde_json::json!({ "server": "x", "user": "a@b.c", "password": { "secret": "nope" } });
     let webhook = serde_json::json!({ "path": "/x", "event_type": "t", "auth": { "bearer": { "secret": "nope" } } });
+    let pair = serde_json::json!({ "path": "/x", "event_type": "t", "auth": { "bearer": [{ "secret": "nope" }] } });
     for refused in [
         action("http", http, &cx).err(),
         action("mail", mail, &cx).err(),
         source("webhook", webhook, &cx).err(),
+        source("webhook", pair, &cx).err(),
     ] {
         assert!(refused.unwrap().message.contains("no secret `nope`"));
+    }
+    for (bearer, expected) in [
+        (serde_json::json!([]), "one token, or a list of two"),
+        (
+            serde_json::json!([{ "secret": "a" }, { "secret": "b" }, { "secret": "c" }]),
+            "one token, or a list of two",
+        ),
+        (
+            serde_json::json!("nope"),
+            "expected `{ secret: NAME }` or a list",
+        ),
+    ] {
+        let config =
+            serde_json::json!({ "path": "/x", "event_type": "t", "auth": { "bearer": bearer } });
+        let refused = source("webhook", config, &cx).err().unwrap();
+        assert!(refused.message.contains(expected), "{refused}");
     }
 }

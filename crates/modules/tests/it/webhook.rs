@@ -29,7 +29,11 @@ impl Served {
     /// Mounts sources side by side, as the server does.
     async fn new(configs: &[Value]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let cx = context(folder.path(), &[("token", "hunter22-hunter22")]);
+        let secrets = [
+            ("token", "hunter22-hunter22"),
+            ("next", "hunter33-hunter33"),
+        ];
+        let cx = context(folder.path(), &secrets);
         let intake = FakeIntake::new();
         let mut router = axum::Router::new().fallback(no_such_webhook);
         for config in configs {
@@ -305,6 +309,40 @@ async fn who_does_not_show_the_secret_gets_401_before_the_body_counts() {
     assert_eq!(served.post("/bearer", &twice, "{}").await.status, 401);
     assert_eq!(served.post("/bearer", &[], "{}").await.status, 401);
     assert_eq!(served.intake.stored().events.len(), 2);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn either_of_two_tokens_lets_in_while_one_is_replaced_by_the_other() {
+    let served = Served::new(&[
+        json!({ "path": "/in", "event_type": "t", "auth": { "bearer": [{ "secret": "token" }, { "secret": "next" }] } }),
+    ])
+    .await;
+    let status = async |value: &str| {
+        let headers = [("authorization", value)];
+        served.post("/in", &headers, "{}").await.status.as_u16()
+    };
+    assert_eq!(status("Bearer hunter22-hunter22").await, 202);
+    assert_eq!(status("Bearer hunter33-hunter33").await, 202);
+    assert_eq!(status("Bearer hunter22-hunter33").await, 401);
+    assert_eq!(status("Bearer ").await, 401);
+    std::fs::remove_file(served.folder.path().join("token")).unwrap();
+    assert_eq!(status("Bearer hunter33-hunter33").await, 202);
+    // It may be the one that can't be read.
+    assert_eq!(status("Bearer hunter22-hunter22").await, 503);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_content_type_that_is_refused_is_told_what_is_taken_and_by_whom() {
+    let served = Served::new(&[json!({ "path": "/in", "event_type": "t", "auth": "none" })]).await;
+    let headers = [("content-type", "text/plain")];
+    let response = served.send(Method::POST, "/in", &headers, "{}").await;
+    assert_eq!(problem(&response), (415, "content-type-refused".to_owned()));
+    assert_eq!(
+        json_of(&response)["detail"],
+        "this is the webhook listener: its webhook /in takes a Content-Type of application/json or any that ends in +json"
+    );
     served.stop().await;
 }
 

@@ -10,6 +10,7 @@ use conche_runtime::secrets::{self, Secrets};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::config::Auth;
+use crate::config::SecretName;
 
 /// What came of the check.
 #[derive(Debug)]
@@ -36,15 +37,15 @@ impl Gate {
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
         match &self.auth {
             Auth::None => Ok(()),
-            Auth::Bearer(name) => {
+            Auth::Bearer(tokens) => {
                 let shown = bearer_token(headers).unwrap_or_default();
-                self.compare(&name.secret, "", shown, "Bearer")
+                self.compare(tokens.names(), "", shown, "Bearer")
             }
             Auth::Basic(basic) => {
                 let shown = basic_credentials(headers).unwrap_or_default();
                 let user = format!("{}:", basic.user);
                 self.compare(
-                    &basic.password.secret,
+                    std::slice::from_ref(&basic.password),
                     &user,
                     &shown,
                     "Basic charset=\"UTF-8\"",
@@ -53,23 +54,29 @@ impl Gate {
         }
     }
 
-    /// Compares `shown` with the secret behind `before`; both are digested first, so that
-    /// the time says nothing about where they differ.
+    /// Compares `shown` with each secret behind `before`; all are digested first, so that
+    /// the time says nothing about where they differ. One that can't be read is passed over:
+    /// the other may be the right one.
     fn compare(
         &self,
-        secret: &str,
+        secrets: &[SecretName],
         before: &str,
         shown: &str,
         challenge: &'static str,
     ) -> Result<(), Refused> {
         use secrecy::ExposeSecret as _;
-        let value = self.secrets.get(secret).map_err(Refused::NoSecret)?;
-        let expected = format!("{before}{}", value.expose_secret()).into();
         let mut known = TokenSet::new();
-        known.insert(&expected, ());
-        known
-            .identify(shown)
-            .ok_or(Refused::Unknown(HeaderValue::from_static(challenge)))
+        let mut refused = Refused::Unknown(HeaderValue::from_static(challenge));
+        for name in secrets {
+            match self.secrets.get(&name.secret) {
+                Ok(value) => {
+                    let expected = format!("{before}{}", value.expose_secret());
+                    known.insert(&expected.into(), ());
+                }
+                Err(error) => refused = Refused::NoSecret(error),
+            }
+        }
+        known.identify(shown).ok_or(refused)
     }
 }
 

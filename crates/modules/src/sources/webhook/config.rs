@@ -101,10 +101,33 @@ impl MethodName {
 pub(super) enum Auth {
     /// Everyone who reaches the listener.
     None,
-    /// Who shows this token in `Authorization: Bearer`.
-    Bearer(SecretName),
+    /// Who shows this token in `Authorization: Bearer`: `{ secret: NAME }`, or a list of two
+    /// of which either counts, so that a token can be replaced without a break.
+    Bearer(Tokens),
     /// Who knows the user and the password.
     Basic(Basic),
+}
+
+/// One token or several, each of which lets in.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected `{ secret: NAME }` or a list of two of them"
+)]
+pub(super) enum Tokens {
+    /// One.
+    One(SecretName),
+    /// The one in use and its successor.
+    Several(Vec<SecretName>),
+}
+
+impl Tokens {
+    pub(super) fn names(&self) -> &[SecretName] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }
 
 /// HTTP Basic authentication.

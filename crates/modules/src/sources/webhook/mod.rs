@@ -34,6 +34,9 @@ use crate::intake::{Batch, Intake, NewEvent, Refusal};
 use crate::source::{Source, SourceModule};
 use crate::{BuildContext, BuildError, config as settings};
 
+/// The token in use and its successor.
+const TOKENS_MAX: usize = 2;
+
 pub(super) static MODULE: SourceModule = SourceModule {
     name: "webhook",
     summary: "Events that others send by HTTP.",
@@ -76,7 +79,15 @@ fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, 
     }
     match &config.auth {
         Auth::None => {}
-        Auth::Bearer(name) => name.check(&place, &cx.secrets)?,
+        Auth::Bearer(tokens) => {
+            let names = tokens.names();
+            if !(1..=TOKENS_MAX).contains(&names.len()) {
+                return Err(wrong("`bearer` takes one token, or a list of two"));
+            }
+            for name in names {
+                name.check(&place, &cx.secrets)?;
+            }
+        }
         Auth::Basic(basic) if basic.user.contains(':') => {
             return Err(wrong("a user of Basic authentication can't have a `:`"));
         }
@@ -253,9 +264,15 @@ impl Inner {
             return Err(answer::problem(status, "content-encoding-refused", detail).into());
         }
         if !self.accepts(headers) {
+            let known = self.content_types.iter();
+            let known = known.map(|name| match name.strip_prefix('+') {
+                Some(_) => format!("any that ends in {name}"),
+                None => name.clone(),
+            });
             let detail = format!(
-                "the Content-Type must be one of: {}",
-                self.content_types.join(", ")
+                "this is the webhook listener: its webhook {} takes a Content-Type of {}",
+                self.path,
+                known.collect::<Vec<_>>().join(" or ")
             );
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(answer::problem(status, "content-type-refused", detail).into());
