@@ -80,6 +80,6 @@ impl Host for HostOf {
 
     fn respond(&self, call: &Call, answer: Answer) -> bool {
         call.event
-            .is_some_and(|event| self.engine.answers.give(event, answer))
+            .is_some_and(|event| self.engine.answers.give(event, &answer))
     }
 }

@@ -13,6 +13,7 @@ use conche_runtime::supervisor::Stage;
 use conche_store::{Acceptance, Accepted, Cursor, NewRun};
 use uuid::Uuid;
 
+use crate::answers::Forget;
 use crate::budget;
 use crate::executor::Held;
 use crate::faults::{self, point};
@@ -56,11 +57,11 @@ impl Intake for Engine {
     ) -> Result<Asked, Refusal> {
         check_types(std::slice::from_ref(&event))?;
         let id = EventId::new(Uuid::now_v7());
-        let waiter = self.0.answers.wait(id);
         let _forget = Forget {
             engine: &self.0,
             event: id,
         };
+        let waiter = self.0.answers.wait(id);
         let receipts = self
             .0
             .take_in(self.0.outside(source), vec![event], None, Some(id))
@@ -70,11 +71,9 @@ impl Intake for Engine {
             .next()
             .ok_or_else(|| Refusal::Invalid("no event".to_owned()))?;
         if receipt.duplicate {
-            // Its runs answered whoever asked first; this request has none of its own.
-            return Ok(Asked {
-                receipt,
-                answer: None,
-            });
+            let answer = self.0.answer_again(receipt.event, timeout).await;
+            let answer = answer.map_err(refusal)?;
+            return Ok(Asked { receipt, answer });
         }
         // The waiter's other end is dropped when no run is left that could answer.
         let answer = tokio::time::timeout(timeout, waiter)
@@ -86,18 +85,6 @@ impl Intake for Engine {
 
     async fn cursor(&self, source: &str) -> Result<Option<String>, Refusal> {
         self.0.store.cursor(source).await.map_err(refusal)
-    }
-}
-
-/// Forgets a waiting request however the wait ends, also when its connection is dropped.
-struct Forget<'a> {
-    engine: &'a Inner,
-    event: EventId,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        self.engine.answers.forget(self.event);
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use conche_core::Json;
-use conche_core::run::{OnUncertain, Repeat};
+use conche_core::run::{OnUncertain, Repeat, Status};
+use conche_core::{EventId, Json};
 use conche_engine::Config;
 use conche_modules::{
     Action, ActionModule, ActionSpec, Answer, BuildContext, BuildError, Call, Error, Intake,
@@ -16,7 +16,8 @@ use conche_store::memory::MemoryStore;
 use conche_testkit::{Behaviour, Rig, SimClock, TestActions};
 use serde_json::json;
 
-/// Answers with its input; the real `respond` is tested with the modules.
+/// Answers with the `body` of its input, as the real `respond` does, which is tested with the
+/// modules.
 struct Reply;
 
 fn any() -> serde_json::Value {
@@ -29,10 +30,10 @@ fn build(_: serde_json::Value, _: &BuildContext) -> Result<Arc<dyn Action>, Buil
 }
 
 static REPLY: ActionModule = ActionModule {
-    name: "reply",
+    name: "respond",
     summary: "Answers.",
     actions: &[ActionSpec {
-        name: "reply",
+        name: "respond",
         summary: "Answers.",
         input: any,
         output: any,
@@ -47,9 +48,9 @@ static REPLY: ActionModule = ActionModule {
 impl Action for Reply {
     async fn invoke(&self, call: &Call) -> Result<Output, Error> {
         let answer = Answer {
-            status: 200,
-            headers: Vec::new(),
-            body: call.input.clone(),
+            status: 201,
+            headers: vec![("x-a".to_owned(), "b".to_owned())],
+            body: Json::from(&call.input.read::<serde_json::Value>().unwrap()["body"]),
         };
         Ok(Json::from(
             &json!({"delivered": call.host.respond(call, answer)}),
@@ -59,7 +60,7 @@ impl Action for Reply {
 
 async fn rig() -> Rig {
     let modules = BTreeMap::from([(
-        "reply".to_owned(),
+        "respond".to_owned(),
         (Arc::new(Reply) as Arc<dyn Action>, &REPLY, 0),
     )]);
     Rig::with_modules(
@@ -87,7 +88,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 #[tokio::test]
 async fn the_first_answer_reaches_the_one_who_asked() {
     let rig = rig().await;
-    rig.react("name: r\nevent: t\nscript: 'next say {\"a\":1}'\nactions:\n  say: {module: reply, action: reply, script: 'next again {\"a\":2}'}\n  again: {module: reply, action: reply}\n").await;
+    rig.react("name: r\nevent: t\nscript: 'next say {\"body\":{\"a\":1}}'\nactions:\n  say: {module: respond, action: respond, script: 'next again {\"body\":{\"a\":2}}'}\n  again: {module: respond, action: respond}\n").await;
     let asked = rig
         .engine
         .ask("tests", question(None), MINUTE)
@@ -131,20 +132,58 @@ async fn one_who_asks_is_let_go_at_the_time_given() {
     assert_eq!(asked.answer, None);
 }
 
+const SAYS: &str = "name: r\nevent: t\nscript: 'next say {\"status\":201,\"headers\":{\"x-a\":\"b\"},\"body\":{\"a\":1}}'\nactions: {say: {module: respond, action: respond, script: 'next again {\"body\":2}'}, again: {module: respond, action: respond}}\n";
+
 #[tokio::test]
-async fn a_question_asked_twice_is_one_event() {
+async fn a_question_asked_twice_is_one_event_and_gets_the_same_answer() {
     let rig = rig().await;
-    rig.react("name: r\nevent: t\nscript: 'next say {}'\nactions: {say: {module: reply, action: reply}}\n").await;
-    let first = rig
-        .engine
-        .ask("tests", question(Some("q")), MINUTE)
-        .await
-        .unwrap();
-    let again = rig
-        .engine
-        .ask("tests", question(Some("q")), MINUTE)
-        .await
-        .unwrap();
-    assert!(first.answer.is_some() && again.answer.is_none() && again.receipt.duplicate);
+    rig.react(SAYS).await;
+    let ask = || rig.engine.ask("tests", question(Some("q")), MINUTE);
+    let (first, again) = (ask().await.unwrap(), ask().await.unwrap());
     assert_eq!(first.receipt.event, again.receipt.event);
+    assert!(!first.receipt.duplicate && again.receipt.duplicate);
+    let (first, again) = (first.answer.unwrap(), again.answer.unwrap());
+    assert_eq!(first.body.as_str(), r#"{"a":1}"#);
+    assert_eq!(again.body, first.body);
+    rig.run_with(again_event(&rig).await, Status::Succeeded)
+        .await;
+    // Now only the journal knows; status and headers are the recorded ones.
+    let recorded = ask().await.unwrap().answer.unwrap();
+    assert_eq!((recorded.status, &recorded.body), (201, &first.body));
+    assert_eq!(recorded.headers, [("x-a".to_owned(), "b".to_owned())]);
+    assert_eq!(rig.runs(again_event(&rig).await).await.len(), 1);
+}
+
+/// The event of the question `q`.
+async fn again_event(rig: &Rig) -> EventId {
+    let question = rig.send("t", Some("q"), json!({})).await.unwrap();
+    assert!(question.duplicate);
+    question.event
+}
+
+#[tokio::test]
+async fn who_asks_again_meanwhile_waits_for_the_same_answer() {
+    let rig = rig().await;
+    rig.react("name: r\nevent: t\nscript: next wait {}\nactions: {wait: {module: test, action: keyed, script: 'next say {\"body\":7}'}, say: {module: respond, action: respond}}\n").await;
+    rig.actions.plan("keyed", [Behaviour::Retry("busy")]);
+    let ask = || rig.engine.ask("tests", question(Some("q")), MINUTE);
+    let release = async {
+        rig.actions.called(1).await;
+        let run = rig.runs(again_event(&rig).await).await.remove(0).run;
+        rig.skip_to_wake_up(run).await;
+    };
+    let (first, again, ()) = tokio::join!(ask(), ask(), release);
+    for asked in [first.unwrap(), again.unwrap()] {
+        assert_eq!(asked.answer.unwrap().body.as_str(), "7");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_again_where_nobody_answered_is_let_go_at_once() {
+    let rig = rig().await;
+    rig.react("name: r\nevent: t\nscript: stop\n").await;
+    for _ in 0..2 {
+        let asked = rig.engine.ask("tests", question(Some("q")), MINUTE).await;
+        assert_eq!(asked.unwrap().answer, None);
+    }
 }

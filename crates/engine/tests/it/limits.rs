@@ -251,8 +251,10 @@ async fn a_sender_that_goes_away_leaves_no_run_behind() {
 async fn a_filter_that_walks_through_a_long_list_does_not_hold_up_other_events() {
     // One thread: what is evaluated on it is over before anything else is taken in.
     let rig = Rig::new().await;
-    rig.react("name: r\nevent: t\nwhen: event.data.list.all(x, x > 0 && x < 3 && x != 2)\nscript: stop\n")
-        .await;
+    rig.react(
+        "name: r\nevent: t\nwhen: event.data.list.all(x, x > 0 && x < 3 && x != 2)\nscript: stop\n",
+    )
+    .await;
     let order = std::sync::Mutex::new(Vec::new());
     let send = async |name: &'static str, data: serde_json::Value| {
         let receipt = rig.send("t", Some(name), data).await.unwrap();
