@@ -20,7 +20,7 @@ pub(super) struct KillAt {
 }
 
 /// Nobody waits longer for runs to end than this.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The folders and addresses of one server over several lives.
 pub(super) struct Plant {
