@@ -391,3 +391,20 @@ sources:
         assert_eq!(loaded.users_of_secret(name), users);
     }
 }
+
+#[test]
+fn fuzz_configurations() {
+    conche_testkit::fuzz("config", |input| {
+        let Ok(text) = std::str::from_utf8(input) else {
+            return;
+        };
+        match load(text, &[]) {
+            Ok(loaded) => {
+                let printed = serde_json::to_string(&loaded.authored).unwrap();
+                let again = load(&printed, &[]).expect("what is printed can be read");
+                assert_eq!(again.authored, loaded.authored);
+            }
+            Err(error) => assert!(error.to_string().starts_with("c.yaml"), "{error}"),
+        }
+    });
+}
