@@ -139,12 +139,8 @@ async fn of_many_who_retry_a_run_at_once_one_does() {
         assert!(matches!(refusal, SignalError::NotNow(_)), "{refusal}");
     }
     rig.run_with(event, Status::Succeeded).await;
-    let steps: Vec<String> = rig
-        .actions
-        .seen()
-        .iter()
-        .map(|call| call.step.to_string())
-        .collect();
+    let seen = rig.actions.seen();
+    let steps: Vec<&str> = seen.iter().map(|call| call.step.as_str()).collect();
     assert_eq!(steps, ["one", "one", "two"], "one repeated effect");
 }
 

@@ -103,7 +103,7 @@ impl Shared {
     pub(super) fn probe_room(&self) -> Result<(), Error> {
         let path = self.wal.with_file_name("room");
         let probed = File::create(&path).and_then(|mut file| {
-            let piece = [0; 64 * 1024];
+            let piece = vec![0; 64 * 1024];
             for _ in 0..ROOM / piece.len() {
                 file.write_all(&piece)?;
             }
