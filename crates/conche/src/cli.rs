@@ -5,10 +5,10 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use crate::bench::BenchArgs;
+use crate::client::import::Import;
 use crate::client::{Ask, events::Events, reactions::Reactions, runs::Runs};
 use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
-use crate::import::Import;
 use crate::modules::Modules;
 use crate::output::{self, OutputArgs};
 use crate::run::RunArgs;

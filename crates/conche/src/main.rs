@@ -7,6 +7,7 @@ mod bench;
 mod cli;
 mod client;
 mod config;
+mod csf;
 mod doctor;
 mod failure;
 mod folder;
@@ -81,6 +82,7 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Run(args) => run::run(args).await,
         Command::Validate(args) => validate::validate(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
+        Command::Import(verb) => client::import::run(verb).await,
         Command::Events(verb) => client::events::run(verb).await.map(|()| true),
         Command::Runs(verb) => client::runs::run(verb).await.map(|()| true),
         Command::Reactions(verb) => client::reactions::run(verb).await,

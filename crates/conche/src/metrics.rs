@@ -7,10 +7,12 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use conche_engine::{Engine, SandboxEvaluator};
+use conche_runtime::supervisor::Tasks;
 use conche_store::sqlite::SqliteStore;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use prometheus::core::{Collector, Desc};
+use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntGauge, Registry, TEXT_FORMAT, TextEncoder};
 
@@ -19,11 +21,22 @@ pub(crate) struct Registries(Vec<Registry>);
 
 impl Registries {
     /// Watches a store and the script workers.
-    pub(crate) fn new(store: Arc<SqliteStore>, evaluator: Arc<SandboxEvaluator>) -> Self {
+    pub(crate) fn new(
+        store: Arc<SqliteStore>,
+        evaluator: Arc<SandboxEvaluator>,
+        tasks: &Tasks,
+    ) -> Self {
         let registry = Registry::new();
-        for collector in [store_counts(store), script_counts(evaluator)] {
+        let mut collectors: Vec<Box<dyn Collector>> = vec![
+            Box::new(store_counts(store)),
+            Box::new(script_counts(evaluator)),
+            Box::new(csf_gauges(tasks.clone())),
+        ];
+        // `process_*`, as every Prometheus client has them.
+        collectors.push(Box::new(ProcessCollector::for_self()));
+        for collector in collectors {
             registry
-                .register(Box::new(collector))
+                .register(collector)
                 .expect("the names below are well-formed and unique");
         }
         Self(vec![registry])
@@ -150,6 +163,36 @@ fn store_counts(store: Arc<SqliteStore>) -> Counts {
             }
         },
     )
+}
+
+/// CSF's two gauges, by its names: what comes nearest here to goroutines and to Go's heap.
+fn csf_gauges(tasks: Tasks) -> Counts {
+    Counts::new(
+        &[],
+        &[
+            (
+                "runtime_csf_goroutines_count",
+                "Tasks of the server that are alive.",
+            ),
+            (
+                "runtime_csf_mem_allocated_mb",
+                "MiB of memory that the server has resident.",
+            ),
+        ],
+        move || Values {
+            counters: Vec::new(),
+            gauges: vec![tasks.alive(), resident_mib().unwrap_or_default()],
+        },
+    )
+}
+
+fn resident_mib() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: usize = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024)
 }
 
 fn script_counts(evaluator: Arc<SandboxEvaluator>) -> Counts {

@@ -180,13 +180,15 @@ fn no_run(engine: &Engine, when: &str) -> Failure {
         .iter()
         .filter(|family| family.name() == FILTER_FAULTS)
         .flat_map(prometheus::proto::MetricFamily::get_metric);
-    Failure::Failed(if faults.any(|fault| fault.get_counter().get_value() > 0.0) {
-        format!(
-            "no run: the reaction's `when: {when}` could not be evaluated on this event; the log says why"
-        )
-    } else {
-        format!("no run: the event does not satisfy the reaction's `when: {when}`")
-    })
+    Failure::Failed(
+        if faults.any(|fault| fault.get_counter().get_value() > 0.0) {
+            format!(
+                "no run: the reaction's `when: {when}` could not be evaluated on this event; the log says why"
+            )
+        } else {
+            format!("no run: the event does not satisfy the reaction's `when: {when}`")
+        },
+    )
 }
 
 /// The run that the event triggered.

@@ -4,7 +4,6 @@
 //! started), ports, store and script workers, engine, reactions, sources, answers. Stopping
 //! goes the other way round, stage by stage, and is bounded.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +21,12 @@ use conche_store::Store;
 use conche_store::sqlite::{SqliteConfig, SqliteStore};
 
 use crate::config::{self, Config, Loaded};
+use crate::csf;
 use crate::failure::Failure;
 use crate::listeners::{Listeners, Routers};
 use crate::metrics::Registries;
 use crate::parts::{self, Parts};
+use crate::settings::ConfigArgs;
 use crate::signals::Signals;
 use crate::{logging, notify, output};
 
@@ -39,37 +40,41 @@ const KILLED: u8 = 130;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   conche serve --config conche.yaml
+  conche serve --csf-config csf_config
   CONCHE_API__LISTEN=127.0.0.1:0 conche serve
 
 When all listeners answer, one line is printed: `listening api=ADDRESS webhooks=ADDRESS`.
 SIGINT or SIGTERM ends the server in order; another one, a second later or more, ends it at
 once.")]
 pub(crate) struct ServeArgs {
-    /// The configuration file [default: ./conche.yaml where it exists, else built-in defaults]
-    #[arg(long, short, env = "CONCHE_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Let listeners without authentication listen on addresses other than loopback
     #[arg(long)]
     allow_unauthenticated: bool,
-    /// The form of the log
-    #[arg(
-        long,
-        env = "CONCHE_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    log_format: logging::Format,
-    /// What is logged, such as `info,conche_engine=debug`
+    /// The form of the log [default: text]
+    #[arg(long, env = "CONCHE_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<logging::Format>,
+    /// What is logged, such as `info,conche_engine=debug` [default: info]
     #[arg(long, env = "CONCHE_LOG", value_name = "FILTER")]
     log: Option<String>,
 }
 
 /// Runs the server until it is told to end or a part of it fails.
 pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
-    let loaded = Loaded::load(args.config.as_deref(), config::environment())?
+    let loaded = args
+        .config
+        .load()?
         .for_a_server(args.allow_unauthenticated)?;
     let parts = Parts::build(&loaded)?;
-    logging::start(args.log_format, args.log.as_deref(), parts.secrets.masker())?;
+    let csf = loaded.csf.as_ref();
+    let format = match csf {
+        Some(csf) if csf.log_json => logging::Format::Json,
+        _ => logging::Format::Text,
+    };
+    let filter = args.log.as_deref().or(csf.map(|csf| csf.log));
+    let format = args.log_format.unwrap_or(format);
+    logging::start(format, filter, parts.secrets.masker())?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -135,7 +140,7 @@ async fn start(
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let (store, sandbox) = tokio::try_join!(open_store(config), parts::sandbox(config))?;
     let evaluator = Arc::new(SandboxEvaluator::new(sandbox));
-    let registries = Registries::new(store.clone(), evaluator.clone());
+    let registries = Registries::new(store.clone(), evaluator.clone(), &tasks);
     let store: Arc<dyn Store> = store;
     let engine = Engine::start(conche_engine::Parts {
         store: store.clone(),
@@ -147,6 +152,7 @@ async fn start(
     })
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;
+    import_csf(&engine, loaded).await?;
     let folder = watch_reactions(&engine, &config.reactions).await?;
     let webhooks = start_sources(&engine, &parts.sources, &tasks);
     let sources = parts.sources.iter().map(|(id, _)| id.clone()).collect();
@@ -179,6 +185,22 @@ async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, Failure> {
         .map_err(|panic| cannot(&panic))?
         .map_err(|error| cannot(&error))?;
     Ok(Arc::new(store))
+}
+
+/// Takes CSF's reactions over at the first start, before any event can come.
+async fn import_csf(engine: &Engine, loaded: &Loaded) -> Result<(), Failure> {
+    let Some(csf) = &loaded.csf else {
+        return Ok(());
+    };
+    let data_dir = &loaded.config.data_dir;
+    if let Some(imported) = csf::import_once(engine, &csf.database, data_dir).await? {
+        let (reactions, database) = (imported.reactions.len(), csf.database.display());
+        tracing::info!(reactions, %database, "CSF's reactions were imported");
+        for fault in imported.faults {
+            tracing::warn!(fault, "not imported as it was");
+        }
+    }
+    Ok(())
 }
 
 async fn watch_reactions(

@@ -18,12 +18,19 @@ pub(crate) struct ConfigArgs {
     /// The configuration file [default: ./conche.yaml where it exists, else built-in defaults]
     #[arg(long, short, env = "CONCHE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// CSF's configuration folder, taken as it is; see docs/moving-from-csf.md
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    csf_config: Option<PathBuf>,
 }
 
 impl ConfigArgs {
     /// Reads it, with the environment laid over it.
-    pub(crate) fn load(&self) -> Result<Loaded, config::Error> {
-        Loaded::load(self.config.as_deref(), config::environment())
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        let variables = config::environment();
+        match &self.csf_config {
+            Some(dir) => Loaded::load_csf(dir, variables),
+            None => Ok(Loaded::load(self.config.as_deref(), variables)?),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! not used: the token goes to the named server and nowhere else.
 
 pub(crate) mod events;
+pub(crate) mod import;
 pub(crate) mod reactions;
 pub(crate) mod runs;
 mod sse;

@@ -78,6 +78,7 @@ impl Api {
             auth: self.auth,
             allow_unauthenticated: self.allow_unauthenticated,
             hosts: self.hosts,
+            forms_from_programs: false,
             tls: self.tls,
             limits: self.limits,
         };

@@ -25,15 +25,19 @@ mod webhooks;
 mod yaml;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use conche_modules::config::SecretName;
 use conche_runtime::egress::EgressConfig;
-use conche_runtime::listener::ListenerConfig;
+use conche_runtime::listener::{Auth, ListenerConfig};
 use conche_runtime::secrets::SecretRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::csf::{self, Translated};
+use crate::failure::Failure;
 
 pub(crate) use fault::{Error, Fault, closest};
 pub(crate) use modules::{ActionEntry, SourceEntry};
@@ -139,8 +143,10 @@ pub(crate) struct Loaded {
     pub(crate) authored: Authored,
     /// What the parts are built from.
     pub(crate) config: Config,
-    /// What is odd about the environment and yet no error.
+    /// What is odd about the environment, or about CSF's folder, and yet no error.
     pub(crate) warnings: Vec<String>,
+    /// The folder of CSF's that it was translated from.
+    pub(crate) csf: Option<Translated>,
     text: Option<Text>,
 }
 
@@ -161,6 +167,20 @@ impl Loaded {
         Self::parse(text, variables)
     }
 
+    /// Translates a folder of CSF's, then lays `variables` over it.
+    pub(crate) fn load_csf(dir: &Path, variables: Variables) -> Result<Self, Failure> {
+        let translated = csf::read(dir).map_err(|error| Failure::Failed(error.to_string()))?;
+        // JSON is YAML. Its lines are not those of a file that anybody wrote, so that faults
+        // in it are named by their keys.
+        let text = translated.config.to_string();
+        let authored = yaml::parse(&text).map_err(|fault| Error::one(None, fault))?;
+        let mut loaded = Self::lay_over(authored, None, &text, variables)?;
+        loaded.config.api.forms_from_programs = true;
+        loaded.warnings.extend(translated.notes.iter().cloned());
+        loaded.csf = Some(translated);
+        Ok(loaded)
+    }
+
     /// The built-in defaults, whatever files and variables there are.
     pub(crate) fn defaults() -> Self {
         let defaults = Self::parse(None, Variables::new());
@@ -175,7 +195,17 @@ impl Loaded {
             }
             None => Authored::default(),
         };
-        let plain = text.as_ref().map_or("", |text| &text.text);
+        let plain = text.as_ref().map_or("", |text| &text.text).to_owned();
+        Self::lay_over(authored, text, &plain, variables)
+    }
+
+    /// Lays `variables` over what `plain` says and settles the rest.
+    fn lay_over(
+        authored: Authored,
+        text: Option<Text>,
+        plain: &str,
+        variables: Variables,
+    ) -> Result<Self, Error> {
         let warnings = overlay::strangers(&variables)?;
         let authored = overlay::apply(authored, plain, variables)?;
         let resolved = authored.clone().resolve();
@@ -184,6 +214,7 @@ impl Loaded {
             authored,
             config,
             warnings,
+            csf: None,
             text,
         })
     }
@@ -194,6 +225,13 @@ impl Loaded {
         let config = &mut self.config;
         for listener in [&mut config.api, &mut config.webhooks, &mut config.metrics] {
             listener.allow_unauthenticated |= open;
+            let loopback = |address: SocketAddr| address.ip().to_canonical().is_loopback();
+            let is_public = listener.listen.is_some_and(|address| !loopback(address));
+            // An address that others reach is called by names that nobody listed.
+            if open && is_public && listener.auth == Auth::LoopbackOpen && listener.hosts.is_empty()
+            {
+                listener.auth = Auth::None;
+            }
         }
         match checks::server(config) {
             faults if faults.is_empty() => Ok(self),
@@ -203,7 +241,8 @@ impl Loaded {
 
     /// The file that was read.
     pub(crate) fn file(&self) -> Option<&Path> {
-        self.text.as_ref().map(|text| text.file.as_path())
+        let text = self.text.as_ref().map(|text| text.file.as_path());
+        text.or_else(|| self.csf.as_ref().map(|csf| csf.file.as_path()))
     }
 
     /// The places that name a secret, for people.

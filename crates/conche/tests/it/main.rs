@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod alone;
+mod csf;
 mod secrets;
 mod serve;
 mod server;

@@ -115,6 +115,7 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) api: String,
     pub(crate) webhooks: String,
+    pub(crate) metrics: String,
 }
 
 impl Server {
@@ -143,6 +144,7 @@ impl Server {
         let server = Self {
             api: address("api="),
             webhooks: address("webhooks="),
+            metrics: address("metrics="),
             child,
         };
         let log = std::fs::read_to_string(log).unwrap_or_default();

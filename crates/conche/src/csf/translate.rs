@@ -1,0 +1,361 @@
+//! CSF's settings in the words of our configuration.
+//!
+//! The translation is pure but for looking up module files. Every key of CSF's that means
+//! something here is honoured; for one that does not, a note says why.
+
+use std::path::{Path, PathBuf};
+
+use conche_modules::{ActionModule, SourceModule, actions, sources};
+use serde_json::{Map, Value, json};
+
+use super::document::{Document, Provider};
+use super::{Error, Translated, address, document, lookup};
+
+/// The store's folder within CSF's own, so that it is on the same volume.
+const DATA_DIR: &str = "conche";
+
+/// Names that CSF's event sources are registered by.
+const SOURCES: [&str; 6] = [
+    "onetime",
+    "Clair",
+    "k8s",
+    "k8s_imagevalidator",
+    "openstack",
+    "dummy",
+];
+/// Names that CSF's action modules are registered by.
+const ACTIONS: [&str; 6] = ["klar", "k8s", "k8s_imagevalidate", "mail", "vuls", "dummy"];
+
+/// Translates what `file` says.
+pub(super) fn translate(file: PathBuf, document: Document) -> Result<Translated, Error> {
+    let mut work = Work::default();
+    let storage = work.path("storage", "localdb", &document.storage);
+    let modules = work.path("configProvider", "localfiles", &document.configprovider);
+    let log = work.log_level(&document.csf.loglevel);
+    let log_json = match &*document.csf.logformat {
+        "json" => true,
+        "" | "logfmt" => false,
+        other => {
+            let fault = format!("csf.logFormat: `{other}` is neither `logfmt` nor `json`");
+            work.faults.push(fault);
+            false
+        }
+    };
+    let api = work.address("api.bindAddress", &document.api.bindaddress);
+    let metrics = work.address(
+        "metrics.prometheusEndpoint",
+        &document.metrics.prometheusendpoint,
+    );
+    if document.webui.enabled {
+        work.notes.push(
+            "webUI: CSF's page was empty; what there is to see is at api.bindAddress".to_owned(),
+        );
+    }
+    let sources = work.sources(&document.csf.eventsources, &modules)?;
+    let actions = work.actions(&document.csf.actionsmodules, &modules)?;
+    if !work.faults.is_empty() {
+        return Err(Error::Settings {
+            file,
+            found: work.faults,
+        });
+    }
+    let config = json!({
+        "data_dir": storage.join(DATA_DIR),
+        "api": listener(api.as_deref()),
+        "webhooks": { "listen": null },
+        "metrics": { "listen": metrics },
+        "sources": sources,
+        "actions": actions,
+    });
+    Ok(Translated {
+        file,
+        config,
+        database: storage,
+        log,
+        log_json,
+        notes: work.notes,
+    })
+}
+
+/// An address that others reach is called by names that nobody listed. Whether it may be open
+/// to them is not for CSF's folder to say.
+fn listener(address: Option<&str>) -> Value {
+    let is_loopback = address
+        .and_then(|address| address.parse::<std::net::SocketAddr>().ok())
+        .is_some_and(|address| address.ip().to_canonical().is_loopback());
+    let auth = if is_loopback { "loopback-open" } else { "none" };
+    json!({ "listen": address, "auth": auth })
+}
+
+#[derive(Default)]
+struct Work {
+    faults: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Work {
+    fn path(&mut self, key: &str, provider: &str, given: &Provider) -> PathBuf {
+        if given.provider != provider {
+            self.faults.push(format!(
+                "{key}.provider: `{}` is not known; CSF has `{provider}`",
+                given.provider
+            ));
+        }
+        if given.config.path.as_os_str().is_empty() {
+            self.faults.push(format!("{key}.config.path: is missing"));
+        }
+        given.config.path.clone()
+    }
+
+    fn log_level(&mut self, level: &str) -> &'static str {
+        match level {
+            "" | "INFO" => "info",
+            "DEBUG" => "debug",
+            "WARNING" | "WARN" => "warn",
+            "ERROR" | "FATAL" => "error",
+            other => {
+                self.faults.push(format!(
+                    "csf.logLevel: `{other}` is none of DEBUG, INFO, WARNING, ERROR, FATAL"
+                ));
+                "info"
+            }
+        }
+    }
+
+    fn address(&mut self, key: &str, text: &str) -> Option<String> {
+        match address::parse(text) {
+            Ok(address) => Some(address.to_string()),
+            Err(wrong) => {
+                self.faults.push(format!("{key}: {wrong}"));
+                None
+            }
+        }
+    }
+
+    fn sources(&mut self, names: &[String], modules: &Path) -> Result<Vec<Value>, Error> {
+        let mut translated = Vec::new();
+        for name in names {
+            let known = sources::ALL.iter().find(|module| module.name == *name);
+            let Some(module) = known.filter(|_| SOURCES.contains(&&**name)) else {
+                self.absent("csf.eventsources", name, &SOURCES);
+                continue;
+            };
+            let SourceModule { config, .. } = module;
+            let settings = self.settings(name, modules, &config())?;
+            let mut settings = settings.unwrap_or_default();
+            settings.insert("id".to_owned(), name.clone().into());
+            settings.insert("module".to_owned(), name.clone().into());
+            translated.push(settings.into());
+        }
+        Ok(translated)
+    }
+
+    fn actions(&mut self, names: &[String], modules: &Path) -> Result<Map<String, Value>, Error> {
+        let mut translated = Map::new();
+        for name in names {
+            let known = actions::ALL.iter().find(|module| module.name == *name);
+            let Some(module) = known.filter(|_| ACTIONS.contains(&&**name)) else {
+                self.absent("csf.actionsModules", name, &ACTIONS);
+                continue;
+            };
+            let ActionModule { config, .. } = module;
+            let schema = config();
+            let settings = self.settings(name, modules, &schema)?;
+            let settings = settings.filter(|settings| !settings.is_empty());
+            match settings {
+                Some(settings) if name == "mail" => {
+                    translated.insert(name.clone(), mail(settings).into());
+                }
+                Some(settings) => drop(translated.insert(name.clone(), settings.into())),
+                // CSF set it up with nothing, so that its first use failed.
+                None if schema["required"].is_array() => self.notes.push(format!(
+                    "csf.actionsModules: `{name}` has no settings in {}, so its actions will fail",
+                    modules.display()
+                )),
+                None => drop(translated.insert(name.clone(), Value::Object(Map::new()))),
+            }
+        }
+        Ok(translated)
+    }
+
+    fn absent(&mut self, key: &str, name: &str, known: &[&str]) {
+        let fault = match known.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+            Some(known) if *known == name => format!("{key}: `{name}` is not in this version"),
+            Some(known) => format!("{key}: there is no `{name}`; did you mean `{known}`?"),
+            None => format!(
+                "{key}: there is no `{name}`; there are: {}",
+                known.join(", ")
+            ),
+        };
+        self.faults.push(fault);
+    }
+
+    /// A module's own settings: what of its file our module of this name knows.
+    fn settings(
+        &mut self,
+        name: &str,
+        modules: &Path,
+        schema: &Value,
+    ) -> Result<Option<Map<String, Value>>, Error> {
+        // What is wrong with the folder has been said.
+        if modules.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let Some(file) = lookup::find(modules, name)? else {
+            return Ok(None);
+        };
+        let known = &schema["properties"];
+        let none_known = known.as_object().is_none_or(Map::is_empty);
+        if none_known {
+            return Ok(None);
+        }
+        let text = document::text(&file)?;
+        let settings = document::yaml(&text).map_err(|message| Error::Syntax {
+            file: file.clone(),
+            message,
+        })?;
+        let Value::Object(settings) = settings else {
+            return Err(Error::Syntax {
+                file,
+                message: "expected settings, `key: value` on each line".to_owned(),
+            });
+        };
+        let (settings, strange): (Map<_, _>, Map<_, _>) = settings
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .partition(|(key, _)| known.get(key).is_some());
+        for key in strange.keys() {
+            let file = file.display();
+            self.notes.push(format!(
+                "{file}: `{key}` means nothing here and is passed over"
+            ));
+        }
+        Ok(Some(settings))
+    }
+}
+
+/// CSF upgraded to TLS where the server offered it, took a port written as text, and knew an
+/// empty text as nothing.
+fn mail(mut settings: Map<String, Value>) -> Map<String, Value> {
+    settings.retain(|_, value| value.as_str() != Some(""));
+    if let Some(Value::String(port)) = settings.get("port")
+        && let Ok(port) = port.parse::<u16>()
+    {
+        settings.insert("port".to_owned(), port.into());
+    }
+    let implicit = settings.get("port") == Some(&json!(465));
+    settings.entry("tls").or_insert_with(|| {
+        if implicit {
+            "implicit"
+        } else {
+            "opportunistic"
+        }
+        .into()
+    });
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(
+        config: &str,
+        files: &[(&str, &str)],
+    ) -> (tempfile::TempDir, Result<Translated, Error>) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let config = config.replace("DIR", dir.path().to_str().unwrap());
+        std::fs::write(dir.path().join("config.yaml"), config).unwrap();
+        let translated = crate::csf::read(dir.path());
+        (dir, translated)
+    }
+
+    const WHOLE: &str = "
+api: {bindAddress: '127.0.0.1:8080'}
+webUI: {enabled: true, bindAddress: '127.0.0.1:8888'}
+storage: {provider: localdb, config: {path: DIR/db}}
+configProvider: {provider: localfiles, config: {path: DIR}}
+csf:
+  logLevel: DEBUG
+  logFormat: json
+  eventsBufferSize: 10
+  eventsources: [onetime, dummy]
+  actionsModules: [mail, dummy]
+metrics: {prometheusEndpoint: '127.0.0.1:8042'}
+arbitrary_key: 1
+";
+
+    #[test]
+    fn a_whole_folder_becomes_a_configuration() {
+        let mail =
+            "server: smtp.example.com\nport: '587'\nuser: soc@example.com\npassword: pw\nodd: 1\n";
+        let (dir, translated) = folder(WHOLE, &[("mail.yml", mail)]);
+        let translated = translated.unwrap();
+        let expected = json!({
+            "data_dir": dir.path().join("db/conche"),
+            "api": { "listen": "127.0.0.1:8080", "auth": "loopback-open" },
+            "webhooks": { "listen": null },
+            "metrics": { "listen": "127.0.0.1:8042" },
+            "sources": [
+                { "id": "onetime", "module": "onetime" },
+                { "id": "dummy", "module": "dummy" },
+            ],
+            "actions": {
+                "mail": { "server": "smtp.example.com", "port": 587, "user": "soc@example.com",
+                          "password": "pw", "tls": "opportunistic" },
+                "dummy": {},
+            },
+        });
+        assert_eq!(translated.config, expected);
+        assert_eq!((translated.log, translated.log_json), ("debug", true));
+        assert_eq!(translated.database, dir.path().join("db"));
+        let notes = translated.notes.join("\n");
+        assert!(notes.contains("`odd` means nothing here"), "{notes}");
+        assert!(notes.contains("webUI"), "{notes}");
+    }
+
+    #[test]
+    fn an_address_for_everyone_asks_for_authentication_to_be_settled() {
+        let open = WHOLE.replace("'127.0.0.1:8080'", "':8080'");
+        let (_dir, translated) = folder(&open, &[]);
+        let translated = translated.unwrap();
+        assert_eq!(translated.config["api"]["auth"], "none");
+        let notes = translated.notes.join("\n");
+        assert!(notes.contains("`mail` has no settings"), "{notes}");
+        assert!(translated.config["actions"].get("mail").is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused_all_at_once() {
+        let wrong = "
+csf: {logLevel: debug, logFormat: xml, eventsources: [clair, falco], actionsModules: [Mail]}
+api: {bindAddress: nowhere}
+storage: {provider: etcd}
+configProvider: {provider: localfiles, config: {path: DIR}}
+";
+        let (_dir, translated) = folder(wrong, &[]);
+        let refused = translated.unwrap_err().to_string();
+        for expected in [
+            "csf.logLevel: `debug` is none of",
+            "csf.logFormat: `xml`",
+            "no `clair`; did you mean `Clair`?",
+            "no `falco`; there are: onetime,",
+            "no `Mail`; did you mean `mail`?",
+            "api.bindAddress: `nowhere`",
+            "storage.provider: `etcd`",
+            "storage.config.path: is missing",
+        ] {
+            assert!(refused.contains(expected), "{expected}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_configuration_says_what_it_looked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = crate::csf::read(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("no config.yaml in"), "{refused}");
+    }
+}
