@@ -196,10 +196,7 @@ impl Rig {
     /// When the store fails.
     pub async fn journal(&self, run: RunId) -> Vec<&'static str> {
         match self.store.whole_journal(run).await {
-            Ok(records) => records
-                .iter()
-                .map(|record| record.entry.name())
-                .collect(),
+            Ok(records) => records.iter().map(|record| record.entry.name()).collect(),
             Err(error) => panic!("the journal is read: {error}"),
         }
     }
