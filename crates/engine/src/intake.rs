@@ -86,6 +86,10 @@ impl Intake for Engine {
     async fn cursor(&self, source: &str) -> Result<Option<String>, Refusal> {
         self.0.store.cursor(source).await.map_err(refusal)
     }
+
+    fn refused(&self, source: &str, reason: &'static str) {
+        self.0.metrics.count_refusal(source, reason);
+    }
 }
 
 fn check_types(events: &[NewEvent]) -> Result<(), Refusal> {

@@ -21,6 +21,9 @@ pub trait Intake: Send + Sync {
 
     /// Where the source left off.
     async fn cursor(&self, source: &str) -> Result<Option<String>, Refusal>;
+
+    /// Counts a delivery that the source itself refused; `reason` is one of a few words.
+    fn refused(&self, source: &str, reason: &'static str);
 }
 
 /// Events to accept at once.

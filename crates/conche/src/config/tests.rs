@@ -218,6 +218,7 @@ fn every_example_builds_its_parts() {
     for name in [
         "config/minimal.yaml",
         "config/network.yaml",
+        "config/webhooks.yaml",
         "config/defaults.yaml",
         "demo/conche.yaml",
     ] {

@@ -9,3 +9,5 @@ mod schedule;
 mod small;
 mod support;
 mod webhook;
+mod webhook_cloudevents;
+mod webhook_signed;

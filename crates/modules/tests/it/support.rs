@@ -137,6 +137,7 @@ pub(crate) struct Stored {
 pub(crate) struct FakeIntake {
     stored: watch::Sender<Stored>,
     refusal: Mutex<Option<Refusal>>,
+    refused: Mutex<Vec<&'static str>>,
     answer: Mutex<Option<Answer>>,
 }
 
@@ -145,6 +146,7 @@ impl FakeIntake {
         Arc::new(Self {
             stored: watch::Sender::new(Stored::default()),
             refusal: Mutex::default(),
+            refused: Mutex::default(),
             answer: Mutex::default(),
         })
     }
@@ -157,6 +159,11 @@ impl FakeIntake {
     /// Answers every question so; with `None` nobody answers.
     pub(crate) fn answer(&self, answer: Option<Answer>) {
         *self.answer.lock().unwrap() = answer;
+    }
+
+    /// What sources refused, in order.
+    pub(crate) fn refusals(&self) -> Vec<&'static str> {
+        self.refused.lock().unwrap().clone()
     }
 
     pub(crate) fn stored(&self) -> Stored {
@@ -230,6 +237,10 @@ impl Intake for FakeIntake {
 
     async fn cursor(&self, source: &str) -> Result<Option<String>, Refusal> {
         Ok(self.stored.borrow().cursors.get(source).cloned())
+    }
+
+    fn refused(&self, _source: &str, reason: &'static str) {
+        self.refused.lock().unwrap().push(reason);
     }
 }
 

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use crate::support::{FakeIntake, context, source};
 
 /// Webhooks being served.
-struct Served {
+pub(crate) struct Served {
     address: SocketAddr,
-    intake: Arc<FakeIntake>,
+    pub(crate) intake: Arc<FakeIntake>,
     supervisor: Supervisor,
     cx: BuildContext,
     folder: tempfile::TempDir,
@@ -27,11 +27,12 @@ struct Served {
 
 impl Served {
     /// Mounts sources side by side, as the server does.
-    async fn new(configs: &[Value]) -> Self {
+    pub(crate) async fn new(configs: &[Value]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let secrets = [
             ("token", "hunter22-hunter22"),
             ("next", "hunter33-hunter33"),
+            ("std", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         ];
         let cx = context(folder.path(), &secrets);
         let intake = FakeIntake::new();
@@ -59,7 +60,7 @@ impl Served {
         }
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -78,23 +79,23 @@ impl Served {
     }
 
     /// Posts JSON.
-    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
         let mut all = vec![("content-type", "application/json")];
         all.extend(headers);
         self.send(Method::POST, path, &all, body).await
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.supervisor.shutdown(Grace::default()).await;
     }
 }
 
-fn json_of(response: &Response) -> Value {
+pub(crate) fn json_of(response: &Response) -> Value {
     serde_json::from_slice(&response.body).unwrap()
 }
 
 /// Status and problem code.
-fn problem(response: &Response) -> (u16, String) {
+pub(crate) fn problem(response: &Response) -> (u16, String) {
     assert_eq!(
         response.headers["content-type"], "application/problem+json",
         "{response:?}"
@@ -583,6 +584,38 @@ fn settings_that_contradict_each_other_or_open_the_door_are_refused() {
         (
             json!({ "auth": "none", "event_type": "t", "split": "/a", "respond": {} }),
             "can't go with `split`",
+        ),
+        (
+            json!({ "auth": "none", "event_type": "t", "format": "ndjson", "respond": {} }),
+            "can't go with `split` or lines",
+        ),
+        (
+            json!({ "auth": "none", "event_type": "t", "format": "ndjson", "split": "/a" }),
+            "`format: json` only",
+        ),
+        (
+            json!({ "auth": "none", "format": { "cloudevents": {} } }),
+            "CloudEvents need `event_type`",
+        ),
+        (
+            json!({ "auth": "none", "format": { "cloudevents": { "type_prefixes": [""] } } }),
+            "an empty prefix",
+        ),
+        (
+            json!({ "auth": "none", "event_type": "t", "format": { "cloudevents": {} }, "id_from": { "header": "x" } }),
+            "leave out",
+        ),
+        (
+            json!({ "event_type": "t", "verify": { "github": { "secret": "nope" } } }),
+            "no secret `nope`",
+        ),
+        (
+            json!({ "event_type": "t", "verify": { "github": { "secret": [] } } }),
+            "one name, or a list of two",
+        ),
+        (
+            json!({ "event_type": "t", "verify": { "github": { "secret": { "secret": "x" } } } }),
+            "expected the name of a secret",
         ),
         (
             json!({ "auth": "none", "event_type": "t", "methods": ["GET"] }),

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use conche_core::Json;
 use conche_core::json;
 use conche_runtime::listener::{Problem, problem_json};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::decode::Reject;
@@ -98,9 +98,41 @@ pub(super) fn problem(
     })
 }
 
+/// A sender's question whether it may send here, as CloudEvents' webhooks ask it. Everyone
+/// may ask: the answer is what the configuration says of that name, and proves nothing.
+pub(super) fn handshake(headers: &HeaderMap, origins: &[String], methods: &[&str]) -> Response {
+    let asked = headers.get("webhook-request-origin");
+    let known = asked.filter(|origin| {
+        let name = origin.as_bytes();
+        origins
+            .iter()
+            .any(|known| known == "*" || known.as_bytes().eq_ignore_ascii_case(name))
+    });
+    let Some(origin) = known else {
+        let detail = "no sender of this name is allowed here";
+        return problem(StatusCode::FORBIDDEN, "origin-refused", detail);
+    };
+    let mut response = StatusCode::OK.into_response();
+    let told = response.headers_mut();
+    told.insert("webhook-allowed-origin", origin.clone());
+    if headers.contains_key("webhook-request-rate") {
+        // What is too much is told by 429.
+        told.insert("webhook-allowed-rate", HeaderValue::from_static("*"));
+    }
+    if let Ok(methods) = methods.join(", ").parse() {
+        told.insert(header::ALLOW, methods);
+    }
+    response
+}
+
 /// A delivery that can't be read.
 pub(super) fn rejected(reject: &Reject) -> Response {
-    let (status, code) = match reject {
+    let (status, code) = status_and_code(reject);
+    problem(status, code, reject.to_string())
+}
+
+fn status_and_code(reject: &Reject) -> (StatusCode, &'static str) {
+    match reject {
         Reject::Json(json::Error::TooLarge { .. }) => {
             (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large")
         }
@@ -111,8 +143,10 @@ pub(super) fn rejected(reject: &Reject) -> Response {
         Reject::EmptyBatch(_) => (StatusCode::UNPROCESSABLE_ENTITY, "batch-empty"),
         Reject::NoBatch(_) => (StatusCode::UNPROCESSABLE_ENTITY, "batch-missing"),
         Reject::LargeBatch { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "batch-too-large"),
-    };
-    problem(status, code, reject.to_string())
+        Reject::Line { reject, .. } => status_and_code(reject),
+        Reject::NoPayload => (StatusCode::BAD_REQUEST, "form-unreadable"),
+        Reject::Foreign { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "event-foreign"),
+    }
 }
 
 /// An event that the engine did not take.

@@ -24,7 +24,8 @@ pub(super) struct Config {
     pub(super) split: Option<String>,
     /// Where each event's id is found, by which repeats are recognised. In a split batch a
     /// pointer starts at the element, and a header's value gets `#0`, `#1` … appended.
-    /// Default: the `Idempotency-Key` header where it is sent; else every delivery is new.
+    /// Default: the header in which senders of the kind named in `verify` put it, else the
+    /// `Idempotency-Key` header, where it is sent; else every delivery is new.
     #[serde(default)]
     pub(super) id_from: Option<From>,
     /// Where what the event is about is found; may be absent from a delivery. Default: none.
@@ -33,12 +34,20 @@ pub(super) struct Config {
     /// The methods accepted: `POST`, `PUT` or `PATCH`. Default: `[POST]`.
     #[serde(default = "default_methods")]
     pub(super) methods: Vec<MethodName>,
-    /// Who may send. Must be written: `none` lets everyone.
-    pub(super) auth: Auth,
+    /// Who may send; `none` lets everyone. Default: none; then `verify` is needed.
+    #[serde(default)]
+    pub(super) auth: Option<Auth>,
+    /// How each delivery is signed. Default: it is not; then `auth` is needed.
+    #[serde(default)]
+    pub(super) verify: Option<Verify>,
+    /// What a body is. Default: `json`.
+    #[serde(default)]
+    pub(super) format: FormatName,
     /// The media types accepted; one that begins with `+` stands for every type with that
-    /// suffix. Default: `[application/json, +json]`.
-    #[serde(default = "default_content_types")]
-    pub(super) content_types: Vec<String>,
+    /// suffix. Default: `[application/json, +json]`; for `ndjson` `[application/x-ndjson]`;
+    /// and forms where `verify` is `github` or `gitea`, which send `payload=` on request.
+    #[serde(default)]
+    pub(super) content_types: Option<Vec<String>>,
     /// The largest body; at most the listener's. Default: `limits.event_bytes`.
     #[serde(default)]
     pub(super) body_bytes: Option<Size>,
@@ -130,6 +139,138 @@ impl Tokens {
     }
 }
 
+/// What a body is.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum FormatName {
+    /// One JSON text.
+    #[default]
+    Json,
+    /// One JSON text a line; all are accepted at once or not at all, at most 1000.
+    Ndjson,
+    /// CloudEvents 1.0: binary, structured or a batch, as the sender likes.
+    CloudEvents(CloudEvents),
+}
+
+/// What of a CloudEvent is taken over.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct CloudEvents {
+    /// Types that begin with one of these are taken over. Any other event has the type in
+    /// `event_type`, and is refused where there is none. Default: none.
+    pub(super) type_prefixes: Vec<String>,
+    /// The `source` of each event must begin with one of these. Default: none; then any does.
+    pub(super) source_prefixes: Vec<String>,
+    /// Whether the event's data is the whole CloudEvent, with all its attributes, instead of
+    /// its `data`. Default: false.
+    pub(super) envelope: bool,
+    /// Who may send, by the name given in the handshake (`WebHook-Request-Origin`); `*` for
+    /// everyone. It proves nothing: `auth` or `verify` does. Default: none, handshakes are
+    /// refused.
+    pub(super) origins: Vec<String>,
+}
+
+/// How deliveries are signed. The secret is a name under `secrets:`, or a list of two of which
+/// either counts, so that one can be replaced without a break.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Verify {
+    /// As GitHub does: `X-Hub-Signature-256`.
+    Github(Signed),
+    /// As GitLab does: a secret that begins with `whsec_` signs as in Standard Webhooks, any
+    /// other is shown as it is in `X-Gitlab-Token`.
+    Gitlab(Timed),
+    /// As Gitea and Forgejo do: `X-Gitea-Signature`, `X-Forgejo-Signature`.
+    Gitea(Signed),
+    /// As in Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
+    StandardWebhooks(Timed),
+    /// HMAC-SHA256 of the body in a header.
+    Hmac(Hmac),
+}
+
+/// A signature over the body alone.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signed {
+    /// What it is signed with.
+    pub(super) secret: SigningSecrets,
+}
+
+/// A signature over body and time.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Timed {
+    /// What it is signed with.
+    pub(super) secret: SigningSecrets,
+    /// How far the time of signing may be from now, either way. Default: `5m`.
+    #[serde(default = "default_tolerance")]
+    pub(super) tolerance: Span,
+}
+
+/// HMAC-SHA256 of the body in a header.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hmac {
+    /// What it is signed with.
+    pub(super) secret: SigningSecrets,
+    /// The header's name.
+    pub(super) header: String,
+    /// What stands before the signature, such as `sha256=`. Default: nothing.
+    #[serde(default)]
+    pub(super) prefix: String,
+    /// How the signature is written. Default: `hex`.
+    #[serde(default)]
+    pub(super) encoding: Encoding,
+}
+
+/// How bytes are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Encoding {
+    /// In hexadecimal digits of either case.
+    #[default]
+    Hex,
+    /// In base64 with padding.
+    Base64,
+}
+
+/// The name of one secret, or of two.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a secret or a list of two names"
+)]
+pub(super) enum SigningSecrets {
+    /// One.
+    One(String),
+    /// The one in use and its successor.
+    Several(Vec<String>),
+}
+
+impl SigningSecrets {
+    pub(super) fn names(&self) -> Vec<SecretName> {
+        let names = match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        };
+        let name = |secret: &String| SecretName {
+            secret: secret.clone(),
+        };
+        names.iter().map(name).collect()
+    }
+}
+
+impl Verify {
+    /// What deliveries may be signed with.
+    pub(super) const fn secrets(&self) -> &SigningSecrets {
+        match self {
+            Self::Github(signed) | Self::Gitea(signed) => &signed.secret,
+            Self::Gitlab(timed) | Self::StandardWebhooks(timed) => &timed.secret,
+            Self::Hmac(hmac) => &hmac.secret,
+        }
+    }
+}
+
 /// HTTP Basic authentication.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -174,10 +315,10 @@ pub(super) struct Canned {
     pub(super) body: serde_json::Value,
 }
 
-fn default_methods() -> Vec<MethodName> {
-    vec![MethodName::Post]
+const fn default_tolerance() -> Span {
+    Span::from_secs(300)
 }
 
-fn default_content_types() -> Vec<String> {
-    vec!["application/json".to_owned(), "+json".to_owned()]
+fn default_methods() -> Vec<MethodName> {
+    vec![MethodName::Post]
 }

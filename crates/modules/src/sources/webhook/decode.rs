@@ -9,9 +9,12 @@ use std::collections::HashMap;
 
 use conche_core::Json;
 use conche_core::json::{self, Limits};
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use serde_json::value::RawValue;
 
+use super::cloudevents;
+use super::config::CloudEvents;
+use super::plan::FORM;
 use crate::intake::NewEvent;
 
 /// The most events of one delivery: they go into one transaction.
@@ -27,12 +30,25 @@ pub(super) struct Format {
     pub(super) limits: Limits,
     /// Where events' types come from.
     pub(super) event_type: TypeOf,
-    /// The array to split.
-    pub(super) split: Option<Pointer>,
+    /// How many events a body holds, and where.
+    pub(super) shape: Shape,
     /// Where ids come from.
     pub(super) id: IdFrom,
     /// Where subjects come from.
     pub(super) subject: Option<Place>,
+}
+
+/// How many events a body holds, and where.
+#[derive(Debug, Clone)]
+pub(super) enum Shape {
+    /// The whole is one.
+    Whole,
+    /// Each element of the array at this place.
+    Split(Pointer),
+    /// Each line.
+    Lines,
+    /// CloudEvents.
+    CloudEvents(CloudEvents),
 }
 
 /// Where an event's type comes from.
@@ -40,6 +56,8 @@ pub(super) struct Format {
 pub(super) enum TypeOf {
     /// The configuration.
     Fixed(String),
+    /// The CloudEvent, where its prefix is known.
+    Taken,
     /// The delivery, behind a prefix.
     Found { place: Place, prefix: String },
 }
@@ -47,8 +65,8 @@ pub(super) enum TypeOf {
 /// Where an event's id comes from.
 #[derive(Debug, Clone)]
 pub(super) enum IdFrom {
-    /// The `Idempotency-Key` header; may be absent.
-    IdempotencyKey,
+    /// The first of these that is there; may be absent.
+    FirstOf(Vec<Place>),
     /// The configured place; must be there.
     Place(Place),
 }
@@ -86,8 +104,23 @@ pub(super) enum Reject {
     EmptyBatch(String),
     #[error("there is no array at {0}")]
     NoBatch(String),
-    #[error("the array at {place} has {found} elements; at most {EVENTS_MAX} are accepted at once")]
+    #[error("{place} has {found} elements; at most {EVENTS_MAX} are accepted at once")]
     LargeBatch { place: String, found: usize },
+    #[error("line {line}: {reject}")]
+    Line { line: usize, reject: Box<Reject> },
+    #[error("the form has no field `payload`, or more than one")]
+    NoPayload,
+    #[error("events of the {what} `{found}` are not taken here")]
+    Foreign { what: &'static str, found: String },
+}
+
+/// What a delivery holds.
+#[derive(Debug, PartialEq)]
+pub(super) struct Delivery {
+    /// The events in order; at least one.
+    pub(super) events: Vec<NewEvent>,
+    /// Whether the sender sent several together, be it a list of one.
+    pub(super) is_batch: bool,
 }
 
 /// Reads one delivery.
@@ -95,30 +128,94 @@ pub(super) fn decode(
     body: &[u8],
     headers: &HeaderMap,
     format: &Format,
-) -> Result<Vec<NewEvent>, Reject> {
-    let whole = Json::parse(body, format.limits)?;
-    let Some(split) = &format.split else {
-        return Ok(vec![event(whole, None, headers, format)?]);
+) -> Result<Delivery, Reject> {
+    let events = match &format.shape {
+        Shape::CloudEvents(events) => return cloudevents::decode(body, headers, format, events),
+        Shape::Lines => lines(body, headers, format)?,
+        Shape::Split(split) => split_up(&whole(body, headers, format)?, split, headers, format)?,
+        Shape::Whole => vec![event(whole(body, headers, format)?, None, headers, format)?],
     };
-    let place = || split.text.clone();
-    let array = split
-        .find(whole.raw())
-        .and_then(|array| serde_json::from_str::<Vec<&RawValue>>(array.get()).ok())
-        .ok_or_else(|| Reject::NoBatch(place()))?;
-    match array.len() {
-        0 => Err(Reject::EmptyBatch(place())),
-        found if found > EVENTS_MAX => Err(Reject::LargeBatch {
-            place: place(),
-            found,
-        }),
-        _ => array
-            .into_iter()
-            .enumerate()
-            .map(|(index, element)| {
-                event(Json::from(element.to_owned()), Some(index), headers, format)
-            })
-            .collect(),
+    Ok(Delivery {
+        events,
+        is_batch: !matches!(format.shape, Shape::Whole),
+    })
+}
+
+/// The body, or what a form has for it.
+fn whole(body: &[u8], headers: &HeaderMap, format: &Format) -> Result<Json, Reject> {
+    if essence(headers).as_deref() != Some(FORM) {
+        return Ok(Json::parse(body, format.limits)?);
     }
+    let mut payloads = url::form_urlencoded::parse(body)
+        .filter_map(|(name, value)| (name == "payload").then_some(value));
+    match (payloads.next(), payloads.next()) {
+        (Some(payload), None) => Ok(Json::parse(payload.as_bytes(), format.limits)?),
+        _ => Err(Reject::NoPayload),
+    }
+}
+
+fn split_up(
+    whole: &Json,
+    split: &Pointer,
+    headers: &HeaderMap,
+    format: &Format,
+) -> Result<Vec<NewEvent>, Reject> {
+    let place = || split.text.clone();
+    let array = split.find(whole.raw());
+    let array = elements(array).ok_or_else(|| Reject::NoBatch(place()))?;
+    if array.is_empty() {
+        return Err(Reject::EmptyBatch(place()));
+    }
+    check_count(&split.text, array.len())?;
+    let events = array.into_iter().enumerate();
+    events
+        .map(|(index, element)| event(element.to_owned().into(), Some(index), headers, format))
+        .collect()
+}
+
+/// The elements of what is an array.
+pub(super) fn elements(value: Option<&RawValue>) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+/// Refuses more than go into one transaction.
+pub(super) fn check_count(place: &str, found: usize) -> Result<(), Reject> {
+    if found > EVENTS_MAX {
+        let place = place.to_owned();
+        return Err(Reject::LargeBatch { place, found });
+    }
+    Ok(())
+}
+
+/// One event a line; empty lines are none.
+fn lines(body: &[u8], headers: &HeaderMap, format: &Format) -> Result<Vec<NewEvent>, Reject> {
+    let lines: Vec<(usize, &[u8])> = (1..)
+        .zip(body.split(|byte| *byte == b'\n'))
+        .filter(|(_, line)| !line.trim_ascii().is_empty())
+        .collect();
+    if lines.is_empty() {
+        return Err(Reject::EmptyBatch("the body's lines".to_owned()));
+    }
+    check_count("the body", lines.len())?;
+    let read = |(index, (line, text)): (usize, (usize, &[u8]))| {
+        let data = Json::parse(text, format.limits).map_err(Reject::from);
+        let read = data.and_then(|data| event(data, Some(index), headers, format));
+        read.map_err(|reject| Reject::Line {
+            line,
+            reject: Box::new(reject),
+        })
+    };
+    lines.into_iter().enumerate().map(read).collect()
+}
+
+/// The media type without its parameters, in lower case, where it is sent once.
+pub(super) fn essence(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let essence = value.to_str().ok()?.split(';').next()?;
+    Some(essence.trim().to_ascii_lowercase())
 }
 
 /// One event; `index` is its place in a batch.
@@ -134,11 +231,15 @@ fn event(
         TypeOf::Found { place, prefix } => {
             format!("{prefix}{}", required("event type", place, &found)?)
         }
+        // Is planned for CloudEvents only.
+        TypeOf::Taken => String::new(),
     };
     let (id, from_header) = match &format.id {
-        IdFrom::IdempotencyKey => {
-            let place = Place::Header(http::HeaderName::from_static("idempotency-key"));
-            (found("id", &place)?, true)
+        IdFrom::FirstOf(places) => {
+            let mut ids = places
+                .iter()
+                .filter_map(|place| found("id", place).transpose());
+            (ids.next().transpose()?, true)
         }
         IdFrom::Place(place) => {
             let from_header = matches!(place, Place::Header(_));
@@ -206,15 +307,7 @@ impl Place {
                 }
             },
         };
-        if text.is_empty() {
-            return Err(unusable("is empty"));
-        }
-        if text.len() > TEXT_MAX {
-            return Err(unusable("is longer than 1024 bytes"));
-        }
-        if text.chars().any(char::is_control) {
-            return Err(unusable("has a control character"));
-        }
+        check_text(&text).map_err(unusable)?;
         Ok(Some(text))
     }
 }
@@ -226,6 +319,20 @@ impl std::fmt::Display for Place {
             Self::Pointer(pointer) => f.write_str(&pointer.text),
         }
     }
+}
+
+/// What makes a text unfit for an id, a type or a subject.
+pub(super) fn check_text(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    if text.len() > TEXT_MAX {
+        return Err("is longer than 1024 bytes");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("has a control character");
+    }
+    Ok(())
 }
 
 /// The text of a scalar; none for `null`, arrays and objects. A number is given as it is

@@ -3,39 +3,41 @@
 //! At-least-once: the sender is answered 202 only after the event is on disk with the runs
 //! it triggers, and repeats with the same id become one event. Before a body is read the
 //! path, the method, the credentials and the content type have passed, and its size is
-//! bounded; nothing is decompressed. With `respond` the sender waits for a run's answer.
+//! bounded; nothing is decompressed. A signature is checked over the body's bytes before
+//! anything is understood of them. With `respond` the sender waits for a run's answer.
 //!
-//! The work is split: [`config`] says what there is to set, [`auth`] who may send,
-//! [`decode`] what a body means, [`answer`] what the sender is told. No route here may
-//! answer success before [`Intake::accept`] did.
+//! The work is split: [`config`] says what there is to set, [`plan`] what follows from it,
+//! [`auth`] who may send, [`verify`] what is signed, [`decode`] what a body means,
+//! [`cloudevents`] what is peculiar to those, [`answer`] what the sender is told. No route
+//! here may answer success before [`Intake::accept`] did.
 
 mod answer;
 mod auth;
+mod cloudevents;
 mod config;
 mod decode;
+mod plan;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use conche_core::json::Limits;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value;
 
 use self::auth::{Gate, Refused};
-use self::config::{Auth, Canned, Config, From as ConfigFrom, TypeFrom};
-use self::decode::{Format, IdFrom, Place, Pointer, TypeOf, decode};
+use self::config::{Auth, Config};
+use self::decode::{Delivery, Format, Shape, decode, essence};
+use self::plan::Respond;
+use self::verify::Verifier;
 use crate::intake::{Batch, Intake, NewEvent, Refusal};
 use crate::source::{Source, SourceModule};
 use crate::{BuildContext, BuildError, config as settings};
-
-/// The token in use and its successor.
-const TOKENS_MAX: usize = 2;
 
 pub(super) static MODULE: SourceModule = SourceModule {
     name: "webhook",
@@ -58,149 +60,43 @@ struct Inner {
     path: String,
     methods: Vec<&'static str>,
     gate: Gate,
+    verifier: Option<Verifier>,
     content_types: Vec<String>,
     format: Format,
     respond: Option<Respond>,
-}
-
-struct Respond {
-    timeout: Duration,
-    on_timeout: Option<(StatusCode, Value)>,
-    on_store_failure: Option<(StatusCode, Value)>,
 }
 
 fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, BuildError> {
     let place = format!("sources.{id}");
     let config: Config = settings::read(&place, config)?;
     let wrong = |message: &str| settings::error(&place, message);
-    check_path(&config.path).map_err(wrong)?;
-    if config.methods.is_empty() || config.content_types.is_empty() {
+    plan::check_path(&config.path).map_err(wrong)?;
+    let content_types = plan::content_types(&config);
+    if config.methods.is_empty() || content_types.is_empty() {
         return Err(wrong("`methods` and `content_types` must not be empty"));
     }
-    match &config.auth {
-        Auth::None => {}
-        Auth::Bearer(tokens) => {
-            let names = tokens.names();
-            if !(1..=TOKENS_MAX).contains(&names.len()) {
-                return Err(wrong("`bearer` takes one token, or a list of two"));
-            }
-            for name in names {
-                name.check(&place, &cx.secrets)?;
-            }
-        }
-        Auth::Basic(basic) if basic.user.contains(':') => {
-            return Err(wrong("a user of Basic authentication can't have a `:`"));
-        }
-        Auth::Basic(basic) => basic.password.check(&place, &cx.secrets)?,
-    }
-    if config.split.is_some() && config.respond.is_some() {
+    plan::check_senders(&place, &config, &cx.secrets)?;
+    let format = plan::format(&config, cx.json).map_err(|message| wrong(&message))?;
+    if config.respond.is_some() && matches!(format.shape, Shape::Split(_) | Shape::Lines) {
         return Err(wrong(
-            "`respond` answers one event: it can't go with `split`",
+            "`respond` answers one event: it can't go with `split` or lines",
         ));
     }
-    let format = format(&config, cx.json).map_err(|message| wrong(&message))?;
-    let respond = config.respond.as_ref().map(respond).transpose();
+    let verifier = config
+        .verify
+        .as_ref()
+        .map(|verify| Verifier::new(verify, cx));
+    let respond = config.respond.as_ref().map(plan::respond).transpose();
     Ok(Arc::new(Webhook(Arc::new(Inner {
         id: id.to_owned(),
         methods: config.methods.iter().map(|name| name.as_str()).collect(),
-        content_types: config
-            .content_types
-            .iter()
-            .map(|name| name.trim().to_ascii_lowercase())
-            .collect(),
-        gate: Gate::new(config.auth, cx.secrets.clone()),
+        content_types,
+        gate: Gate::new(config.auth.unwrap_or(Auth::None), cx.secrets.clone()),
+        verifier: verifier.transpose().map_err(|message| wrong(&message))?,
         format,
         respond: respond.map_err(wrong)?,
         path: config.path,
     }))))
-}
-
-/// A path that means itself to every router and proxy.
-fn check_path(path: &str) -> Result<(), &'static str> {
-    let plain = |char: char| char.is_ascii_alphanumeric() || "-._~/".contains(char);
-    if !path.starts_with('/') || path.len() < 2 {
-        return Err("`path` must begin with `/` and name something, like /clair");
-    }
-    if !path.chars().all(plain) || path.ends_with('/') {
-        return Err("`path` may have letters, digits and - . _ ~, with single slashes between");
-    }
-    if path
-        .split('/')
-        .skip(1)
-        .any(|part| matches!(part, "" | "." | ".."))
-    {
-        return Err("`path` must not have empty parts, `.` or `..`");
-    }
-    Ok(())
-}
-
-fn format(config: &Config, limits: Limits) -> Result<Format, String> {
-    let event_type = match (&config.event_type, &config.event_type_from) {
-        (Some(name), None) if !name.is_empty() => TypeOf::Fixed(name.clone()),
-        (None, Some(from)) => TypeOf::Found {
-            place: type_place(from)?,
-            prefix: from.prefix.clone(),
-        },
-        _ => return Err("write exactly one of `event_type` and `event_type_from`".to_owned()),
-    };
-    Ok(Format {
-        limits: Limits {
-            bytes: config
-                .body_bytes
-                .map_or(limits.bytes, conche_runtime::units::Size::length),
-            ..limits
-        },
-        event_type,
-        split: config.split.as_deref().map(pointer).transpose()?,
-        id: match &config.id_from {
-            Some(from) => IdFrom::Place(place(from)?),
-            None => IdFrom::IdempotencyKey,
-        },
-        subject: config.subject_from.as_ref().map(place).transpose()?,
-    })
-}
-
-fn type_place(from: &TypeFrom) -> Result<Place, String> {
-    match (&from.header, &from.pointer) {
-        (Some(name), None) => header_place(name),
-        (None, Some(text)) => pointer(text).map(Place::Pointer),
-        _ => Err("`event_type_from` needs exactly one of `header` and `pointer`".to_owned()),
-    }
-}
-
-fn place(from: &ConfigFrom) -> Result<Place, String> {
-    match from {
-        ConfigFrom::Header(name) => header_place(name),
-        ConfigFrom::Pointer(text) => pointer(text).map(Place::Pointer),
-    }
-}
-
-fn header_place(name: &str) -> Result<Place, String> {
-    let parsed = name.parse().map(Place::Header);
-    parsed.map_err(|_| format!("`{name}` is not the name of a header"))
-}
-
-fn pointer(text: &str) -> Result<Pointer, String> {
-    Pointer::read(text).ok_or_else(|| {
-        format!("`{text}` is not a JSON Pointer: each key has a `/` before it, like /items/0/id")
-    })
-}
-
-fn respond(config: &config::Respond) -> Result<Respond, &'static str> {
-    let canned = |canned: &Option<Canned>| {
-        let Some(Canned { status, body }) = canned else {
-            return Ok(None);
-        };
-        match StatusCode::from_u16(*status) {
-            Ok(code) if (200..600).contains(status) => Ok(Some((code, body.clone()))),
-            _ => Err("the status of an answer is from 200 to 599"),
-        }
-    };
-    Ok(Respond {
-        timeout: config.timeout.duration(),
-        on_timeout: canned(&config.on_timeout)?,
-        on_store_failure: canned(&config.on_store_failure)?,
-    })
 }
 
 #[async_trait]
@@ -222,25 +118,73 @@ impl Source for Webhook {
 impl Inner {
     async fn receive(&self, request: Request, intake: &dyn Intake) -> Response {
         let (parts, body) = request.into_parts();
-        if let Err(response) = self.admit(&parts.method, &parts.headers) {
+        if let Some(response) = self.handshake(&parts.method, &parts.headers) {
+            return response;
+        }
+        if let Err(response) = self.admit(&parts.method, &parts.headers, intake) {
             return *response;
         }
         let bytes = match read(body, self.format.limits.bytes).await {
             Ok(bytes) => bytes,
             Err(response) => return response,
         };
-        let events = match decode(&bytes, &parts.headers, &self.format) {
-            Ok(events) => events,
+        if let Some(verifier) = &self.verifier
+            && let Err(refused) = verifier.check(&parts.headers, &bytes)
+        {
+            return self.unsigned(&refused, intake);
+        }
+        let delivery = match decode(&bytes, &parts.headers, &self.format) {
+            Ok(delivery) => delivery,
             Err(reject) => return answer::rejected(&reject),
         };
         match &self.respond {
-            Some(respond) => self.ask(respond, events, intake).await,
-            None => self.accept(events, intake).await,
+            Some(_) if delivery.is_batch => {
+                let detail = "this webhook answers one event at a time";
+                answer::problem(StatusCode::UNPROCESSABLE_ENTITY, "batch-refused", detail)
+            }
+            Some(respond) => self.ask(respond, delivery.events, intake).await,
+            None => self.accept(delivery, intake).await,
         }
     }
 
+    /// The answer to a CloudEvents handshake; `None` where the request is none.
+    fn handshake(&self, method: &Method, headers: &HeaderMap) -> Option<Response> {
+        match &self.format.shape {
+            Shape::CloudEvents(events) if *method == Method::OPTIONS => {
+                Some(answer::handshake(headers, &events.origins, &self.methods))
+            }
+            _ => None,
+        }
+    }
+
+    fn unsigned(&self, refused: &verify::Refused, intake: &dyn Intake) -> Response {
+        let code = match refused {
+            verify::Refused::Missing(_) => "signature-missing",
+            verify::Refused::Wrong => "signature-invalid",
+            verify::Refused::Stale { .. } => "signature-stale",
+            verify::Refused::NoSecret(error) => return self.no_secret(error),
+        };
+        intake.refused(&self.id, code);
+        answer::problem(StatusCode::UNAUTHORIZED, code, refused.to_string())
+    }
+
+    fn no_secret(&self, error: &str) -> Response {
+        tracing::error!(source = %self.id, %error, "webhook can't check its senders");
+        let detail = "credentials can't be checked now";
+        answer::problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "secret-unavailable",
+            detail,
+        )
+    }
+
     /// All that can be told from the head of a request, cheapest and safest first.
-    fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), Box<Response>> {
+    fn admit(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        intake: &dyn Intake,
+    ) -> Result<(), Box<Response>> {
         if !self.methods.contains(&method.as_str()) {
             let allowed = self.methods.join(", ");
             let detail = format!("this webhook accepts {allowed}");
@@ -253,7 +197,7 @@ impl Inner {
         }
         self.gate
             .check(headers)
-            .map_err(|refused| Box::new(self.stranger(refused)))?;
+            .map_err(|refused| Box::new(self.stranger(refused, intake)))?;
         let encoded = headers
             .get_all(header::CONTENT_ENCODING)
             .iter()
@@ -280,44 +224,24 @@ impl Inner {
         Ok(())
     }
 
-    fn stranger(&self, refused: Refused) -> Response {
-        match refused {
-            Refused::Unknown(challenge) => {
-                let detail = "valid credentials are needed";
-                let mut response =
-                    answer::problem(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-                response
-                    .headers_mut()
-                    .insert(header::WWW_AUTHENTICATE, challenge);
-                response
-            }
-            Refused::NoSecret(error) => {
-                tracing::error!(source = %self.id, %error, "webhook can't check its senders");
-                let detail = "credentials can't be checked now";
-                answer::problem(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "secret-unavailable",
-                    detail,
-                )
-            }
-        }
+    fn stranger(&self, refused: Refused, intake: &dyn Intake) -> Response {
+        let challenge = match refused {
+            Refused::Unknown(challenge) => challenge,
+            Refused::NoSecret(error) => return self.no_secret(&error.to_string()),
+        };
+        intake.refused(&self.id, "unauthorized");
+        let detail = "valid credentials are needed";
+        let mut response = answer::problem(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+        let headers = response.headers_mut();
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+        response
     }
 
     /// Whether the content type, sent once, is one of ours; its parameters don't count.
     fn accepts(&self, headers: &HeaderMap) -> bool {
-        let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
+        let Some(essence) = essence(headers) else {
             return false;
         };
-        let Ok(value) = value.to_str() else {
-            return false;
-        };
-        let essence = value
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
         self.content_types
             .iter()
             .any(|known| match known.strip_prefix('+') {
@@ -326,14 +250,14 @@ impl Inner {
             })
     }
 
-    async fn accept(&self, events: Vec<NewEvent>, intake: &dyn Intake) -> Response {
+    async fn accept(&self, delivery: Delivery, intake: &dyn Intake) -> Response {
         let batch = Batch {
             source: self.id.clone(),
-            events,
+            events: delivery.events,
             cursor: None,
         };
         match intake.accept(batch).await {
-            Ok(receipts) if self.format.split.is_some() => answer::accepted_all(&receipts),
+            Ok(receipts) if delivery.is_batch => answer::accepted_all(&receipts),
             Ok(receipts) => match receipts.first() {
                 Some(receipt) => answer::accepted(receipt),
                 None => answer::refused(&Refusal::Unavailable("no receipt".to_owned())),

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::decode::{EVENTS_MAX, Reject, TEXT_MAX};
+use conche_core::json::Limits;
+
+use super::decode::{EVENTS_MAX, Pointer, Reject, TEXT_MAX};
+use super::plan::{check_path, content_types, format};
 use super::*;
 
 fn format_of(config: Value) -> Format {
@@ -95,7 +98,9 @@ fn deliveries_become_events_as_the_configuration_says() {
         ),
     ];
     for (config, headers, body, expected) in table {
-        let events = decode(body.as_bytes(), headers, &format_of((*config).clone())).unwrap();
+        let events = decode(body.as_bytes(), headers, &format_of((*config).clone()))
+            .unwrap()
+            .events;
         assert_eq!(told(&events), *expected, "{body}");
     }
 }
@@ -181,6 +186,117 @@ fn the_whole_batch_is_refused_when_it_is_empty_whatever_else_it_holds() {
 }
 
 #[test]
+fn each_line_is_an_event_and_one_that_does_not_fit_is_named() {
+    let config = serde_json::json!({
+        "format": "ndjson", "event_type": "t", "id_from": { "pointer": "/id" },
+    });
+    let read = |body: &str| {
+        decode(
+            body.as_bytes(),
+            &HeaderMap::new(),
+            &format_of(config.clone()),
+        )
+    };
+    let delivery = read("{\"id\":1}\r\n\n {\"id\": 2}\n").unwrap();
+    assert_eq!(
+        told(&delivery.events),
+        ["t 1 - {\"id\":1}", "t 2 - {\"id\": 2}"]
+    );
+    assert!(delivery.is_batch);
+    let many = "{\"id\":1}\n".repeat(EVENTS_MAX + 1);
+    let table = [
+        ("", "the body's lines is empty"),
+        ("\n \n", "the body's lines is empty"),
+        ("{\"id\":1}\n{\"id\":", "line 2: not a JSON text"),
+        ("{\"id\":1}\n\n{}", "line 3: there is no id at /id"),
+        (
+            "{\"id\":1}\n[[[[[[[[[]]]]]]]]]",
+            "line 2: the JSON text is nested deeper",
+        ),
+        ("{\"id\":1} {\"id\":2}", "line 1: not a JSON text"),
+    ];
+    for (body, expected) in table {
+        let refused = read(body).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{body}: {refused}");
+    }
+    assert!(matches!(read(&many), Err(Reject::LargeBatch { .. })));
+}
+
+#[test]
+fn a_form_stands_for_its_payload_where_the_sender_is_of_that_kind() {
+    let github =
+        serde_json::json!({ "event_type": "t", "verify": { "github": { "secret": "s" } } });
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let read = |body: &str| decode(body.as_bytes(), &headers(&form), &format_of(github.clone()));
+    let delivery = read("x=1&payload=%7B%22a%22%3A+%22%C3%A4%22%7D").unwrap();
+    assert_eq!(told(&delivery.events), ["t - - {\"a\": \"ä\"}"]);
+    assert!(!delivery.is_batch);
+    for body in ["", "payload", "a=1", "payload=1&payload=2"] {
+        assert!(read(body).is_err(), "{body}");
+    }
+    for (config, takes) in [
+        (github.clone(), true),
+        (
+            serde_json::json!({ "event_type": "t", "verify": { "gitlab": { "secret": "s" } } }),
+            false,
+        ),
+        (serde_json::json!({ "event_type": "t" }), false),
+    ] {
+        let mut whole = serde_json::json!({ "path": "/x", "auth": "none" });
+        whole
+            .as_object_mut()
+            .unwrap()
+            .extend(config.as_object().unwrap().clone());
+        let types = content_types(&serde_json::from_value(whole).unwrap());
+        assert_eq!(
+            types.contains(&super::plan::FORM.to_owned()),
+            takes,
+            "{config}"
+        );
+    }
+}
+
+#[test]
+fn the_usual_id_is_the_one_of_the_sender_named() {
+    let all = headers(&[
+        ("x-github-delivery", "hub"),
+        ("x-gitea-delivery", "tea"),
+        ("webhook-id", "std"),
+        ("idempotency-key", "key"),
+    ]);
+    let secret = serde_json::json!({ "secret": "s" });
+    let table = [
+        ("github", secret.clone(), Some("hub"), None),
+        ("gitea", secret.clone(), Some("tea"), None),
+        ("gitlab", secret.clone(), Some("std"), Some("key")),
+        ("standard_webhooks", secret, Some("std"), None),
+        (
+            "hmac",
+            serde_json::json!({ "secret": "s", "header": "x" }),
+            Some("key"),
+            Some("key"),
+        ),
+    ];
+    let key = headers(&[("idempotency-key", "key")]);
+    for (kind, settings, with_all, with_key) in table {
+        let format =
+            format_of(serde_json::json!({ "event_type": "t", "verify": { kind: settings } }));
+        for (headers, expected) in [
+            (&all, with_all),
+            (&key, with_key),
+            (&HeaderMap::new(), None),
+        ] {
+            let delivery = decode(b"{}", headers, &format).unwrap();
+            assert_eq!(
+                delivery.events[0].id.as_deref(),
+                expected,
+                "{kind} {headers:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn pointers_follow_rfc_6901() {
     for wrong in ["a", "a/b", " /a"] {
         assert!(Pointer::read(wrong).is_none(), "{wrong}");
@@ -196,7 +312,9 @@ fn pointers_follow_rfc_6901() {
     ];
     for (pointer, expected) in table {
         let config = serde_json::json!({ "event_type": "t", "id_from": { "pointer": pointer } });
-        let events = decode(body.as_bytes(), &HeaderMap::new(), &format_of(config)).unwrap();
+        let events = decode(body.as_bytes(), &HeaderMap::new(), &format_of(config))
+            .unwrap()
+            .events;
         assert_eq!(events[0].id.as_deref(), Some(expected), "{pointer}");
     }
     for nothing in ["/l/01", "/l/-", "/l/2", "/l/+1", "/x", "/a~1b/0"] {
@@ -242,7 +360,7 @@ proptest! {
         if let Some(value) = key.as_deref().and_then(|key| HeaderValue::from_str(key).ok()) {
             headers.insert("idempotency-key", value);
         }
-        if let Ok(events) = decode(&body, &headers, &format_of(config)) {
+        if let Ok(Delivery { events, .. }) = decode(&body, &headers, &format_of(config)) {
             prop_assert!(body.len() <= 4096);
             prop_assert!(!events.is_empty() && events.len() <= EVENTS_MAX);
             for event in &events {
