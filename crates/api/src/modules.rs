@@ -122,7 +122,7 @@ pub(crate) async fn list(_: NoQuery) -> Answer<Modules> {
     Answer(compiled_in())
 }
 
-/// What [`list`] answers, for those who have this build at hand and no server.
+/// What `GET /api/v1/modules` answers, for those who have this build at hand and no server.
 pub fn document() -> Value {
     serde_json::to_value(compiled_in()).unwrap_or_default()
 }
