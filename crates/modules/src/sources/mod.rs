@@ -1,6 +1,8 @@
 //! The source modules, by name.
 
+mod delivery;
 mod dummy;
+mod file;
 mod onetime;
 mod schedule;
 mod webhook;
@@ -11,6 +13,7 @@ use crate::source::SourceModule;
 /// Every source module, in the order of their names.
 pub static ALL: &[&SourceModule] = &[
     &dummy::MODULE,
+    &file::MODULE,
     &onetime::MODULE,
     &schedule::MODULE,
     &webhook::MODULE,

@@ -10,7 +10,7 @@ fn the_lists_are_in_order_and_describe_themselves() {
     let names: Vec<_> = actions::ALL.iter().map(|module| module.name).collect();
     assert_eq!(names, ["dummy", "emit", "http", "log", "mail", "respond"]);
     let names: Vec<_> = sources::ALL.iter().map(|module| module.name).collect();
-    assert_eq!(names, ["dummy", "onetime", "schedule", "webhook"]);
+    assert_eq!(names, ["dummy", "file", "onetime", "schedule", "webhook"]);
     for module in actions::ALL {
         assert!(
             (module.config)().is_object() && !module.summary.is_empty(),

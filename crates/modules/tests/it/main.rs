@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod file;
 mod http;
 mod lists;
 mod mail;
+mod running;
 mod schedule;
 mod small;
 mod support;

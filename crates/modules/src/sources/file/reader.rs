@@ -1,0 +1,381 @@
+//! One look at the folder: what is new in which file, and where that leaves each of them.
+//!
+//! The reader's memory runs ahead of what is stored by one look at most: the caller stores
+//! [`Reader::cursor`] with the pieces of that look before it asks for the next.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::cursor::{Cursor, Head, Identity, Mark, Progress};
+use super::folder::Found;
+use super::lines::{self, Line};
+use super::{OnDone, Read, Rules, Start};
+
+/// Pieces and bytes of one look: they go into one transaction.
+const PIECES_MAX: usize = 200;
+const BYTES_MAX: usize = 1 << 20;
+
+/// What one look found.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    pub(super) pieces: Vec<Piece>,
+    pub(super) refusals: Vec<Refusal>,
+    /// Whether the cursor changed.
+    pub(super) changed: bool,
+    /// Whether there is more to be read at once.
+    pub(super) more: bool,
+    bytes: usize,
+}
+
+/// The bytes of one event.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What could not be read.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) place: String,
+    pub(super) reason: String,
+}
+
+/// A file that is followed.
+struct Followed {
+    name: String,
+    id: String,
+    progress: Progress,
+    /// Held for lines, so that what is moved away is read to its end.
+    file: Option<File>,
+}
+
+pub(super) struct Reader {
+    rules: Rules,
+    files: HashMap<Identity, Followed>,
+    /// Whole files whose events are stored or about to be.
+    done: HashSet<Identity>,
+    first: bool,
+    told_full: bool,
+}
+
+impl Reader {
+    /// Goes on where the cursor says; at the very first start there is none.
+    pub(super) fn new(rules: Rules, cursor: Option<Cursor>) -> Self {
+        let first = cursor.is_none();
+        let marks = cursor.unwrap_or_default().files.into_iter();
+        let files = marks.map(|mark| {
+            let followed = Followed {
+                name: String::new(),
+                id: mark.id,
+                progress: mark.progress,
+                file: None,
+            };
+            (mark.identity, followed)
+        });
+        Self {
+            rules,
+            files: files.collect(),
+            done: HashSet::new(),
+            first,
+            told_full: false,
+        }
+    }
+
+    /// What is to be stored with the pieces of the last look.
+    pub(super) fn cursor(&self) -> Cursor {
+        let mut files: Vec<_> = self
+            .files
+            .iter()
+            .map(|(identity, followed)| Mark {
+                identity: *identity,
+                id: followed.id.clone(),
+                progress: followed.progress.clone(),
+            })
+            .collect();
+        files.sort_by_key(|mark| mark.identity);
+        Cursor { files }
+    }
+
+    /// Looks once. A folder that is not there has no files.
+    pub(super) fn look(&mut self) -> io::Result<Look> {
+        let mut look = Look::default();
+        let all = match self.rules.pattern.list() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            listed => listed?,
+        };
+        self.rest_of_those_gone(&all, &mut look);
+        for found in &all {
+            if look.pieces.len() >= PIECES_MAX || look.bytes >= BYTES_MAX {
+                look.more = true;
+                break;
+            }
+            if let Err(error) = self.look_at(found, &mut look)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                look.refuse(&found.name, &error.to_string());
+            }
+        }
+        if self.first && !look.more {
+            self.first = false;
+            look.changed = true;
+        }
+        Ok(look)
+    }
+
+    fn look_at(&mut self, found: &Found, look: &mut Look) -> io::Result<()> {
+        let known = self.files.get(&found.identity);
+        let is_known = known.is_some();
+        let was_whole = known.is_some_and(|known| matches!(known.progress, Progress::Whole { .. }));
+        if !found.wanted && (!is_known || was_whole) {
+            return Ok(());
+        }
+        if !is_known && self.files.len() >= self.rules.files_max {
+            if !std::mem::replace(&mut self.told_full, true) {
+                look.refuse(&found.name, "`files` are followed already: it has to wait");
+            }
+            return Ok(());
+        }
+        let is_whole = match self.rules.read {
+            Read::Json => true,
+            Read::Lines => false,
+            Read::Auto => Path::new(&found.name)
+                .extension()
+                .is_some_and(|end| end.eq_ignore_ascii_case("json")),
+        };
+        if is_whole && found.wanted {
+            return self.look_at_whole(found, look);
+        }
+        self.look_at_lines(found, look)
+    }
+
+    fn look_at_whole(&mut self, found: &Found, look: &mut Look) -> io::Result<()> {
+        let now = Progress::Whole {
+            bytes: found.bytes,
+            modified: found.modified,
+        };
+        let known = self.files.get(&found.identity);
+        if known.is_some_and(|known| known.progress == now) {
+            self.remember(found, now, None);
+            self.done.insert(found.identity);
+            return Ok(());
+        }
+        let skipped = self.first && self.rules.start == Start::End;
+        let limit = self.rules.bytes_max;
+        let refused = match found.bytes {
+            _ if skipped => true,
+            0 if !self.settled(found) => return Ok(()),
+            bytes if bytes > limit as u64 => {
+                look.refuse(
+                    &found.name,
+                    &format!("it has {bytes} bytes; at most {limit} are allowed"),
+                );
+                true
+            }
+            _ => false,
+        };
+        if !refused {
+            let mut bytes = Vec::new();
+            let file = self.rules.pattern.open(found)?;
+            file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+            let is_json = serde_json::from_slice::<&serde_json::value::RawValue>(&bytes).is_ok();
+            if !is_json && !self.settled(found) {
+                return Ok(());
+            }
+            let id = format!(
+                "{}:{}:{}:{}",
+                found.identity.device, found.identity.inode, found.modified, found.bytes
+            );
+            look.bytes += bytes.len();
+            look.pieces.push(Piece {
+                id,
+                name: found.name.clone(),
+                bytes,
+            });
+            self.done.insert(found.identity);
+        }
+        look.changed = true;
+        self.remember(found, now, None);
+        Ok(())
+    }
+
+    /// Whether the file was left alone for long enough to be complete.
+    fn settled(&self, found: &Found) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_nanos() as i128);
+        now - found.modified >= self.rules.settle.as_nanos() as i128
+    }
+
+    fn look_at_lines(&mut self, found: &Found, look: &mut Look) -> io::Result<()> {
+        let held = self.files.get_mut(&found.identity);
+        let file = match held.and_then(|followed| followed.file.take()) {
+            Some(file) => file,
+            None => self.rules.pattern.open(found)?,
+        };
+        let known = self.files.get(&found.identity);
+        let known = known.and_then(|followed| match &followed.progress {
+            Progress::Lines { offset, head } => Some((*offset, head.clone())),
+            Progress::Whole { .. } => None,
+        });
+        let offset = match known {
+            Some((offset, head)) if lines::continues(&file, offset, &head)? => Some(offset),
+            Some(_) => None,
+            None if self.first && self.rules.start == Start::End => {
+                self.start_at_end(found, file, look)?;
+                return Ok(());
+            }
+            None => None,
+        };
+        if offset.is_none() {
+            // Another file, or other contents: another id for its lines.
+            self.files.remove(&found.identity);
+        }
+        let taken = lines::take(&file, offset.unwrap_or(0), self.limits(), false)?;
+        look.more |= taken.more;
+        look.changed |= offset != Some(taken.offset);
+        let head = lines::head(&file, taken.offset)?;
+        let progress = Progress::Lines {
+            offset: taken.offset,
+            head,
+        };
+        let id = self.remember(found, progress, Some(file));
+        look.lines(&id, &found.name, taken.lines);
+        Ok(())
+    }
+
+    fn start_at_end(&mut self, found: &Found, file: File, look: &mut Look) -> io::Result<()> {
+        let offset = file.metadata()?.len();
+        let head = lines::head(&file, offset)?;
+        self.remember(found, Progress::Lines { offset, head }, Some(file));
+        look.changed = true;
+        Ok(())
+    }
+
+    fn limits(&self) -> lines::Limits {
+        lines::Limits {
+            lines: PIECES_MAX,
+            bytes: BYTES_MAX,
+            line_bytes: self.rules.bytes_max,
+        }
+    }
+
+    /// Notes how far a file was read; gives its id.
+    fn remember(&mut self, found: &Found, progress: Progress, file: Option<File>) -> String {
+        let followed = self
+            .files
+            .entry(found.identity)
+            .or_insert_with(|| Followed {
+                name: String::new(),
+                id: uuid::Uuid::now_v7().to_string(),
+                progress: Progress::Lines {
+                    offset: 0,
+                    head: Head::default(),
+                },
+                file: None,
+            });
+        followed.name.clone_from(&found.name);
+        followed.progress = progress;
+        followed.file = file;
+        followed.id.clone()
+    }
+
+    /// Files that have left the folder are read to their end, then forgotten.
+    fn rest_of_those_gone(&mut self, all: &[Found], look: &mut Look) {
+        let present: HashSet<_> = all.iter().map(|found| found.identity).collect();
+        let gone = self.files.keys().filter(|known| !present.contains(*known));
+        for identity in gone.copied().collect::<Vec<_>>() {
+            let Some(mut followed) = self.files.remove(&identity) else {
+                continue;
+            };
+            look.changed = true;
+            self.told_full = false;
+            self.done.remove(&identity);
+            let (Some(file), Progress::Lines { offset, head }) =
+                (&followed.file, &mut followed.progress)
+            else {
+                continue;
+            };
+            match lines::take(file, *offset, self.limits(), true) {
+                Ok(taken) => {
+                    look.lines(&followed.id, &followed.name, taken.lines);
+                    if taken.more {
+                        look.more = true;
+                        *offset = taken.offset;
+                        *head = lines::head(file, taken.offset).unwrap_or_default();
+                        self.files.insert(identity, followed);
+                    }
+                }
+                Err(error) => look.refuse(&followed.name, &error.to_string()),
+            }
+            if look.pieces.len() >= PIECES_MAX {
+                look.more = true;
+                break;
+            }
+        }
+    }
+
+    /// Moves or deletes whole files whose events are stored; gives what did not work.
+    pub(super) fn settle_done(&mut self) -> Vec<(String, io::Error)> {
+        let done: Vec<_> = self.done.drain().collect();
+        let mut failed = Vec::new();
+        if self.rules.on_done == OnDone::Keep {
+            return failed;
+        }
+        for identity in done {
+            let Some(followed) = self.files.get(&identity) else {
+                continue;
+            };
+            let from = self.rules.pattern.folder.join(&followed.name);
+            let result = match (self.rules.on_done, &self.rules.move_to) {
+                (OnDone::Delete, _) => std::fs::remove_file(&from),
+                (OnDone::Move, Some(folder)) => move_to(&from, folder, followed),
+                _ => Ok(()),
+            };
+            if let Err(error) = result {
+                failed.push((followed.name.clone(), error));
+            }
+        }
+        failed
+    }
+}
+
+/// Never over a file that is there already.
+fn move_to(from: &Path, folder: &Path, followed: &Followed) -> io::Result<()> {
+    let mut to = folder.join(&followed.name);
+    if to.try_exists()? {
+        to = folder.join(format!("{}.{}", followed.name, followed.id));
+    }
+    std::fs::rename(from, to)
+}
+
+impl Look {
+    fn refuse(&mut self, place: &str, reason: &str) {
+        self.refusals.push(Refusal {
+            place: place.to_owned(),
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn lines(&mut self, id: &str, name: &str, lines: Vec<Line>) {
+        for line in lines {
+            match line {
+                Line::Whole { offset, bytes } => {
+                    self.bytes += bytes.len();
+                    self.pieces.push(Piece {
+                        id: format!("{id}:{offset}"),
+                        name: name.to_owned(),
+                        bytes,
+                    });
+                }
+                Line::TooLong { offset, bytes } => self.refuse(
+                    name,
+                    &format!("the line at {offset} is too long: {bytes} bytes"),
+                ),
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Patterns and lines, table by table. What a running source does is tested against an intake.
+
+use std::io::Write as _;
+
+use proptest::prelude::*;
+
+use super::folder::Pattern;
+use super::lines::{self, Limits, Line, Taken};
+
+const LIMITS: Limits = Limits {
+    lines: 3,
+    bytes: 1 << 20,
+    line_bytes: 8,
+};
+
+fn file(text: &[u8]) -> std::fs::File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(text).unwrap();
+    file
+}
+
+fn whole(offset: u64, text: &str) -> Line {
+    let bytes = text.into();
+    Line::Whole { offset, bytes }
+}
+
+fn taken(lines: Vec<Line>, offset: u64, more: bool) -> Taken {
+    Taken {
+        lines,
+        offset,
+        more,
+    }
+}
+
+#[test]
+fn wildcards_stand_for_any_part_of_a_name_but_not_for_hidden_ones() {
+    let table = [
+        ("/x/*.json", "a.json", true),
+        ("/x/*.json", ".a.json", false),
+        ("/x/*.json", "a.json.tmp", false),
+        ("/x/a?c*e", "abcdde", true),
+        ("/x/a?c*e", "ace", false),
+        ("/x/*a*a*a", "aaaaab", false),
+        ("/x/app.log", "app.log", true),
+        ("/x/app.log", "app.log.1", false),
+        ("/x/.*", ".a", true),
+        ("/x/", "anything", true),
+        ("/x/", ".hidden", false),
+    ];
+    for (pattern, name, expected) in table {
+        let wants = Pattern::read(pattern).unwrap().wants(name);
+        assert_eq!(wants, expected, "{pattern} {name}");
+    }
+    assert!(Pattern::read("/x/*/y").unwrap_err().contains("last part"));
+    assert!(Pattern::read("").is_err());
+}
+
+#[test]
+fn whole_lines_are_taken_and_the_rest_is_left() {
+    let text = file(b"one\r\n\n  \ntwo\nthr");
+    assert_eq!(
+        lines::take(&text, 0, LIMITS, false).unwrap(),
+        taken(vec![whole(0, "one"), whole(9, "two")], 13, false)
+    );
+    assert_eq!(
+        lines::take(&text, 13, LIMITS, false).unwrap(),
+        taken(vec![], 13, false)
+    );
+    assert_eq!(
+        lines::take(&text, 13, LIMITS, true).unwrap(),
+        taken(vec![whole(13, "thr")], 16, false)
+    );
+}
+
+#[test]
+fn a_line_over_the_limit_is_passed_over_and_the_next_is_read() {
+    let text = file(b"12345678\n123456789\nnext\n");
+    let long = Line::TooLong {
+        offset: 9,
+        bytes: 9,
+    };
+    let lines = vec![whole(0, "12345678"), long, whole(19, "next")];
+    assert_eq!(
+        lines::take(&text, 0, LIMITS, false).unwrap(),
+        taken(lines, 24, true)
+    );
+}
+
+#[test]
+fn other_contents_under_the_same_name_are_noticed() {
+    let text = file(b"one\ntwo\n");
+    let head = lines::head(&text, 8).unwrap();
+    assert!(lines::continues(&text, 8, &head).unwrap());
+    assert!(!lines::continues(&file(b"one\n"), 8, &head).unwrap());
+    assert!(!lines::continues(&file(b"six\ntwo\nthree\n"), 8, &head).unwrap());
+    assert!(lines::continues(&file(b"one\ntwo\nthree\n"), 8, &head).unwrap());
+}
+
+proptest! {
+    #[test]
+    fn however_it_is_taken_no_line_is_lost_or_read_twice(
+        all in proptest::collection::vec("[a-z]{1,8}", 0..20),
+        lines in 1usize..5,
+    ) {
+        let text = all.iter().fold(String::new(), |text, line| text + line + "\n");
+        let file = file(text.as_bytes());
+        let limits = Limits { lines, ..LIMITS };
+        let (mut read, mut offset) = (Vec::new(), 0);
+        loop {
+            let taken = lines::take(&file, offset, limits, false).unwrap();
+            read.extend(taken.lines.into_iter().map(|line| match line {
+                Line::Whole { bytes, .. } => String::from_utf8(bytes).unwrap(),
+                Line::TooLong { .. } => "too long".to_owned(),
+            }));
+            offset = taken.offset;
+            if !taken.more {
+                break;
+            }
+        }
+        prop_assert_eq!(read, all);
+        prop_assert_eq!(offset, text.len() as u64);
+    }
+}
