@@ -20,7 +20,7 @@ mod reactions;
 mod routes;
 mod runs;
 mod system;
-pub mod words;
+pub use conche_core::words;
 
 use std::collections::BTreeSet;
 use std::ops::Deref;

@@ -310,8 +310,8 @@ pub(crate) struct FaultOut {
 impl From<FileFault> for FaultOut {
     fn from(fault: FileFault) -> Self {
         Self {
+            message: fault.in_its_file(),
             file: fault.file,
-            message: words::plain(&fault.message),
             earlier_in_force: fault.earlier_in_force,
         }
     }

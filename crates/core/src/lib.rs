@@ -13,9 +13,11 @@ pub mod definition;
 pub mod event;
 pub mod id;
 pub mod json;
+pub mod place;
 pub mod reaction;
 pub mod run;
 pub mod span;
+pub mod words;
 
 pub use definition::Definition;
 pub use event::Event;

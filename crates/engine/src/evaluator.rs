@@ -63,12 +63,28 @@ pub enum EvaluationError {
     Unavailable(String),
 }
 
+/// What is wrong with the text of a script.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", place(*.at))]
+pub struct SyntaxFault {
+    /// Line and column within the script, from 1; `None` where it could not be checked.
+    pub at: Option<(u32, u32)>,
+    /// What is wrong there.
+    pub message: String,
+}
+
+fn place(at: Option<(u32, u32)>) -> String {
+    at.map_or_else(String::new, |(line, column)| {
+        format!("line {line}, column {column}: ")
+    })
+}
+
 /// Evaluates scripts. Implementations isolate them: see `conche-script`.
 #[async_trait]
 pub trait Evaluator: Send + Sync {
     /// Runs a script and reads its verdict.
     async fn evaluate(&self, evaluation: Evaluation) -> Result<Evaluated, EvaluationError>;
 
-    /// Checks the syntax of a script: `line:column message` where it is wrong.
-    async fn check(&self, source: &str) -> Result<(), String>;
+    /// Checks the syntax of a script.
+    async fn check(&self, source: &str) -> Result<(), SyntaxFault>;
 }

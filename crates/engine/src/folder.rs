@@ -6,15 +6,18 @@
 //! Kubernetes updates mounted files.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use conche_core::reaction::{Authored, Format, Reaction};
+use conche_core::reaction::{self, Authored, Format, Reaction};
+use conche_core::{place, words};
 use conche_runtime::supervisor::{Backoff, OnFailure, Stage, ticker};
 
 use crate::Engine;
+use crate::reactions::FileRefusal;
 
 /// Bytes of a reaction or script file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -25,10 +28,32 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct FileFault {
     /// Its path within the folder.
     pub file: String,
-    /// What is wrong and where.
+    /// The line and column within it, from 1, where they are known.
+    pub at: Option<(u64, u64)>,
+    /// What is wrong.
     pub message: String,
     /// Whether an earlier version of it is in force.
     pub earlier_in_force: bool,
+}
+
+impl FileFault {
+    /// What is wrong and where in the file, for those who know which file.
+    pub fn in_its_file(&self) -> String {
+        match self.at {
+            Some((line, column)) => format!("line {line}, column {column}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
+impl fmt::Display for FileFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some((line, column)) = self.at {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
 }
 
 /// What a look at the folder found.
@@ -53,7 +78,54 @@ struct File {
     /// Of the file and the script files that it names.
     stamps: BTreeMap<PathBuf, Option<Stamp>>,
     good: Option<Reaction>,
-    fault: Option<String>,
+    fault: Option<Wrong>,
+}
+
+/// What is wrong in a file, and at which line and column.
+#[derive(Debug, Clone, Default)]
+struct Wrong {
+    at: Option<(u64, u64)>,
+    message: String,
+}
+
+impl Wrong {
+    fn new(message: impl AsRef<str>) -> Self {
+        Self {
+            at: None,
+            message: words::plain(message.as_ref()),
+        }
+    }
+
+    /// What the engine found, placed in the text of the file.
+    fn placed(refusal: &FileRefusal, text: &str) -> Self {
+        let flaw = match refusal {
+            FileRefusal::Flaw(flaw) => flaw,
+            FileRefusal::Other(error) => return Self::new(error.to_string()),
+        };
+        let in_block = flaw
+            .at
+            .and_then(|at| place::within_block(text, &flaw.key, at));
+        Self {
+            at: in_block.or_else(|| place::find(text, &flaw.key)),
+            ..Self::new(&flaw.message)
+        }
+    }
+}
+
+impl From<reaction::Error> for Wrong {
+    fn from(error: reaction::Error) -> Self {
+        match error {
+            reaction::Error::Syntax {
+                line,
+                column,
+                message,
+            } => Self {
+                at: Some((line, column)),
+                ..Self::new(message)
+            },
+            other => Self::new(other.to_string()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -116,24 +188,20 @@ impl Folder {
         };
         let refused = self.engine.sync_folder(good.clone()).await;
         let reactions = good.len() - refused.len();
-        faults.extend(
-            refused
-                .into_iter()
-                .map(|(file, error, earlier_in_force)| FileFault {
-                    file,
-                    message: error.to_string(),
-                    earlier_in_force,
-                }),
-        );
+        for (file, refusal, earlier_in_force) in refused {
+            let text = text_of(&self.dir.join(&file)).unwrap_or_default();
+            let Wrong { at, message } = Wrong::placed(&refusal, &text);
+            faults.push(FileFault {
+                file,
+                at,
+                message,
+                earlier_in_force,
+            });
+        }
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         for fault in &faults {
             if !loaded.faults.contains(fault) {
-                tracing::error!(
-                    file = fault.file,
-                    fault.earlier_in_force,
-                    "reaction file refused: {}",
-                    fault.message
-                );
+                tracing::error!(fault.earlier_in_force, %fault, "reaction file refused");
             }
         }
         *loaded = Loaded { reactions, faults };
@@ -172,9 +240,11 @@ impl Folder {
         let faults = files
             .iter()
             .filter_map(|(name, file)| {
+                let Wrong { at, message } = file.fault.clone()?;
                 Some(FileFault {
                     file: name.clone(),
-                    message: file.fault.clone()?,
+                    at,
+                    message,
                     earlier_in_force: file.good.is_some(),
                 })
             })
@@ -187,7 +257,8 @@ impl File {
     fn read(&mut self, dir: &Path, path: &Path, format: Format) {
         self.stamps = BTreeMap::from([(path.to_owned(), Stamp::of(path))]);
         let parsed = text_of(path)
-            .and_then(|text| Authored::parse(&text, format).map_err(|error| error.to_string()));
+            .map_err(Wrong::new)
+            .and_then(|text| Ok(Authored::parse(&text, format)?));
         let resolved = parsed.and_then(|authored| {
             let stamps = &mut self.stamps;
             authored
@@ -196,7 +267,7 @@ impl File {
                     stamps.insert(script.clone(), Stamp::of(&script));
                     text_of(&script)
                 })
-                .map_err(|error| error.to_string())
+                .map_err(Wrong::from)
         });
         match resolved {
             Ok(reaction) => (self.good, self.fault) = (Some(reaction), None),
@@ -219,7 +290,13 @@ pub fn read_reaction(path: &Path) -> Result<Reaction, String> {
     file.read(dir, path, format);
     match (file.good, file.fault) {
         (Some(reaction), None) => Ok(reaction),
-        (_, fault) => Err(fault.unwrap_or_default()),
+        (_, fault) => {
+            let Wrong { at, message } = fault.unwrap_or_default();
+            Err(match at {
+                Some((line, column)) => format!("line {line}, column {column}: {message}"),
+                None => message,
+            })
+        }
     }
 }
 

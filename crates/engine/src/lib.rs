@@ -43,7 +43,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub use config::{Config, Retention};
-pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator};
+pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFault};
 pub use folder::{FileFault, Folder, Loaded, read_reaction};
 pub use metrics::Metrics;
 pub use reactions::{Owner, ReactionError, ReactionInfo};

@@ -1,15 +1,17 @@
 //! The reactions in force: from a folder (read-only through the API) or put through the API.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 
 use conche_core::definition::lower;
+use conche_core::place::{Key, Place};
 use conche_core::reaction::Reaction;
 use conche_core::{Digest, Timestamp};
 use conche_store::{DefinitionText, ReactionRow};
 
 use crate::definitions::REACTION;
-use crate::triggers::{Filter, FilterError, Trigger, Triggers};
+use crate::triggers::{Filter, Trigger, Triggers};
 use crate::{Engine, Inner};
 
 /// Whose a reaction is: only its owner may change it.
@@ -58,11 +60,33 @@ pub enum ReactionError {
     Store(#[from] conche_store::Error),
 }
 
-impl From<FilterError> for ReactionError {
-    fn from(error: FilterError) -> Self {
-        Self::Invalid(error.to_string())
+/// What is wrong with a reaction that can be read, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Flaw {
+    /// The key that it is about.
+    pub(crate) key: Place,
+    /// Line and column within the script, where it is about one.
+    pub(crate) at: Option<(u32, u32)>,
+    /// What is wrong, for those who do not have the file before them.
+    pub(crate) message: String,
+}
+
+impl From<Flaw> for ReactionError {
+    fn from(flaw: Flaw) -> Self {
+        Self::Invalid(flaw.message)
     }
 }
+
+/// Why a file's reaction is not in force.
+pub(crate) enum FileRefusal {
+    /// It is wrong in itself.
+    Flaw(Flaw),
+    /// It cannot be had beside what there is.
+    Other(ReactionError),
+}
+
+/// The filter of a reaction, and what will go wrong when a run comes to it.
+type Examined = (Option<Filter>, Vec<String>);
 
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -102,7 +126,8 @@ impl Engine {
     pub async fn put_reaction(&self, reaction: Reaction) -> Result<ReactionInfo, ReactionError> {
         let mut registry = self.0.reactions.lock().await;
         registry.check_owner(&reaction.name, &Owner::Api)?;
-        let entry = self.0.prepare(reaction, Owner::Api).await?;
+        let examined = self.0.examine(&reaction).await?;
+        let entry = self.0.prepare(reaction, examined, Owner::Api).await?;
         let row = ReactionRow {
             name: entry.info.reaction.name.clone(),
             text: entry.info.reaction.to_text(),
@@ -140,7 +165,7 @@ impl Engine {
             let prepared = match Reaction::from_text(&row.text) {
                 Ok(reaction) => self
                     .0
-                    .prepare(reaction, Owner::Api)
+                    .restore(reaction)
                     .await
                     .map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
@@ -164,9 +189,9 @@ impl Engine {
     pub(crate) async fn sync_folder(
         &self,
         files: BTreeMap<String, Reaction>,
-    ) -> Vec<(String, ReactionError, bool)> {
+    ) -> Vec<(String, FileRefusal, bool)> {
         let mut registry = self.0.reactions.lock().await;
-        let mut faults: BTreeMap<&String, ReactionError> = BTreeMap::new();
+        let mut faults: BTreeMap<&String, FileRefusal> = BTreeMap::new();
         for (file, reaction) in &files {
             if let Err(error) = registry.put_file(&self.0, file, reaction).await {
                 faults.insert(file, error);
@@ -207,14 +232,17 @@ impl Registry {
         engine: &Inner,
         file: &str,
         reaction: &Reaction,
-    ) -> Result<(), ReactionError> {
+    ) -> Result<(), FileRefusal> {
         let owner = Owner::Folder(file.to_owned());
         let known = self.entries.get(&reaction.name).map(|entry| &entry.info);
         if known.is_some_and(|info| info.owner == owner && info.digest == reaction.digest()) {
             return Ok(());
         }
-        self.check_owner(&reaction.name, &owner)?;
-        let entry = engine.prepare(reaction.clone(), owner).await?;
+        self.check_owner(&reaction.name, &owner)
+            .map_err(FileRefusal::Other)?;
+        let examined = engine.examine(reaction).await.map_err(FileRefusal::Flaw)?;
+        let entry = engine.prepare(reaction.clone(), examined, owner).await;
+        let entry = entry.map_err(FileRefusal::Other)?;
         let info = &entry.info;
         tracing::info!(reaction = info.reaction.name, file, digest = %info.digest, "reaction in force");
         for warning in &info.warnings {
@@ -246,9 +274,19 @@ impl Registry {
 }
 
 impl Inner {
-    /// Checks a reaction and stores its version, so that runs can follow it.
-    async fn prepare(&self, reaction: Reaction, owner: Owner) -> Result<Entry, ReactionError> {
-        let (filter, warnings) = self.examine(&reaction).await?;
+    /// A reaction that was put in an earlier process.
+    async fn restore(&self, reaction: Reaction) -> Result<Entry, ReactionError> {
+        let examined = self.examine(&reaction).await?;
+        self.prepare(reaction, examined, Owner::Api).await
+    }
+
+    /// Stores the version of a reaction that was examined, so that runs can follow it.
+    async fn prepare(
+        &self,
+        reaction: Reaction,
+        (filter, warnings): Examined,
+        owner: Owner,
+    ) -> Result<Entry, ReactionError> {
         let definition = Arc::new(lower(&reaction, self, &self.defaults()));
         let text = DefinitionText {
             digest: definition.digest,
@@ -271,23 +309,27 @@ impl Inner {
         })
     }
 
-    async fn examine(
-        &self,
-        reaction: &Reaction,
-    ) -> Result<(Option<Filter>, Vec<String>), ReactionError> {
-        let filter = reaction.when.as_deref().map(Filter::compile).transpose()?;
-        let scripts = reaction
-            .actions
-            .iter()
-            .map(|(key, action)| (format!("script of action '{key}'"), &action.script));
-        for (what, script) in [("script".to_owned(), &reaction.script)]
-            .into_iter()
-            .chain(scripts)
-        {
+    async fn examine(&self, reaction: &Reaction) -> Result<Examined, Flaw> {
+        let filter = reaction.when.as_deref().map(Filter::compile).transpose();
+        let filter = filter.map_err(|error| Flaw {
+            key: Place::of(&["when"]),
+            at: None,
+            message: error.to_string(),
+        })?;
+        let script = ("script".to_owned(), Place::top(), &reaction.script);
+        let scripts = reaction.actions.iter().map(|(key, action)| {
+            let what = format!("script of action '{key}'");
+            (what, Place::of(&["actions", key]), &action.script)
+        });
+        for (what, around, script) in iter::once(script).chain(scripts) {
             if !script.is_empty()
-                && let Err(error) = self.evaluator.check(script).await
+                && let Err(fault) = self.evaluator.check(script).await
             {
-                return Err(ReactionError::Invalid(format!("{what}: {error}")));
+                return Err(Flaw {
+                    key: around.then(Key::named("script")),
+                    at: fault.at,
+                    message: format!("{what}: {fault}"),
+                });
             }
         }
         let missing = reaction.actions.iter().filter_map(|(key, action)| {

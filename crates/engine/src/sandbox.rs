@@ -9,7 +9,7 @@ use conche_core::run::{LogLevel, LogLine, Verdict};
 use conche_core::{Digest, Json};
 use conche_script::{Error, Logs, Sandbox};
 
-use crate::evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator};
+use crate::evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFault};
 
 /// Scripts known by both their digests; more than this many and all are forgotten.
 const SCRIPTS_KEPT: usize = 1000;
@@ -78,7 +78,7 @@ impl Evaluator for SandboxEvaluator {
         })
     }
 
-    async fn check(&self, source: &str) -> Result<(), String> {
+    async fn check(&self, source: &str) -> Result<(), SyntaxFault> {
         match self.sandbox.check(source).await {
             Ok(()) => Ok(()),
             Err(Error::Script {
@@ -86,12 +86,14 @@ impl Evaluator for SandboxEvaluator {
                 line,
                 column,
                 ..
-            }) => Err(format!(
-                "line {}, column {}: {message}",
-                line.unwrap_or(1),
-                column.unwrap_or(1)
-            )),
-            Err(error) => Err(error.to_string()),
+            }) => Err(SyntaxFault {
+                at: Some((line.unwrap_or(1), column.unwrap_or(1))),
+                message,
+            }),
+            Err(error) => Err(SyntaxFault {
+                at: None,
+                message: error.to_string(),
+            }),
         }
     }
 }

@@ -161,7 +161,33 @@ impl EventView {
             "time": event.time,
             "data": data,
         });
-        cel::to_value(view).map_err(|error| error.to_string())
+        Ok(cel_value(view))
+    }
+}
+
+/// JSON as filters see it. A whole number is an `int`, so that it can be reckoned with beside
+/// those that stand in the filter: the library's own way makes it a `uint`, which mixes with none.
+fn cel_value(json: serde_json::Value) -> cel::Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => cel::Value::Null,
+        Json::Bool(value) => value.into(),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => number.into(),
+            (None, Some(large)) => large.into(),
+            (None, None) => number.as_f64().unwrap_or(f64::NAN).into(),
+        },
+        Json::String(text) => text.into(),
+        Json::Array(items) => items
+            .into_iter()
+            .map(cel_value)
+            .collect::<Vec<cel::Value>>()
+            .into(),
+        Json::Object(members) => members
+            .into_iter()
+            .map(|(key, value)| (key, cel_value(value)))
+            .collect::<HashMap<String, cel::Value>>()
+            .into(),
     }
 }
 
@@ -234,6 +260,33 @@ mod tests {
         assert_eq!(
             holds("event.type == 't' && event.source.startsWith('s')", &data),
             Ok(true)
+        );
+    }
+
+    #[test]
+    fn numbers_of_an_event_can_be_reckoned_with() {
+        let data = serde_json::json!({
+            "n": 3, "zero": 0, "minus": -4, "most": i64::MAX, "large": u64::MAX, "half": 1.5, "list": [1, 2],
+        });
+        for when in [
+            "event.data.n * 2 == 6",
+            "event.data.n + 1 > 3 && event.data.n - 4 == -1",
+            "event.data.n % 2 == 1 && event.data.n / 2 == 1",
+            "event.data.minus + event.data.n == -1 && -event.data.minus == 4",
+            "event.data.zero == 0 && event.data.most > 9000000000000000000",
+            "event.data.large > 18446744073709551614u",
+            "event.data.half * 2.0 == 3.0 && event.data.half > 1.0",
+            "double(event.data.n) * 0.5 == event.data.half",
+            "event.data.list.map(x, x * 10)[1] == 20",
+            "type(event.data.n) == int && type(event.data.half) == double",
+            "event.data.list[event.data.n - 2] == 2",
+        ] {
+            assert_eq!(holds(when, &data), Ok(true), "{when}");
+        }
+        let overflow = holds("event.data.most + 1 > 0", &data);
+        assert!(
+            matches!(overflow, Err(FilterError::Failed(_))),
+            "{overflow:?}"
         );
     }
 

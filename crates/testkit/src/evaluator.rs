@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use conche_core::Json;
 use conche_core::json::Limits;
 use conche_core::run::{LogLevel, LogLine, Verdict};
-use conche_engine::{Evaluated, Evaluation, EvaluationError, Evaluator};
+use conche_engine::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFault};
 
 /// See the table of the module.
 #[derive(Debug, Clone, Copy, Default)]
@@ -101,11 +101,15 @@ impl Evaluator for ScriptedEvaluator {
         })
     }
 
-    async fn check(&self, source: &str) -> Result<(), String> {
-        if source.contains("syntax error") {
-            Err("line 1, column 1: syntax error".to_owned())
-        } else {
-            Ok(())
+    async fn check(&self, source: &str) -> Result<(), SyntaxFault> {
+        for (line, text) in (1..).zip(source.lines()) {
+            if let Some(before) = text.find("syntax error") {
+                return Err(SyntaxFault {
+                    at: Some((line, before as u32 + 1)),
+                    message: "syntax error".to_owned(),
+                });
+            }
         }
+        Ok(())
     }
 }

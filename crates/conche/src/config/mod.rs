@@ -15,7 +15,6 @@ mod limits;
 mod metrics;
 mod modules;
 mod overlay;
-mod place;
 mod reactions;
 mod retention;
 mod schema;
@@ -28,6 +27,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use conche_core::place;
 use conche_modules::config::SecretName;
 use conche_runtime::egress::EgressConfig;
 use conche_runtime::listener::{Auth, ListenerConfig};
@@ -39,10 +39,10 @@ use serde_json::{Map, Value};
 use crate::csf::{self, Translated};
 use crate::failure::Failure;
 
+pub(crate) use conche_core::place::{Key, Place, find};
 pub(crate) use fault::{Error, Fault, closest};
 pub(crate) use modules::{ActionEntry, SourceEntry};
 pub(crate) use overlay::{Variables, environment};
-pub(crate) use place::{Key, Place, find};
 pub(crate) use reactions::Folder;
 pub(crate) use schema::schema;
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use conche_api::words;
+use conche_core::place;
 use conche_core::reaction::{self, Authored, Format, Reaction};
 use conche_engine::Filter;
 use conche_modules::actions;
@@ -136,7 +137,7 @@ impl<'a> File<'a> {
     async fn check_script(
         &mut self,
         sandbox: &Sandbox,
-        place: Place,
+        around: Place,
         source: &str,
     ) -> Result<(), Failure> {
         let (line, column, message) = match sandbox.check(source).await {
@@ -150,16 +151,14 @@ impl<'a> File<'a> {
             Err(error) => return Err(Failure::of("can't check a script", error)),
         };
         let message = format!("{message} (line {line}, column {column} of the script)");
-        let inline = place.then(Key::named("script"));
-        let block = config::find(&self.text, &inline).and_then(|at| block_start(&self.text, at));
-        if let Some((first_line, indent)) = block {
+        let inline = around.then(Key::named("script"));
+        if let Some((line, column)) = place::within_block(&self.text, &inline, (line, column)) {
             let finding = self.error("script_syntax", inline, message);
-            finding.line = Some(first_line + u64::from(line) - 1);
-            finding.column = Some(indent + u64::from(column));
-        } else if self.names_a_file(&place) {
+            (finding.line, finding.column) = (Some(line), Some(column));
+        } else if self.names_a_file(&around) {
             self.error(
                 "script_syntax",
-                place.then(Key::named("script_file")),
+                around.then(Key::named("script_file")),
                 message,
             );
         } else {
@@ -189,34 +188,5 @@ impl<'a> File<'a> {
         });
         let last = self.findings.len() - 1;
         &mut self.findings[last]
-    }
-}
-
-/// Where the text of a YAML block (`script: |`) begins: its first line, and the columns
-/// before its first character. `None` for a value in any other style.
-fn block_start(text: &str, (line, column): (u64, u64)) -> Option<(u64, u64)> {
-    let index = usize::try_from(line).ok()?;
-    let column = usize::try_from(column).ok()?;
-    let mut lines = text.lines().skip(index - 1);
-    let key: String = lines.next()?.chars().skip(column - 1).collect();
-    let style = key.split_once(':')?.1.trim_start();
-    if !style.starts_with(['|', '>']) {
-        return None;
-    }
-    let first = lines.find(|line| !line.trim().is_empty())?;
-    let indent = first.chars().take_while(|char| *char == ' ').count();
-    Some((line + 1, indent as u64))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_block_has_lines_of_its_own() {
-        let text = "name: r\nscript: |\n\n  a\n  b\n";
-        assert_eq!(block_start(text, (2, 1)), Some((3, 2)));
-        assert_eq!(block_start("script: a b\n", (1, 1)), None);
-        assert_eq!(block_start("script: |\n", (1, 1)), None);
     }
 }

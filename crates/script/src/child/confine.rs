@@ -35,13 +35,13 @@ const CPU_SECONDS: u64 = 120;
 #[derive(Debug, thiserror::Error)]
 pub enum Unconfined {
     /// The descriptor list could not be read.
-    #[error("can not close inherited descriptors: {0}")]
+    #[error("cannot close inherited descriptors: {0}")]
     Descriptors(std::io::Error),
     /// The size of the process could not be read.
-    #[error("can not read the size of the process: {0}")]
+    #[error("cannot read the size of the process: {0}")]
     AddressSpace(std::io::Error),
     /// A resource limit was refused.
-    #[error("can not limit {resource}: {source}")]
+    #[error("cannot limit {resource}: {source}")]
     Limit {
         /// The limit, by the kernel's name.
         resource: &'static str,
@@ -49,16 +49,16 @@ pub enum Unconfined {
         source: std::io::Error,
     },
     /// `prctl` failed.
-    #[error("can not drop privileges: {0}")]
+    #[error("cannot drop privileges: {0}")]
     Privileges(#[from] nix::Error),
     /// Landlock is there but refused the rules.
-    #[error("can not restrict files and network: {0}")]
+    #[error("cannot restrict files and network: {0}")]
     Landlock(#[from] landlock::RulesetError),
     /// The system call filter could not be built.
-    #[error("can not build the system call filter: {0}")]
+    #[error("cannot build the system call filter: {0}")]
     Filter(#[from] seccompiler::BackendError),
     /// The system call filter was refused.
-    #[error("can not install the system call filter: {0}")]
+    #[error("cannot install the system call filter: {0}")]
     Install(#[from] seccompiler::Error),
 }
 

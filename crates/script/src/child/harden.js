@@ -20,7 +20,7 @@
     const set = {
       set(replacement) {
         if ((typeof this !== 'object' && typeof this !== 'function') || this === null) return;
-        if (this === prototype) throw new TypeError(`'${text(key)}' of a builtin can not be replaced`);
+        if (this === prototype) throw new TypeError(`'${text(key)}' of a builtin cannot be replaced`);
         // On an object that has its own one this setter is never reached.
         defineProperty(this, key, { value: replacement, writable: true, enumerable: true, configurable: true });
       },

@@ -46,7 +46,7 @@ impl Filters {
             // jaq also prints what JSON can't say: NaN, byte strings.
             if serde_json::from_str::<&RawValue>(&value).is_err() {
                 return Err(failed(format!(
-                    "the filter yields what JSON can not say: {value:.100}"
+                    "the filter yields what JSON cannot say: {value:.100}"
                 )));
             }
             values.push(value.into());

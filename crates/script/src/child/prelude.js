@@ -132,7 +132,7 @@
     try {
       message = text(thrown);
     } catch {
-      message = 'an exception that can not be shown';
+      message = 'an exception that cannot be shown';
     }
     let stack;
     try {

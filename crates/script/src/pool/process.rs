@@ -263,7 +263,7 @@ impl Process {
             return Ok(Heard::Nothing);
         };
         let response: Response<'_> = postcard::from_bytes(&self.inbox[HEADER..end])
-            .map_err(|_| Nonsense("a frame that can not be read"))?;
+            .map_err(|_| Nonsense("a frame that cannot be read"))?;
         if response.id != id {
             return Err(Nonsense("an answer to another question"));
         }

@@ -228,7 +228,7 @@ impl Pool {
                 }
                 Err(error) => {
                     if !failed {
-                        warn!(slot, %error, "script worker can not be replaced");
+                        warn!(slot, %error, "script worker cannot be replaced");
                         self.broken.fetch_add(1, Ordering::Relaxed);
                         failed = true;
                     }

@@ -47,7 +47,7 @@ async fn bad_filters_and_bad_input_are_errors_in_words() {
         ),
         (".a", "{", "the input is not JSON"),
         (".a.b", r#"{"a":1}"#, "cannot index 1"),
-        ("nan", "null", "what JSON can not say"),
+        ("nan", "null", "what JSON cannot say"),
         (r#"error("own")"#, "null", "own"),
         (r#"import "a" as a; 1"#, "null", "not a jq filter"),
     ] {

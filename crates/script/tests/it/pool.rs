@@ -312,7 +312,7 @@ async fn a_worker_that_lies_is_a_crash() {
     for (bytes, expected) in [
         // 4 GiB claimed.
         (r"\377\377\377\377", "longer than any answer"),
-        (r"\003\000\000\000\377\377\377", "can not be read"),
+        (r"\003\000\000\000\377\377\377", "cannot be read"),
         // id 9; not retiring; stop without event; no logs; not truncated.
         (
             r"\006\000\000\000\011\000\000\000\000\000",
@@ -331,7 +331,7 @@ async fn a_worker_that_lies_is_a_crash() {
         // A list of logs that claims 2^31 entries.
         (
             r"\011\000\000\000\000\000\000\000\200\200\200\200\010",
-            "can not be read",
+            "cannot be read",
         ),
         // A log level that does not exist.
         (

@@ -1,7 +1,7 @@
-//! Keys of the configuration and where in the file they stand.
+//! Keys of a YAML or JSON text, such as a configuration or a reaction, and where they stand.
 //!
 //! Looked up only when there is something to complain about, by reading the text once more
-//! as a tree of positions: the configuration itself needs to carry none.
+//! as a tree of positions: what was read from it needs to carry none.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-/// One step of a path through the configuration.
+/// One step of a path through a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Key {
+pub enum Key {
     /// A key of a mapping.
     Name(String),
     /// An element of a list, from 0.
@@ -20,35 +20,35 @@ pub(crate) enum Key {
 
 impl Key {
     /// A key of a mapping.
-    pub(crate) fn named(name: &str) -> Self {
+    pub fn named(name: &str) -> Self {
         Self::Name(name.to_owned())
     }
 }
 
-/// A path through the configuration, such as `sources[0].path`.
+/// A path through a text, such as `sources[0].path`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Place(Vec<Key>);
+pub struct Place(Vec<Key>);
 
 impl Place {
-    /// The whole configuration.
-    pub(crate) const fn top() -> Self {
+    /// The whole text.
+    pub const fn top() -> Self {
         Self(Vec::new())
     }
 
     /// A key of a section.
-    pub(crate) fn of(keys: &[&str]) -> Self {
+    pub fn of(keys: &[&str]) -> Self {
         Self(keys.iter().map(|key| Key::named(key)).collect())
     }
 
     /// A path one step further.
-    pub(crate) fn then(&self, key: Key) -> Self {
+    pub fn then(&self, key: Key) -> Self {
         let mut keys = self.0.clone();
         keys.push(key);
         Self(keys)
     }
 
     /// The same path as JSON Pointer (RFC 6901).
-    pub(crate) fn pointer(&self) -> String {
+    pub fn pointer(&self) -> String {
         let keys = self.0.iter().map(|key| match key {
             Key::Index(index) => format!("/{index}"),
             Key::Name(name) => format!("/{}", name.replace('~', "~0").replace('/', "~1")),
@@ -56,7 +56,8 @@ impl Place {
         keys.collect()
     }
 
-    pub(super) fn is_top(&self) -> bool {
+    /// Whether it is the whole text.
+    pub fn is_top(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -75,7 +76,7 @@ impl fmt::Display for Place {
 }
 
 /// The line and column of a key in a YAML text, or of the nearest key around it.
-pub(crate) fn find(text: &str, place: &Place) -> Option<(u64, u64)> {
+pub fn find(text: &str, place: &Place) -> Option<(u64, u64)> {
     let mut node: Node = serde_saphyr::from_str(text).ok()?;
     let mut found = None;
     for key in &place.0 {
@@ -95,6 +96,29 @@ pub(crate) fn find(text: &str, place: &Place) -> Option<(u64, u64)> {
         node = next;
     }
     found
+}
+
+/// The line and column in a YAML text of a place within the block (`script: |`) that stands
+/// under a key. `None` for a value in any other style, which has no lines of its own.
+pub fn within_block(text: &str, key: &Place, (line, column): (u32, u32)) -> Option<(u64, u64)> {
+    let (first, indent) = block_start(text, find(text, key)?)?;
+    Some((first + u64::from(line) - 1, indent + u64::from(column)))
+}
+
+/// Where the text of a YAML block begins: its first line, and the columns before its first
+/// character.
+fn block_start(text: &str, (line, column): (u64, u64)) -> Option<(u64, u64)> {
+    let index = usize::try_from(line).ok()?;
+    let column = usize::try_from(column).ok()?;
+    let mut lines = text.lines().skip(index - 1);
+    let key: String = lines.next()?.chars().skip(column - 1).collect();
+    let style = key.split_once(':')?.1.trim_start();
+    if !style.starts_with(['|', '>']) {
+        return None;
+    }
+    let first = lines.find(|line| !line.trim().is_empty())?;
+    let indent = first.chars().take_while(|char| *char == ' ').count();
+    Some((line + 1, indent as u64))
 }
 
 fn position<T>(spanned: &Spanned<T>) -> Option<(u64, u64)> {
@@ -199,5 +223,15 @@ mod tests {
         assert_eq!(find(TEXT, &Place::of(&["api", "token"])), Some((1, 1)));
         assert_eq!(find(TEXT, &Place::of(&["egress"])), None);
         assert_eq!(find("", &Place::of(&["api"])), None);
+    }
+
+    #[test]
+    fn only_a_block_has_lines_of_its_own() {
+        let script = Place::of(&["script"]);
+        let text = "name: r\nscript: |\n\n  a\n  b\n";
+        assert_eq!(within_block(text, &script, (3, 1)), Some((5, 3)));
+        assert_eq!(within_block("script: a b\n", &script, (1, 1)), None);
+        assert_eq!(within_block("script: |\n", &script, (1, 1)), None);
+        assert_eq!(within_block("name: r\n", &script, (1, 1)), None);
     }
 }
