@@ -28,17 +28,18 @@ pub enum Error {
     /// There is no such thing.
     #[error("there is no {kind} '{name}'")]
     NotFound {
-        /// `event`, `run` or `definition`.
+        /// `event`, `run`, `definition` or `token`.
         kind: &'static str,
         /// As asked for.
         name: String,
     },
-    /// There is one already, with this id and other content: a defect of the caller.
+    /// There is one already, with this id and other content: a defect of the caller, but for
+    /// a token, whose name people choose.
     #[error("there is a {kind} '{name}' already")]
     Exists {
-        /// `event` or `run`.
+        /// `event`, `run` or `token`.
         kind: &'static str,
-        /// Its id.
+        /// Its id; a token's name.
         name: String,
     },
     /// What is stored cannot be read: a person has to look.

@@ -1,6 +1,7 @@
-//! Durable truth: events, runs and their journals, definitions, cursors.
+//! Durable truth: events, runs and their journals, definitions, cursors, tokens and acts.
 //!
-//! Two traits by consumer: [`RunStore`] for the engine, [`Catalogue`] for those who look.
+//! Three traits by consumer: [`RunStore`] for the engine, [`Catalogue`] for those who look,
+//! [`Ledger`] for who may call and what they did.
 //! Times are kept to the microsecond. Backends hold no rules: which entry may follow which is decided in `conche-core`,
 //! and a check of that in SQL would be a bug. Every backend passes the same suite, [`contract`].
 
@@ -8,8 +9,10 @@ mod aside;
 mod birth;
 mod error;
 mod page;
+mod tokens;
 mod types;
 
+pub mod audit;
 pub mod contract;
 pub mod memory;
 pub mod sqlite;
@@ -18,8 +21,10 @@ use async_trait::async_trait;
 use conche_core::run::{Record, Status};
 use conche_core::{Digest, EventId, RunId, Timestamp};
 
+pub use audit::{Act, Acts, Recorded, Who};
 pub use error::Error;
 pub use page::{EventFilter, Page, RunFilter};
+pub use tokens::{Change, TokenId, TokenRow};
 pub use types::{
     Acceptance, Accepted, Append, Claim, Claimed, Cursor, DefinitionText, EventRow, Expired,
     Intake, Journal, NewRun, Next, NodeId, ReactionRow, Retention, RunRow, Signal, SignalId,
@@ -175,7 +180,41 @@ pub trait Catalogue: Send + Sync {
     async fn check(&self) -> Result<(), Error>;
 }
 
-/// A whole store.
-pub trait Store: RunStore + Catalogue {}
+/// Who may call, and the record of what was done by whom.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Carries out a change and records it: both or neither. Where there is nothing to change
+    /// (no such reaction, a token revoked before) nothing is recorded and the answer is false.
+    ///
+    /// # Errors
+    /// Those of the change; [`Error::Exists`] for a token whose name another has that is not
+    /// revoked; [`Error::NotFound`] for one to revoke that is not there.
+    async fn change(&self, change: Change, act: Act) -> Result<bool, Error>;
 
-impl<T: RunStore + Catalogue> Store for T {}
+    /// Records an act that changes nothing here. Gives its number.
+    async fn record(&self, act: Act) -> Result<u64, Error>;
+
+    /// Every token, oldest first, also those that are over.
+    async fn tokens(&self) -> Result<Vec<TokenRow>, Error>;
+
+    /// Notes that a token was used; one that is not there is passed over.
+    async fn touch_token(&self, token: TokenId, at: Timestamp) -> Result<(), Error>;
+
+    /// The acts after a number (0 for the beginning), oldest first, at most `limit`.
+    async fn acts(&self, after: u64, limit: u32) -> Result<Acts, Error>;
+
+    /// Removes the oldest acts up to the first that is not older than `before`, at most
+    /// `limit`, and tokens that ended before it. Where acts are removed the chain keeps the
+    /// hash of the last of them, and an act of `now` tells of it. Gives how many.
+    async fn expire_acts(
+        &self,
+        before: Timestamp,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<u64, Error>;
+}
+
+/// A whole store.
+pub trait Store: RunStore + Catalogue + Ledger {}
+
+impl<T: RunStore + Catalogue + Ledger> Store for T {}

@@ -9,9 +9,9 @@ use conche_core::run::Status;
 use conche_core::{Digest, EventId};
 use conche_core::{RunId, Timestamp};
 use conche_store::{
-    Accepted, Append, Catalogue, Claim, Claimed, Cursor, DefinitionText, Error, EventFilter,
-    EventRow, Expired, Intake, Journal, NodeId, Page, ReactionRow, Retention, RunFilter, RunRow,
-    RunStore, Signal, SignalId, StatusCounts, Store,
+    Accepted, Act, Acts, Append, Catalogue, Change, Claim, Claimed, Cursor, DefinitionText, Error,
+    EventFilter, EventRow, Expired, Intake, Journal, Ledger, NodeId, Page, ReactionRow, Retention,
+    RunFilter, RunRow, RunStore, Signal, SignalId, StatusCounts, Store, TokenId, TokenRow,
 };
 
 /// Passes on to the real store until its writes are used up.
@@ -188,5 +188,37 @@ impl Catalogue for MortalStore {
 
     async fn check(&self) -> Result<(), Error> {
         self.alive()?.check().await
+    }
+}
+
+#[async_trait]
+impl Ledger for MortalStore {
+    async fn change(&self, change: Change, act: Act) -> Result<bool, Error> {
+        self.alive()?.change(change, act).await
+    }
+
+    async fn record(&self, act: Act) -> Result<u64, Error> {
+        self.alive()?.record(act).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRow>, Error> {
+        self.alive()?.tokens().await
+    }
+
+    async fn touch_token(&self, token: TokenId, at: Timestamp) -> Result<(), Error> {
+        self.alive()?.touch_token(token, at).await
+    }
+
+    async fn acts(&self, after: u64, limit: u32) -> Result<Acts, Error> {
+        self.alive()?.acts(after, limit).await
+    }
+
+    async fn expire_acts(
+        &self,
+        before: Timestamp,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<u64, Error> {
+        self.alive()?.expire_acts(before, limit, now).await
     }
 }

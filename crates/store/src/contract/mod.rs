@@ -12,6 +12,7 @@ pub mod definitions;
 pub mod expire;
 pub mod given;
 pub mod lease;
+pub mod ledger;
 pub mod list;
 pub mod signal;
 
@@ -31,6 +32,7 @@ where
     definitions::check(&open).await;
     expire::check(&open).await;
     lease::check(&open).await;
+    ledger::check(&open).await;
     list::check(&open).await;
     signal::check(&open).await;
 }

@@ -4,6 +4,7 @@
 //! same contract. It must never be offered where events are acknowledged to others.
 
 mod expire;
+mod ledger;
 mod state;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use conche_core::run::{Record, Status, Summary};
 use conche_core::{Digest, EventId, RunId, Timestamp};
 
+use super::ledger::Kept;
 use super::not_found;
 use crate::aside::Aside;
 use crate::birth::birth;
@@ -32,6 +33,7 @@ pub(super) struct State {
     pub(super) definitions: BTreeMap<Digest, (u64, DefinitionText)>,
     puts: u64,
     pub(super) reactions: BTreeMap<String, ReactionRow>,
+    pub(super) ledger: Kept,
 }
 
 /// A run with its journal and lease.

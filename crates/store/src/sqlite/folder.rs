@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -99,23 +99,28 @@ impl Folder {
     }
 
     fn connect(&self, mode: OpenFlags) -> Result<Connection, Error> {
-        let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.database(), flags).map_err(error)?;
-        connection.busy_timeout(BUSY).map_err(error)?;
-        for (name, value) in [
-            ("foreign_keys", false),
-            ("cell_size_check", true),
-            ("trusted_schema", false),
-        ] {
-            connection.pragma_update(None, name, value).map_err(error)?;
-        }
-        // Plans do not depend on the values bound, so that no statement is prepared twice.
-        connection
-            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-            .map_err(error)?;
-        connection.set_prepared_statement_cache_capacity(64);
-        Ok(connection)
+        connect(&self.database(), mode)
     }
+}
+
+/// Opens a database as every connection of ours is opened.
+pub(super) fn connect(database: &Path, mode: OpenFlags) -> Result<Connection, Error> {
+    let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags).map_err(error)?;
+    connection.busy_timeout(BUSY).map_err(error)?;
+    for (name, value) in [
+        ("foreign_keys", false),
+        ("cell_size_check", true),
+        ("trusted_schema", false),
+    ] {
+        connection.pragma_update(None, name, value).map_err(error)?;
+    }
+    // Plans do not depend on the values bound, so that no statement is prepared twice.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(error)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
 }
 
 /// Notes that the database is in use. Whether it was closed in order before.

@@ -9,7 +9,10 @@ use super::fault::error;
 use crate::Error;
 
 /// Every step, in order; the number of a format is the number of steps that led to it.
-const STEPS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_access.sql"),
+];
 
 /// The format that this program writes.
 pub const FORMAT: u32 = STEPS.len() as u32;
@@ -20,21 +23,20 @@ fn format_of(connection: &Connection) -> Result<u32, Error> {
         .map_err(error)
 }
 
-/// Refuses a database of a newer program.
-pub(super) fn check(connection: &Connection) -> Result<(), Error> {
+/// Refuses a database of a newer program; gives the format of any other.
+pub(super) fn check(connection: &Connection) -> Result<u32, Error> {
     match format_of(connection)? {
         found if found > FORMAT => Err(Error::TooNew {
             found,
             known: FORMAT,
         }),
-        _ => Ok(()),
+        found => Ok(found),
     }
 }
 
 /// Brings a database to the current format.
 pub(super) fn run(connection: &mut Connection) -> Result<(), Error> {
-    check(connection)?;
-    let from = format_of(connection)?;
+    let from = check(connection)?;
     for (number, sql) in (1..).zip(STEPS).skip(from as usize) {
         step(connection, number, sql).map_err(error)?;
         tracing::info!(format = number, "the store was brought to a new format");

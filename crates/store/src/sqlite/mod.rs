@@ -20,6 +20,7 @@ macro_rules! fail_point {
 }
 
 mod accept;
+mod acts;
 mod append;
 mod catalogue;
 mod checkpoint;
@@ -29,6 +30,7 @@ mod expire;
 mod fault;
 mod folder;
 mod lease;
+mod ledger;
 mod list;
 mod migrate;
 #[cfg(test)]
@@ -39,6 +41,7 @@ mod run_store;
 mod signal;
 mod stats;
 mod tallies;
+mod tokens;
 mod writer;
 
 use std::path::PathBuf;
@@ -51,6 +54,7 @@ use readers::Readers;
 use stats::Shared;
 use writer::{Queue, Writer};
 
+pub use acts::{ActsReader, Verified};
 pub use migrate::FORMAT;
 pub use stats::Stats;
 

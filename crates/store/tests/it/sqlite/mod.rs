@@ -1,5 +1,6 @@
 //! The store on disk.
 
+mod acts;
 mod batch;
 mod corrupt;
 mod crash;

@@ -8,8 +8,9 @@
 use std::collections::BTreeSet;
 
 use conche_core::run::{RunState, Status};
+use conche_store::contract::ledger;
 use conche_store::sqlite::{FORMAT, SqliteConfig};
-use conche_store::{Catalogue as _, EventFilter, Page, RunFilter, RunStore as _};
+use conche_store::{Catalogue as _, EventFilter, Ledger as _, Page, RunFilter, RunStore as _};
 
 use super::{database, folder, open};
 
@@ -17,7 +18,10 @@ mod stories;
 mod text;
 
 /// Formats and their samples.
-const SAMPLES: [(u32, &str); 1] = [(1, include_str!("../samples/v1.sql"))];
+const SAMPLES: [(u32, &str); 2] = [
+    (1, include_str!("../samples/v1.sql")),
+    (2, include_str!("../samples/v2.sql")),
+];
 
 /// Every entry of journal format 1.
 const ENTRIES: [&str; 16] = [
@@ -86,6 +90,10 @@ async fn every_sample_is_migrated_and_its_journals_fold() {
             signals += store.signals(row.run).await.expect("they are read").len();
         }
         assert_eq!(signals, 3, "one of each kind");
+        // Tokens and acts came with format 2: a checkpoint, an act and what retention wrote.
+        let (tokens, head) = if format < 2 { (0, 0) } else { (2, 3) };
+        assert_eq!(store.tokens().await.expect("they are read").len(), tokens);
+        assert_eq!(ledger::verify(&store).await.map(|head| head.seq), Ok(head));
     }
 }
 

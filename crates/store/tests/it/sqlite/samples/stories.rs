@@ -8,9 +8,11 @@ use conche_core::run::{
 };
 use conche_core::{Json, RunId, StepId};
 use conche_store::contract::given::{self, acceptance, append, at, claim_one, intake};
+use conche_store::contract::ledger::{act, token};
 use conche_store::sqlite::SqliteStore;
 use conche_store::{
-    Append, Catalogue as _, Cursor, DefinitionText, Next, ReactionRow, RunStore as _, Signal,
+    Append, Catalogue as _, Change, Cursor, DefinitionText, Ledger as _, Next, ReactionRow,
+    RunStore as _, Signal,
 };
 
 fn json(text: &str) -> Json {
@@ -208,6 +210,12 @@ pub(super) async fn tell(store: &SqliteStore) {
         value: "4711".to_owned(),
     };
     assert_eq!(store.set_cursor(cursor).await, Ok(()));
+    for seconds in 0..2 {
+        let put = Change::PutToken(token(&format!("token {seconds}")));
+        let done = store.change(put, act("token", seconds)).await;
+        assert_eq!(done, Ok(true));
+    }
+    assert_eq!(store.expire_acts(at(1), 1, at(2)).await, Ok(1));
     let stories: [fn(RunId) -> Vec<Entry>; 7] = [
         left_to_a_person,
         succeeded,

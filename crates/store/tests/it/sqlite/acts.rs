@@ -1,0 +1,113 @@
+//! The record of acts on disk: damage to it is found, also while a server has the folder open.
+
+use conche_store::contract::ledger::act;
+use conche_store::sqlite::{ActsReader, SqliteConfig};
+use conche_store::{Change, Error, Ledger as _, ReactionRow, RunStore as _};
+use tempfile::TempDir;
+
+use super::{database, folder, open};
+use conche_store::contract::given::at;
+
+/// What is done behind the store's back to a record of five rows, and the first row that is
+/// then broken.
+const DAMAGES: [(&str, u64); 8] = [
+    (
+        "UPDATE acts SET text = replace(text, 'ann', 'bob') WHERE seq = 3",
+        3,
+    ),
+    ("UPDATE acts SET hash = zeroblob(32) WHERE seq = 2", 2),
+    ("DELETE FROM acts WHERE seq = 4", 4),
+    ("DELETE FROM acts WHERE seq = 1", 1),
+    ("DELETE FROM acts WHERE seq = 5", 5),
+    (
+        "UPDATE acts SET seq = 9 WHERE seq = 2; UPDATE acts SET seq = 2 WHERE seq = 3;
+         UPDATE acts SET seq = 3 WHERE seq = 9",
+        2,
+    ),
+    // What retention would do, but that no row tells of it.
+    (
+        "UPDATE marks SET seq = 2, hash = (SELECT hash FROM acts WHERE seq = 2)
+         WHERE kind = 'checkpoint'; DELETE FROM acts WHERE seq <= 2",
+        2,
+    ),
+    // A row added past the store.
+    (
+        "INSERT INTO acts SELECT 6, at, text, hash FROM acts WHERE seq = 5",
+        6,
+    ),
+];
+
+async fn recorded() -> TempDir {
+    let folder = folder();
+    let store = open(&SqliteConfig::new(folder.path()));
+    for seconds in 1..=5 {
+        let done = store.record(act("t", seconds)).await;
+        assert_eq!(done, Ok(seconds));
+    }
+    assert_eq!(store.close().await, Ok(()));
+    folder
+}
+
+#[tokio::test]
+async fn rows_changed_removed_or_moved_are_found() {
+    let folder = recorded().await;
+    let verify = || ActsReader::open(folder.path()).and_then(|reader| reader.verify());
+    let whole = verify().expect("it can be read");
+    assert_eq!((whole.head.seq, whole.broken), (5, None));
+    let untouched = std::fs::read(folder.path().join("conche.db")).expect("it is read");
+    for (sql, seq) in DAMAGES {
+        let connection = database(&folder);
+        connection.execute_batch(sql).expect("it is damaged");
+        drop(connection);
+        let found = verify().expect("it can be read").broken;
+        assert_eq!(found.map(|broken| broken.seq), Some(seq), "{sql}");
+        std::fs::write(folder.path().join("conche.db"), &untouched).expect("it is mended");
+        std::fs::remove_file(folder.path().join("conche.db-wal")).ok();
+        std::fs::remove_file(folder.path().join("conche.db-shm")).ok();
+    }
+    assert_eq!(verify().expect("it can be read").broken, None);
+}
+
+#[tokio::test]
+async fn the_record_is_read_while_the_store_is_open() {
+    let folder = recorded().await;
+    let store = open(&SqliteConfig::new(folder.path()));
+    let reader = ActsReader::open(folder.path()).expect("it opens");
+    assert_eq!(store.record(act("on", 6)).await, Ok(6));
+    let found = reader.verify().expect("it can be read");
+    assert_eq!((found.head.seq, found.broken), (6, None));
+    let mut seen = Vec::new();
+    let read = reader.each(|row| {
+        seen.push(row.seq);
+        Ok::<_, Error>(())
+    });
+    assert_eq!((read, seen), (Ok(()), (1..=6).collect()));
+}
+
+#[tokio::test]
+async fn a_folder_without_a_store_is_not_made_one() {
+    let folder = folder();
+    assert!(ActsReader::open(folder.path()).is_err());
+    assert_eq!(
+        std::fs::read_dir(folder.path()).map(Iterator::count).ok(),
+        Some(0)
+    );
+}
+
+#[tokio::test]
+async fn a_change_whose_act_cannot_be_recorded_does_not_happen() {
+    let folder = recorded().await;
+    database(&folder)
+        .execute_batch("DELETE FROM marks WHERE kind = 'head'")
+        .expect("it is damaged");
+    let store = open(&SqliteConfig::new(folder.path()));
+    let put = Change::PutReaction(ReactionRow {
+        name: "r".to_owned(),
+        text: "1".to_owned(),
+        updated_at: at(0),
+    });
+    let refused = store.change(put, act("r", 7)).await;
+    assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
+    let reactions = conche_store::Catalogue::reactions(&store).await;
+    assert_eq!(reactions, Ok(Vec::new()));
+}
