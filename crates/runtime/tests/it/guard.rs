@@ -27,13 +27,17 @@ fn verdict_of(scheme: &Scheme, method: &str, headers: &[&str], body: &'static st
         Body::from(body)
     };
     let request = request.body(body).unwrap();
-    let own = Own {
+    check_local(&request, &own(scheme.clone()))
+        .map_or_else(|problem| problem.status.as_u16(), |()| 200)
+}
+
+fn own(scheme: Scheme) -> Own {
+    Own {
         name: "test".to_owned(),
-        scheme: scheme.clone(),
+        scheme,
         hosts: vec!["soc.lan".to_owned()],
         forms_from_programs: false,
-    };
-    check_local(&request, &own).map_or_else(|problem| problem.status.as_u16(), |()| 200)
+    }
 }
 
 #[test]
@@ -175,6 +179,30 @@ fn a_content_type_that_any_page_can_send_is_refused_for_changes() {
         verdict("POST", &[host, JSON, "content-type: text/plain"], "{}"),
         415
     );
+}
+
+#[test]
+fn where_programs_may_send_forms_browsers_still_may_not() {
+    let own = Own {
+        forms_from_programs: true,
+        ..own(Scheme::HTTP)
+    };
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    for (header, expected) in [
+        (("user-agent", "curl/8.5"), 200),
+        (("origin", "null"), 403),
+        (("origin", "http://evil.test"), 403),
+        (("sec-fetch-site", "cross-site"), 403),
+        (("origin", "http://localhost:8888"), 415),
+        (("referer", "http://evil.test/"), 415),
+        (("cookie", "a=b"), 415),
+    ] {
+        let request = Request::post("/").header("host", "localhost:8888");
+        let request = request.header(form.0, form.1).header(header.0, header.1);
+        let checked = check_local(&request.body(Body::from("{}")).unwrap(), &own);
+        let status = checked.map_or_else(|problem| problem.status.as_u16(), |()| 200);
+        assert_eq!(status, expected, "{header:?}");
+    }
 }
 
 async fn answer(authorization: Option<&str>) -> Response<Body> {
