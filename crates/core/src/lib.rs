@@ -17,6 +17,7 @@ pub mod place;
 pub mod reaction;
 pub mod run;
 pub mod span;
+pub mod storm;
 pub mod words;
 
 pub use definition::Definition;

@@ -14,6 +14,7 @@ use crate::definition::Isolation;
 use crate::id::Digest;
 use crate::run::{OnUncertain, Retry};
 use crate::span::Span;
+use crate::storm::{Controls, Debounce, Dedup, Group, Throttle};
 
 /// A reaction as it is stored and run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,18 @@ pub struct Reaction {
     /// A CEL expression over `event`; the reaction is triggered only where it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// Suppresses repeats of what ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup: Option<Dedup>,
+    /// Bounds how often it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Throttle>,
+    /// Runs once events have stopped coming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub debounce: Option<Debounce>,
+    /// Runs once for many events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
     /// The script that decides first.
     pub script: String,
     /// Actions by the name that scripts know them by.
@@ -88,6 +101,14 @@ pub struct Authored {
     events: Vec<String>,
     #[serde(default)]
     when: Option<String>,
+    #[serde(default)]
+    dedup: Option<Dedup>,
+    #[serde(default)]
+    throttle: Option<Throttle>,
+    #[serde(default)]
+    debounce: Option<Debounce>,
+    #[serde(default)]
+    group: Option<Group>,
     #[serde(default)]
     script: Option<String>,
     #[serde(default)]
@@ -225,6 +246,13 @@ impl Authored {
                 },
             );
         }
+        Controls::new(
+            self.dedup.as_ref(),
+            self.throttle.as_ref(),
+            self.debounce.as_ref(),
+            self.group.as_ref(),
+        )
+        .map_err(|error| Error::Invalid(error.to_string()))?;
         check_above_zero("'limits.deadline'", self.limits.deadline)?;
         if self.limits.steps == Some(0) {
             return invalid("'limits.steps' is at least 1".to_owned());
@@ -233,6 +261,10 @@ impl Authored {
             name: self.name,
             events,
             when: self.when,
+            dedup: self.dedup,
+            throttle: self.throttle,
+            debounce: self.debounce,
+            group: self.group,
             script,
             actions,
             isolation: self.isolation,
@@ -306,6 +338,18 @@ impl Reaction {
         serde_json::from_str(text)
     }
 
+    /// What keeps a storm of its events from becoming a storm of its runs.
+    pub fn controls(&self) -> Controls {
+        // Checked when it was read.
+        Controls::new(
+            self.dedup.as_ref(),
+            self.throttle.as_ref(),
+            self.debounce.as_ref(),
+            self.group.as_ref(),
+        )
+        .unwrap_or_default()
+    }
+
     /// Names this version.
     pub fn digest(&self) -> Digest {
         Digest::of(self.to_text().as_bytes())
@@ -313,114 +357,4 @@ impl Reaction {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resolve(text: &str, format: Format) -> Result<Reaction, Error> {
-        Authored::parse(text, format)?.resolve(&mut |path| match path {
-            "decide.js" => Ok("nextAction = 'x'".to_owned()),
-            _ => Err("no such file".to_owned()),
-        })
-    }
-
-    #[test]
-    fn csf_json_and_yaml_of_the_same_reaction_have_one_digest() {
-        let json = r#"{"name":"r","event":"e","script":"nextAction = 'x'","actions":{"x":{"module":"dummy","action":"dummy_action","script":""}}}"#;
-        let yaml = "name: r\nevent: e\nscript_file: decide.js\nactions:\n  x: {module: dummy, action: dummy_action}\n";
-        let (json, yaml) = (
-            resolve(json, Format::Json).unwrap(),
-            resolve(yaml, Format::Yaml).unwrap(),
-        );
-        assert_eq!(json.digest(), yaml.digest());
-        assert_eq!(Reaction::from_text(&json.to_text()).unwrap(), json);
-    }
-
-    #[test]
-    fn csf_null_actions_mean_none() {
-        let reaction = resolve(
-            r#"{"actions":null,"name":"r","event":"e","script":""}"#,
-            Format::Json,
-        )
-        .unwrap();
-        assert!(reaction.actions.is_empty());
-    }
-
-    #[test]
-    fn errors_name_the_place_and_the_fault() {
-        let error = resolve("name: r\nevent: e\nscrpt: x\n", Format::Yaml).unwrap_err();
-        let Error::Syntax { line, message, .. } = &error else {
-            panic!("{error:?}")
-        };
-        assert_eq!(*line, 3, "{error}");
-        assert!(
-            message.contains("scrpt") && message.contains("script_file"),
-            "{error}"
-        );
-        let error = resolve("{\"name\":\"r\",\n \"event\": 7}", Format::Json).unwrap_err();
-        assert!(error.to_string().starts_with("line 2, column "), "{error}");
-        assert!(!error.to_string().contains(" at line "), "{error}");
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused() {
-        for (text, part) in [
-            ("name: ' '\nevent: e\nscript: ''\n", "'name' is empty"),
-            ("name: r\nscript: ''\n", "event types"),
-            ("name: r\nevent: e\n", "needs a 'script'"),
-            (
-                "name: r\nevent: e\nscript: a\nscript_file: decide.js\n",
-                "not both",
-            ),
-            ("name: r\nevent: e\nscript_file: gone.js\n", "no such file"),
-            (
-                "name: r\nevent: e\nscript: ''\nactions: {a: {module: m, action: b, retry: {attempts: 0}}}\n",
-                "at least 1",
-            ),
-            (
-                "name: r\nevent: e\nscript: ''\nactions: {a: {module: m, action: b, timeout: 0s}}\n",
-                "'timeout' is longer than nothing",
-            ),
-            (
-                "name: r\nevent: e\nscript: ''\nlimits: {deadline: 0s}\n",
-                "'limits.deadline' is longer than nothing",
-            ),
-            (
-                "name: r\nevent: e\nscript: ''\nlimits: {steps: 0}\n",
-                "'limits.steps' is at least 1",
-            ),
-        ] {
-            let error = resolve(text, Format::Yaml).unwrap_err().to_string();
-            assert!(error.contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn odd_names_are_refused_where_they_stand() {
-        let json = |name: &str| {
-            let name = serde_json::Value::from(name);
-            format!("{{\"event\":\"e\",\n\"script\":\"\",\"name\":{name}}}")
-        };
-        // JSON is YAML, but for one escape that we do not need here.
-        for format in [Format::Json, Format::Yaml] {
-            for name in ["", "..", "a/b", "a\nb", "a\u{202E}b", &"x".repeat(201)] {
-                let error = resolve(&json(name), format).unwrap_err();
-                let Error::Syntax { line, message, .. } = &error else {
-                    panic!("{error:?}")
-                };
-                assert_eq!(*line, 2, "{error}");
-                assert!(message.contains("'name'"), "{error}");
-            }
-            let fine = resolve(&json("Prüfung des 安全 (prod)"), format).unwrap();
-            assert_eq!(fine.name, "Prüfung des 安全 (prod)");
-        }
-    }
-
-    #[test]
-    fn yaml_alias_bombs_are_refused() {
-        let mut text = "name: r\nevent: e\nscript: ''\nwhen: &a0 aaaaaaaaaa\n".to_owned();
-        text.push_str("events: [");
-        text.push_str(&"*a0,".repeat(2_000_000));
-        text.push_str("]\n");
-        assert!(resolve(&text, Format::Yaml).is_err());
-    }
-}
+mod tests;

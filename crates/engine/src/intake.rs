@@ -340,6 +340,7 @@ impl Inner {
                 definition: definition.digest,
                 name: definition.name.clone(),
                 event: Some(event.event_id),
+                events: Vec::new(),
                 deadline: later(now, definition.limits.deadline),
                 variables: BTreeMap::default(),
                 budget: Some(budget),

@@ -195,6 +195,7 @@ fn new_run(layout: Layout, event: &Event, now: Timestamp) -> NewRun {
         definition: Digest::of(b"bench"),
         name: "bench".to_owned(),
         event: Some(event.event_id),
+        events: Vec::new(),
         deadline: now + Duration::from_hours(1),
         variables: std::collections::BTreeMap::new(),
         budget: None,

@@ -303,6 +303,7 @@ mod tests {
             definition: Digest::of(b"d"),
             name: "d".to_owned(),
             event: None,
+            events: Vec::new(),
             deadline: Timestamp::MAX,
             variables: BTreeMap::new(),
             budget: None,

@@ -59,6 +59,7 @@ pub(crate) fn acceptance(data: &Json, ids: Ids, now: Timestamp) -> Acceptance {
         definition: Digest::of(b"bench"),
         name: "bench".to_owned(),
         event: Some(event_id),
+        events: Vec::new(),
         deadline: now + FAR * 2,
         variables: BTreeMap::default(),
         budget: None,

@@ -259,6 +259,9 @@ pub struct Started {
     /// The event that triggered it; absent for a run started by hand without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<EventId>,
+    /// Every event of a group, oldest first, `event` being the last; empty for any other run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventId>,
     /// When the run is given up.
     pub deadline: Timestamp,
     /// Variables that it starts with.

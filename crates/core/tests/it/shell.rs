@@ -39,6 +39,7 @@ impl Shell {
                 definition: definition.digest,
                 name: definition.name.clone(),
                 event: None,
+                events: Vec::new(),
                 deadline: START + definition.limits.deadline,
                 budget: None,
                 variables: variables

@@ -55,6 +55,7 @@ pub fn run_of(event: &Event, at: Timestamp) -> NewRun {
         definition: definition(),
         name: "scan".to_owned(),
         event: Some(event.event_id),
+        events: Vec::new(),
         deadline: at + Duration::from_hours(24),
         variables: [("limit".to_owned(), Json::from(&serde_json::json!(3)))].into(),
         budget: None,

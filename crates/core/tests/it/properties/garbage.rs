@@ -51,6 +51,7 @@ fn garbage() -> impl Strategy<Value = Entry> {
             definition: conche_core::Digest::of(b""),
             name: String::new(),
             event: None,
+            events: Vec::new(),
             deadline,
             variables: BTreeMap::new(),
             budget: None,
