@@ -8,6 +8,7 @@
 
 mod answers;
 mod budget;
+mod by;
 mod config;
 mod csf_metrics;
 mod definitions;
@@ -42,6 +43,7 @@ use conche_store::{NodeId, Store};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+pub use by::By;
 pub use config::{Config, Retention};
 pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFault};
 pub use folder::{FileFault, Folder, Loaded, read_reaction};

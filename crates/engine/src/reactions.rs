@@ -8,7 +8,7 @@ use conche_core::definition::lower;
 use conche_core::place::{Key, Place};
 use conche_core::reaction::Reaction;
 use conche_core::{Digest, Timestamp};
-use conche_store::{DefinitionText, ReactionRow};
+use conche_store::{Act, Change, DefinitionText, ReactionRow};
 
 use crate::definitions::REACTION;
 use crate::triggers::{Filter, Trigger, Triggers};
@@ -124,6 +124,15 @@ impl Engine {
 
     /// Takes a reaction through the API: checked, stored, in force when this returns.
     pub async fn put_reaction(&self, reaction: Reaction) -> Result<ReactionInfo, ReactionError> {
+        self.put_reaction_by(reaction, None).await
+    }
+
+    /// As [`Engine::put_reaction`]; the act is recorded in the same transaction.
+    pub async fn put_reaction_by(
+        &self,
+        reaction: Reaction,
+        act: Option<Act>,
+    ) -> Result<ReactionInfo, ReactionError> {
         let mut registry = self.0.reactions.lock().await;
         registry.check_owner(&reaction.name, &Owner::Api)?;
         let examined = self.0.examine(&reaction).await?;
@@ -133,7 +142,10 @@ impl Engine {
             text: entry.info.reaction.to_text(),
             updated_at: self.0.now(),
         };
-        self.0.store.put_reaction(row).await?;
+        match act {
+            Some(act) => drop(self.0.store.change(Change::PutReaction(row), act).await?),
+            None => self.0.store.put_reaction(row).await?,
+        }
         let info = entry.info.clone();
         registry.entries.insert(info.reaction.name.clone(), entry);
         self.0.publish(&registry);
@@ -142,9 +154,24 @@ impl Engine {
 
     /// Removes a reaction that was put through the API. Runs under way go on.
     pub async fn delete_reaction(&self, name: &str) -> Result<(), ReactionError> {
+        self.delete_reaction_by(name, None).await
+    }
+
+    /// As [`Engine::delete_reaction`]; the act is recorded in the same transaction.
+    pub async fn delete_reaction_by(
+        &self,
+        name: &str,
+        act: Option<Act>,
+    ) -> Result<(), ReactionError> {
         let mut registry = self.0.reactions.lock().await;
         registry.check_owner(name, &Owner::Api)?;
-        let stored = self.0.store.delete_reaction(name).await?;
+        let stored = match act {
+            Some(act) => {
+                let delete = Change::DeleteReaction(name.to_owned());
+                self.0.store.change(delete, act).await?
+            }
+            None => self.0.store.delete_reaction(name).await?,
+        };
         let known = registry.entries.remove(name).is_some();
         self.0.publish(&registry);
         if stored || known {

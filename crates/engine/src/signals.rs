@@ -2,9 +2,9 @@
 
 use conche_core::RunId;
 use conche_core::run::{Done, Resolution, RunState, Status, VisitNo, VisitState};
-use conche_store::Signal;
+use conche_store::{Change, Signal};
 
-use crate::Engine;
+use crate::{By, Engine};
 
 /// Why a signal was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +22,7 @@ impl Engine {
     pub async fn cancel(
         &self,
         run: RunId,
-        by: &str,
+        by: impl Into<By>,
         reason: Option<String>,
     ) -> Result<(), SignalError> {
         match self.0.store.run(run).await {
@@ -36,11 +36,12 @@ impl Engine {
             Ok(_) | Err(conche_store::Error::Corrupt { .. }) => {}
             Err(error) => return Err(error.into()),
         }
+        let by = by.into();
         let cancel = Signal::Cancel {
-            by: by.to_owned(),
+            by: by.name.clone(),
             reason,
         };
-        self.signal(run, cancel, None).await
+        self.signal(run, cancel, None, by).await
     }
 
     /// Decides how a run that needs attention goes on. Without `visit` the first visit that
@@ -50,7 +51,7 @@ impl Engine {
         run: RunId,
         visit: Option<VisitNo>,
         resolution: Resolution,
-        by: &str,
+        by: impl Into<By>,
     ) -> Result<(), SignalError> {
         let state = self.load(run).await?;
         let mut waiting = (0..)
@@ -63,12 +64,13 @@ impl Engine {
                 "the run does not need attention there".to_owned(),
             ));
         };
+        let by = by.into();
         let resume = Signal::Resume {
             visit,
             resolution,
-            by: by.to_owned(),
+            by: by.name.clone(),
         };
-        self.signal(run, resume, Some(state.version())).await
+        self.signal(run, resume, Some(state.version()), by).await
     }
 
     /// Has a run that is over go on from a visit; without one, from the first that failed.
@@ -76,7 +78,7 @@ impl Engine {
         &self,
         run: RunId,
         visit: Option<VisitNo>,
-        by: &str,
+        by: impl Into<By>,
     ) -> Result<(), SignalError> {
         let state = self.load(run).await?;
         if !state.summary().status.is_finished() {
@@ -99,11 +101,12 @@ impl Engine {
                 SignalError::NotNow("no step failed; name the visit to start from".to_owned())
             })?,
         };
+        let by = by.into();
         let retry = Signal::Retry {
             visit,
-            by: by.to_owned(),
+            by: by.name.clone(),
         };
-        self.signal(run, retry, Some(state.version())).await
+        self.signal(run, retry, Some(state.version()), by).await
     }
 
     /// The state of a run that can go on: not one that is put aside or ended as such.
@@ -136,10 +139,23 @@ impl Engine {
         run: RunId,
         signal: Signal,
         expected: Option<u64>,
+        by: By,
     ) -> Result<(), SignalError> {
-        let left = self.0.store.signal(run, signal, expected, self.0.now());
-        match left.await {
-            Ok(_) => {}
+        let (store, now) = (&self.0.store, self.0.now());
+        let left = match by.act {
+            Some(act) => {
+                let change = Change::Signal {
+                    run,
+                    signal,
+                    expected,
+                    now,
+                };
+                store.change(change, act).await.map(drop)
+            }
+            None => store.signal(run, signal, expected, now).await.map(drop),
+        };
+        match left {
+            Ok(()) => {}
             Err(conche_store::Error::Conflict { .. }) => {
                 return Err(SignalError::NotNow(
                     "the run has moved on, or somebody else's word to it is about to be heeded: look at it again"
