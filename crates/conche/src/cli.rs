@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::bench::BenchArgs;
 use crate::client::import::Import;
 use crate::client::{Ask, events::Events, reactions::Reactions, runs::Runs};
+use crate::copies::{BackupArgs, RestoreArgs};
 use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
 use crate::modules::Modules;
@@ -69,6 +70,10 @@ pub(crate) enum Command {
         after_help = "Example:\n  conche config check --config conche.yaml"
     )]
     Config(ConfigVerb),
+    /// Take a copy of the store, also while a server runs
+    Backup(BackupArgs),
+    /// Put a copy of the store back
+    Restore(RestoreArgs),
     /// Take over what other programs keep
     #[command(subcommand, after_help = "Example:\n  conche import tiedot ./db")]
     Import(Import),

@@ -7,6 +7,7 @@ mod bench;
 mod cli;
 mod client;
 mod config;
+mod copies;
 mod csf;
 mod doctor;
 mod failure;
@@ -82,6 +83,8 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Run(args) => run::run(args).await,
         Command::Validate(args) => validate::validate(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
+        Command::Backup(args) => copies::backup(args).map(|()| true),
+        Command::Restore(args) => copies::restore(args).map(|()| true),
         Command::Import(verb) => client::import::run(verb).await,
         Command::Events(verb) => client::events::run(verb).await.map(|()| true),
         Command::Runs(verb) => client::runs::run(verb).await.map(|()| true),

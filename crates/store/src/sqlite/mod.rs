@@ -22,6 +22,7 @@ macro_rules! fail_point {
 mod accept;
 mod acts;
 mod append;
+mod backup;
 mod catalogue;
 mod checkpoint;
 mod claim;
@@ -55,6 +56,7 @@ use stats::Shared;
 use writer::{Queue, Writer};
 
 pub use acts::{ActsReader, Verified};
+pub use backup::{Copy, backup, examine, restore};
 pub use migrate::FORMAT;
 pub use stats::Stats;
 

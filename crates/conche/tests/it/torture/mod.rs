@@ -9,6 +9,7 @@
 
 mod bombs;
 mod connections;
+mod copy;
 mod full;
 mod hostile;
 mod kill;

@@ -197,6 +197,11 @@ impl Plant {
         address.parse().expect("a server that was started")
     }
 
+    /// The configuration that it runs by.
+    pub(super) fn config(&self) -> PathBuf {
+        self.dir.path().join("conche.yaml")
+    }
+
     /// The process, while it is alive.
     pub(super) fn pid(&self) -> u32 {
         self.child.as_ref().expect("a server that was started").id()

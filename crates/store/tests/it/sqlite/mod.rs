@@ -1,6 +1,7 @@
 //! The store on disk.
 
 mod acts;
+mod backup;
 mod batch;
 mod corrupt;
 mod crash;

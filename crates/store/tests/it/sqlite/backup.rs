@@ -1,0 +1,120 @@
+//! Copies: taken from under a store at work, whole or not there, put back only where nothing is.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use conche_core::run::Status;
+use conche_store::contract::given::{self, acceptance, at};
+use conche_store::sqlite::{SqliteConfig, backup, examine, restore};
+use conche_store::{Catalogue as _, Error, RunStore as _};
+
+use super::{accept, folder, open};
+
+#[tokio::test]
+async fn a_copy_of_a_store_at_work_is_the_store_of_one_moment() {
+    let (folder, elsewhere) = (folder(), folder());
+    let config = SqliteConfig::new(folder.path());
+    let store = open(&config);
+    let (_, done) = accept(&store, acceptance("github", "1", at(0))).await;
+    let node = given::node();
+    assert_eq!(store.heartbeat(node, at(100)).await, Ok(()));
+    let claimed = given::claim_one(&store, node, at(0)).await;
+    given::finish(&store, &claimed, node, at(1)).await;
+    let (_, held) = accept(&store, acceptance("github", "2", at(0))).await;
+    given::claim_one(&store, node, at(0)).await;
+
+    let file = elsewhere.path().join("copy");
+    let copy = backup(folder.path(), &file).expect("a copy is written");
+    assert_eq!((copy.events, copy.runs, copy.unfinished), (2, 2, 1));
+    assert_eq!(examine(&file), Ok(copy.clone()));
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // What comes after is not in it, and the store it was taken from goes on.
+    let (_, later) = accept(&store, acceptance("github", "3", at(2))).await;
+
+    let restored = elsewhere.path().join("data");
+    assert_eq!(restore(&file, &restored, None, at(3)), Ok(copy));
+    let second = open(&SqliteConfig::new(&restored));
+    assert_eq!(
+        second.run(done).await.unwrap().summary.status,
+        Status::Succeeded
+    );
+    assert!(second.run(later).await.is_err());
+    let next = given::node();
+    assert_eq!(second.heartbeat(next, at(200)).await, Ok(()));
+    assert_eq!(
+        second.reap(at(4)).await,
+        Ok(1),
+        "its holder is in another world"
+    );
+    let again = given::claim_one(&second, next, at(4)).await;
+    assert_eq!(again.run, held);
+    assert!(
+        again.epoch > claimed.epoch + 1,
+        "fenced off from its holder"
+    );
+}
+
+#[tokio::test]
+async fn runs_that_had_not_ended_can_be_cancelled_as_they_are_restored() {
+    let (folder, elsewhere) = (folder(), folder());
+    let store = open(&SqliteConfig::new(folder.path()));
+    let (_, run) = accept(&store, acceptance("github", "1", at(0))).await;
+    let file = elsewhere.path().join("copy");
+    backup(folder.path(), &file).expect("a copy is written");
+    let restored = elsewhere.path().join("data");
+    restore(&file, &restored, Some("ann"), at(3)).expect("it is put back");
+    let second = open(&SqliteConfig::new(&restored));
+    let node = given::node();
+    assert_eq!(second.heartbeat(node, at(200)).await, Ok(()));
+    let claimed = given::claim_one(&second, node, at(4)).await;
+    assert_eq!(claimed.run, run);
+    let waiting = format!("{:?}", claimed.signals);
+    assert!(
+        waiting.contains("Cancel") && waiting.contains("ann"),
+        "{waiting}"
+    );
+}
+
+#[tokio::test]
+async fn nothing_that_is_there_is_overwritten_and_no_half_copy_is_left() {
+    let (folder, elsewhere) = (folder(), folder());
+    let store = open(&SqliteConfig::new(folder.path()));
+    accept(&store, acceptance("github", "1", at(0))).await;
+    let file = elsewhere.path().join("copy");
+    backup(folder.path(), &file).expect("a copy is written");
+    let refused = |result: Result<_, Error>| result.expect_err("it is refused").to_string();
+    assert!(refused(backup(folder.path(), &file)).contains("already"));
+    assert!(refused(backup(elsewhere.path(), &elsewhere.path().join("x"))).contains("no store"));
+    let locked = refused(restore(&file, folder.path(), None, at(1)));
+    assert!(locked.contains("another process holds"), "{locked}");
+    assert_eq!(store.close().await, Ok(()));
+    assert!(refused(restore(&file, folder.path(), None, at(1))).contains("already"));
+
+    let text = elsewhere.path().join("text");
+    std::fs::write(
+        &text,
+        "no database at all, but long enough to be looked at".repeat(20),
+    )
+    .unwrap();
+    let torn = elsewhere.path().join("torn");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&torn, &whole[..whole.len() / 2]).unwrap();
+    let empty = elsewhere.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    for wrong in [&text, &torn, &empty] {
+        let data = elsewhere.path().join("data");
+        restore(wrong, &data, None, at(1)).expect_err("it is no copy");
+        assert!(!data.join("conche.db").exists(), "{}", wrong.display());
+    }
+    assert!(parts(elsewhere.path()).is_empty());
+}
+
+fn parts(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .filter(|path| path.to_string_lossy().ends_with(".part"))
+        .collect()
+}
