@@ -1,11 +1,11 @@
 //! CSF's folder and calls, replayed against ours: nothing but the address differs.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use crate::server::{PATIENCE, Server, Site, eventually};
+use crate::server::{PATIENCE, Server, Site, conche, eventually};
 
 /// A record of tiedot's: twice as much room as the document needs, padded with spaces.
 fn record(document: &Value) -> Vec<u8> {
@@ -242,6 +242,25 @@ fn a_database_is_imported_into_a_server_or_a_folder() {
     let imported = server.ask(&["import", "tiedot", site.path("db").to_str().unwrap()]);
     assert_eq!(imported["reactions"], json!(["greet", "quiet"]));
     assert_eq!(server.ask(&["reactions", "show", "greet"])["name"], "greet");
-    // A port that is taken is named, not waited for.
-    drop(TcpListener::bind("127.0.0.1:0").unwrap());
+}
+
+#[test]
+fn the_example_folder_is_in_order() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = "examples/csf/csf_config";
+    let run = |arguments: &[&str]| {
+        let output = conche()
+            .current_dir(&root)
+            .args(arguments)
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let checked = run(&["config", "check", "--csf-config", folder]);
+    assert!(checked.contains("sources: 2"), "{checked}");
+    let printed = run(&["config", "print", "--csf-config", folder]);
+    assert!(printed.contains("port: 2525"), "{printed}");
+    run(&["validate", "examples/csf/reaction.json"]);
 }
