@@ -45,9 +45,11 @@ impl Stint {
             self.seen = Some(used);
             return Some(end);
         };
-        let left = (self.limit * 3 / 4).saturating_sub(used.saturating_sub(seen));
-        // A sleep may end a little early, and the worker itself takes part of the time.
-        let done = left <= self.limit / 20 || now >= last;
+        // An eighth more than the worker grants itself: where it can still end the call, the
+        // call's logs are kept.
+        let granted = self.limit * 3 / 4 + self.limit / 8;
+        let left = granted.saturating_sub(used.saturating_sub(seen));
+        let done = left.is_zero() || now >= last;
         (!done).then(|| (now + left + Limits::KILL_GRACE).min(last))
     }
 }
@@ -65,7 +67,10 @@ mod tests {
         assert_eq!(stint.first_look(), start + MS * 50);
         let again = stint.look(Some(MS * 1050), start + MS * 50);
         assert_eq!(again, Some(start + MS * 210));
-        assert_eq!(stint.look(Some(MS * 1210), start + MS * 210), None);
+        // The worker has not ended it by itself at 200 ms.
+        let again = stint.look(Some(MS * 1210), start + MS * 210);
+        assert_eq!(again, Some(start + MS * (210 + 15 + 10)));
+        assert_eq!(stint.look(Some(MS * 1235), start + MS * 235), None);
     }
 
     #[test]
@@ -75,7 +80,7 @@ mod tests {
         stint.look(Some(MS * 1000), start + MS * 50);
         // It got a third of a processor.
         let again = stint.look(Some(MS * 1053), start + MS * 210);
-        assert_eq!(again, Some(start + MS * (210 + 97 + 10)));
+        assert_eq!(again, Some(start + MS * (210 + 122 + 10)));
         assert_eq!(stint.look(Some(MS * 1060), start + MS * 1600), None);
     }
 

@@ -61,7 +61,9 @@ async fn the_fourteen_bodies_end_at_their_deadline() {
             matches!(error, Error::Timeout { limit, .. } if limit == LIMIT),
             "{body}: {error}"
         );
-        assert!(took >= LIMIT && took < LIMIT + LATE, "{body}: {took:?}");
+        // The limit is processor time: a busy machine makes it longer, by a bounded factor.
+        let longest = LIMIT * Limits::WALL_FACTOR + LATE;
+        assert!(took >= LIMIT && took < longest, "{body}: {took:?}");
         assert_still_works(&sandbox).await;
     }
     assert_eq!(std::process::id(), parent);
