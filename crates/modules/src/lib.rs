@@ -6,13 +6,14 @@
 
 pub mod action;
 pub mod actions;
+mod clients;
 pub mod config;
 pub mod intake;
 pub mod source;
 pub mod sources;
 
 pub use action::{
-    Action, ActionModule, ActionSpec, Answer, BuildAction, Call, Error, Host, Output, Probed,
+    Action, ActionModule, ActionSpec, Answer, Begun, BuildAction, Call, Error, Host, Output, Probed,
 };
 pub use intake::{Asked, Batch, Intake, NewEvent, Receipt, Refusal};
 pub use source::{BuildSource, Source, SourceModule};

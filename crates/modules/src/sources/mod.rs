@@ -5,6 +5,7 @@ mod dummy;
 mod file;
 mod onetime;
 mod schedule;
+mod syslog;
 mod webhook;
 
 pub use self::webhook::no_such_webhook;
@@ -16,5 +17,6 @@ pub static ALL: &[&SourceModule] = &[
     &file::MODULE,
     &onetime::MODULE,
     &schedule::MODULE,
+    &syslog::MODULE,
     &webhook::MODULE,
 ];

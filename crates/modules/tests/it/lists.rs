@@ -8,9 +8,24 @@ use crate::support::{action, context, source};
 #[test]
 fn the_lists_are_in_order_and_describe_themselves() {
     let names: Vec<_> = actions::ALL.iter().map(|module| module.name).collect();
-    assert_eq!(names, ["dummy", "emit", "http", "log", "mail", "respond"]);
+    assert_eq!(
+        names,
+        [
+            "dummy",
+            "emit",
+            "exec",
+            "http",
+            "log",
+            "mail",
+            "respond",
+            "run_reaction"
+        ]
+    );
     let names: Vec<_> = sources::ALL.iter().map(|module| module.name).collect();
-    assert_eq!(names, ["dummy", "file", "onetime", "schedule", "webhook"]);
+    assert_eq!(
+        names,
+        ["dummy", "file", "onetime", "schedule", "syslog", "webhook"]
+    );
     for module in actions::ALL {
         assert!(
             (module.config)().is_object() && !module.summary.is_empty(),
@@ -67,12 +82,14 @@ fn what_a_repeat_means_is_said_of_every_action() {
             OnUncertain::Repeat,
         ),
         ("emit.emit", Repeat::Keyed, OnUncertain::Repeat),
+        ("exec.run", Repeat::Unsafe, OnUncertain::Attention),
         ("http.get", Repeat::Idempotent, OnUncertain::Repeat),
         ("http.request", Repeat::Unsafe, OnUncertain::Attention),
         ("http.request_keyed", Repeat::Keyed, OnUncertain::Repeat),
         ("log.write", Repeat::Idempotent, OnUncertain::Repeat),
         ("mail.send_mail", Repeat::Unsafe, OnUncertain::Repeat),
         ("respond.respond", Repeat::Idempotent, OnUncertain::Repeat),
+        ("run_reaction.run", Repeat::Keyed, OnUncertain::Repeat),
     ];
     let found: Vec<_> = actions::ALL
         .iter()

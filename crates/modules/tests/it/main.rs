@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod exec;
 mod file;
 mod http;
 mod lists;
@@ -10,6 +11,7 @@ mod running;
 mod schedule;
 mod small;
 mod support;
+mod syslog;
 mod webhook;
 mod webhook_cloudevents;
 mod webhook_signed;
