@@ -10,6 +10,8 @@ use crate::json::Json;
 pub const RUN_FAILED: &str = "conche.run.failed";
 /// See [`RUN_FAILED`].
 pub const RUN_NEEDS_ATTENTION: &str = "conche.run.needs_attention";
+/// The event of a run that another run asked for by name; it triggers no other reaction.
+pub const RUN_REQUESTED: &str = "conche.run.requested";
 
 /// An immutable fact, shaped after [CloudEvents 1.0](https://cloudevents.io).
 ///

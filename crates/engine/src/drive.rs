@@ -262,7 +262,11 @@ impl<'a> Drive<'a> {
             }
             Effect::Invoke(call) => {
                 let (mut subject, step) = (self.subject.clone(), self.step_of(&call));
-                subject.nth = self.entered.get(&call.module).copied().unwrap_or(1);
+                subject.nth = self
+                    .entered
+                    .get(counted(&call.module))
+                    .copied()
+                    .unwrap_or(1);
                 self.fly(call.visit, perform::invoke(engine, subject, step, call));
             }
             Effect::Probe(call) => {
@@ -544,9 +548,18 @@ fn count_entry(
     let Some(Step::Action(action)) = definition.steps.get(step) else {
         return;
     };
-    match entered.get_mut(&action.module) {
+    let module = counted(&action.module);
+    match entered.get_mut(module) {
         Some(count) => *count += times,
-        None => drop(entered.insert(action.module.clone(), times)),
+        None => drop(entered.insert(module.to_owned(), times)),
+    }
+}
+
+/// What a module's calls are counted as: those that make events share what a run may make.
+fn counted(module: &str) -> &str {
+    match module {
+        "run_reaction" => "emit",
+        other => other,
     }
 }
 

@@ -1,10 +1,13 @@
-//! What the engine does for actions that act on Conche itself: emit an event, answer a request.
+//! What the engine does for actions that act on Conche itself: emit an event, start another
+//! reaction, answer a request.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use conche_core::{Event, EventId};
-use conche_modules::{Answer, Call, Error, Host, NewEvent, Refusal};
+use conche_core::event::RUN_REQUESTED;
+use conche_core::{Event, EventId, Json};
+use conche_modules::{Answer, Begun, Call, Error, Host, NewEvent, Refusal};
+use conche_store::{Page, RunFilter};
 
 use crate::Inner;
 use crate::budget;
@@ -39,11 +42,14 @@ impl HostOf {
         })?;
         Ok(share - 1)
     }
-}
 
-#[async_trait]
-impl Host for HostOf {
-    async fn emit(&self, call: &Call, event: NewEvent) -> Result<EventId, Error> {
+    /// Accepts an event of this call's run, once for the call's key.
+    async fn accept(
+        &self,
+        call: &Call,
+        event: NewEvent,
+        only: Option<&str>,
+    ) -> Result<EventId, Error> {
         let depth = self.event.as_ref().map_or(0, |event| event.depth) + 1;
         if depth > self.engine.config.emit_depth {
             return Err(Error::Permanent(format!(
@@ -61,6 +67,7 @@ impl Host for HostOf {
             cause: Some(call.run),
             depth,
             follow,
+            only,
         };
         match self.engine.take_in(origin, vec![event], None, None).await {
             Ok(receipts) => receipts
@@ -76,6 +83,39 @@ impl Host for HostOf {
                 Err(Error::retry(refusal.to_string()))
             }
         }
+    }
+}
+
+#[async_trait]
+impl Host for HostOf {
+    async fn emit(&self, call: &Call, event: NewEvent) -> Result<EventId, Error> {
+        self.accept(call, event, None).await
+    }
+
+    async fn run_reaction(&self, call: &Call, reaction: &str, data: Json) -> Result<Begun, Error> {
+        let event = NewEvent {
+            id: None,
+            event_type: RUN_REQUESTED.to_owned(),
+            subject: Some(reaction.to_owned()),
+            time: None,
+            data,
+        };
+        let event = self.accept(call, event, Some(reaction)).await?;
+        // It was stored with the event; a repeat finds the one of the first time.
+        let filter = RunFilter {
+            event: Some(event),
+            ..RunFilter::default()
+        };
+        let page = Page {
+            before: None,
+            limit: 1,
+        };
+        let runs = self.engine.store.runs(filter, page).await;
+        let runs = runs.map_err(|error| Error::retry(error.to_string()))?;
+        Ok(Begun {
+            event,
+            run: runs.first().map(|row| row.run),
+        })
     }
 
     fn respond(&self, call: &Call, answer: Answer) -> bool {

@@ -33,6 +33,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) depth: u16,
     /// How many events may stem from each.
     pub(crate) follow: u32,
+    /// The reaction to run, whatever its trigger; none to run those that are triggered.
+    pub(crate) only: Option<&'a str>,
 }
 
 #[async_trait]
@@ -127,6 +129,7 @@ impl Inner {
             cause: None,
             depth: 0,
             follow: self.config.emits_per_event,
+            only: None,
         }
     }
 
@@ -144,12 +147,14 @@ impl Inner {
         let (tell, told) = tokio::sync::oneshot::channel();
         let (engine, source) = (self.clone(), origin.source.to_owned());
         let (cause, depth, follow) = (origin.cause, origin.depth, origin.follow);
+        let only = origin.only.map(str::to_owned);
         self.tasks.detach("intake", Stage::Intake, async move {
             let origin = Origin {
                 source: &source,
                 cause,
                 depth,
                 follow,
+                only: only.as_deref(),
             };
             // Whoever asked may be gone.
             drop(tell.send(engine.take_in_whole(origin, events, cursor, own).await));
@@ -190,7 +195,10 @@ impl Inner {
         let (mut acceptances, mut births) = (Vec::with_capacity(events.len()), Vec::new());
         for event in events {
             let event = Arc::new(complete(origin, event, own.take(), now));
-            let matches = self.matching(&event).await?;
+            let matches = match origin.only {
+                Some(name) => self.named(name)?,
+                None => self.matching(&event).await?,
+            };
             let born = self.births(&event, matches, origin.follow, now);
             let runs = born
                 .iter()
@@ -322,6 +330,13 @@ impl Inner {
             .map_err(|error| Refusal::Unavailable(format!("a filter failed: {error}")))
     }
 
+    /// The reaction of this name alone.
+    fn named(&self, name: &str) -> Result<Matches, Refusal> {
+        let found = self.triggers.load().named(name);
+        let missing = || Refusal::Invalid(format!("there is no reaction '{name}'"));
+        Ok((vec![found.ok_or_else(missing)?], Vec::new()))
+    }
+
     /// The runs that an event triggers, which share the events that may `follow` it.
     fn births(
         &self,
@@ -383,6 +398,7 @@ impl Inner {
             cause: Some(run),
             depth: 1,
             follow: self.config.emits_per_event,
+            only: None,
         };
         self.take_in(origin, vec![event], None, None)
             .await
@@ -431,6 +447,7 @@ impl Inner {
             cause: Some(run),
             depth,
             follow: share - 1,
+            only: None,
         };
         let event = Arc::new(complete(origin, event, None, now));
         // It holds no lists, so that no filter takes long.

@@ -10,6 +10,7 @@ use conche_core::{Definition, Event};
 #[derive(Default)]
 pub(crate) struct Triggers {
     by_type: HashMap<String, Vec<Arc<Trigger>>>,
+    by_name: HashMap<String, Arc<Definition>>,
 }
 
 /// Definitions that an event triggers, and by name those whose filters could not answer.
@@ -30,12 +31,19 @@ impl Triggers {
         event_types: impl IntoIterator<Item = String>,
         trigger: &Arc<Trigger>,
     ) {
+        let definition = trigger.definition.clone();
+        self.by_name.insert(definition.name.clone(), definition);
         for event_type in event_types {
             self.by_type
                 .entry(event_type)
                 .or_default()
                 .push(trigger.clone());
         }
+    }
+
+    /// The reaction of this name, triggered or not.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Definition>> {
+        self.by_name.get(name).cloned()
     }
 
     /// Whether looking for matches may take long: a filter reads the whole of a large event,

@@ -100,15 +100,28 @@ impl fmt::Debug for Call {
     }
 }
 
-/// The engine as seen by `emit` and `respond`.
+/// The engine as seen by `emit`, `run_reaction` and `respond`.
 #[async_trait]
 pub trait Host: Send + Sync {
     /// Accepts an event durably, as caused by this call's run; its id is the call's key, so
     /// that a repeat emits it once.
     async fn emit(&self, call: &Call, event: NewEvent) -> Result<EventId, Error>;
 
+    /// Starts the reaction of this name, whatever its trigger, on an event with this data, as
+    /// caused by this call's run; a repeat with the call's key starts it once.
+    async fn run_reaction(&self, call: &Call, reaction: &str, data: Json) -> Result<Begun, Error>;
+
     /// Answers the request that waits for this call's event. `false` where nobody waits (any more).
     fn respond(&self, call: &Call, answer: Answer) -> bool;
+}
+
+/// What [`Host::run_reaction`] started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The event that was made for it.
+    pub event: EventId,
+    /// The run; none where retention has removed it since an earlier attempt.
+    pub run: Option<RunId>,
 }
 
 /// The answer to a synchronous webhook.

@@ -6,6 +6,7 @@
 )]
 
 mod ask;
+mod children;
 mod crash;
 mod emits;
 mod folder;

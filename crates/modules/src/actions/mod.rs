@@ -2,10 +2,12 @@
 
 mod dummy;
 mod emit;
+mod exec;
 mod http;
 mod log;
 mod mail;
 mod respond;
+mod run_reaction;
 
 use conche_core::Json;
 use serde::Serialize;
@@ -17,10 +19,12 @@ use crate::action::{ActionModule, Call, Error, Output};
 pub static ALL: &[&ActionModule] = &[
     &dummy::MODULE,
     &emit::MODULE,
+    &exec::MODULE,
     &http::MODULE,
     &log::MODULE,
     &mail::MODULE,
     &respond::MODULE,
+    &run_reaction::MODULE,
 ];
 
 /// Reads a call's input; what does not fit is the caller's mistake.

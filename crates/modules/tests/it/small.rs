@@ -1,4 +1,5 @@
-//! The modules without a peer: `dummy`, `emit`, `log`, `onetime`, `respond`.
+//! The modules without a peer: `dummy`, `emit`, `log`, `onetime`, `respond`,
+//! `run_reaction`.
 
 use std::sync::Arc;
 
@@ -111,6 +112,38 @@ async fn emitting_again_with_the_same_key_gives_the_same_event() {
         ("a.b", Some("s"))
     );
     assert_eq!(event.data.as_str(), r#"{"n":1.0}"#);
+}
+
+#[tokio::test]
+async fn a_reaction_is_started_by_its_name_once_for_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let cx = context(folder.path(), &[]);
+    let module = action("run_reaction", serde_json::Value::Null, &cx).unwrap();
+    let one = call(
+        "run",
+        &json!({ "reaction": "contain", "data": { "host": "a" } }),
+    );
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        told.push(
+            module
+                .invoke(&one)
+                .await
+                .unwrap()
+                .read::<serde_json::Value>()
+                .unwrap(),
+        );
+    }
+    assert_eq!(told[0], told[1]);
+    assert!(told[0]["event_id"].is_string() && told[0]["run_id"].is_string());
+    let nobody = invoke(&module, "run", json!({ "reaction": "nobody" })).await;
+    assert!(matches!(nobody, Err(Error::Permanent(message)) if message.contains("no reaction")));
+    for wrong in [json!({}), json!({ "reaction": "x", "wait": true })] {
+        assert!(matches!(
+            invoke(&module, "run", wrong).await,
+            Err(Error::Permanent(_))
+        ));
+    }
 }
 
 #[tokio::test]

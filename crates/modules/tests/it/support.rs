@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use conche_core::run::IdempotencyKey;
 use conche_core::{EventId, Json, RunId, StepId, Timestamp};
 use conche_modules::{
-    Action, Answer, Asked, Batch, BuildContext, BuildError, Call, Error, Host, Intake, NewEvent,
-    Output, Receipt, Refusal, Source, actions, sources,
+    Action, Answer, Asked, Batch, Begun, BuildContext, BuildError, Call, Error, Host, Intake,
+    NewEvent, Output, Receipt, Refusal, Source, actions, sources,
 };
 use conche_runtime::clock::{Clock, SystemClock};
 use conche_runtime::egress::{Egress, EgressConfig};
@@ -115,6 +115,22 @@ impl Host for FakeHost {
         Ok(entry
             .or_insert_with(|| (EventId::new(Uuid::now_v7()), event))
             .0)
+    }
+
+    async fn run_reaction(&self, call: &Call, reaction: &str, data: Json) -> Result<Begun, Error> {
+        if reaction == "nobody" {
+            return Err(Error::permanent("there is no reaction 'nobody'"));
+        }
+        let event = NewEvent {
+            id: None,
+            event_type: "conche.run.requested".to_owned(),
+            subject: Some(reaction.to_owned()),
+            time: None,
+            data,
+        };
+        let event = self.emit(call, event).await?;
+        let run = Some(RunId::new(event.uuid()));
+        Ok(Begun { event, run })
     }
 
     fn respond(&self, _call: &Call, answer: Answer) -> bool {

@@ -1,0 +1,112 @@
+//! One process: started without a shell and with the environment that is listed, watched,
+//! and killed with its whole group when its time is over or nobody waits for it any more.
+//!
+//! What it writes is read to the end, so that it never hangs on a full pipe, but kept only up
+//! to a limit. A descendant that leaves the group on purpose is out of reach.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use conche_runtime::secrets::Masker;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+/// What a descendant still writes after the program has ended is waited for so long.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Read beyond the limit, so that a secret across it is still seen whole and masked.
+const MASKED_BEYOND: usize = 8 * 1024;
+
+/// A process that has ended.
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Kept,
+    pub(super) stderr: Kept,
+}
+
+/// What is kept of an output.
+#[derive(Default)]
+pub(super) struct Kept {
+    bytes: Vec<u8>,
+}
+
+impl Kept {
+    /// The text without secrets, at most `limit` bytes, and whether there was more.
+    pub(super) fn text(&self, limit: usize, masker: &Masker) -> (String, bool) {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let text = masker.mask(&text);
+        let end = text.floor_char_boundary(limit);
+        (text[..end].to_owned(), end < text.len())
+    }
+}
+
+/// Kills the group when dropped.
+struct Group(Pid);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The group may have ended by itself.
+        killpg(self.0, Signal::SIGKILL).ok();
+    }
+}
+
+/// Starts the command in a group of its own; an error means that it did not start.
+pub(super) fn start(mut command: Command) -> io::Result<Child> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}
+
+/// Watches a process to its end. Dropping the future kills the group.
+pub(super) async fn watch(mut child: Child, stdin: &[u8], limit: usize) -> io::Result<Ended> {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok());
+    let group = pid.map(|pid| Group(Pid::from_raw(pid)));
+    let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
+    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let status = {
+        let write = async move {
+            if let Some(mut input) = input {
+                // It need not read its input.
+                input.write_all(stdin).await.ok();
+            }
+        };
+        let talk = async {
+            tokio::join!(
+                write,
+                keep(output, &mut stdout, limit),
+                keep(errors, &mut stderr, limit)
+            )
+        };
+        tokio::pin!(talk);
+        tokio::select! {
+            status = child.wait() => {
+                // Ids are given out in turn: this one is not another's yet.
+                drop(group);
+                tokio::time::timeout(LAST_WORDS, talk).await.ok();
+                status?
+            }
+            _ = &mut talk => child.wait().await?,
+        }
+    };
+    Ok(Ended {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+async fn keep(from: Option<impl AsyncRead + Unpin>, kept: &mut Kept, limit: usize) {
+    let Some(mut from) = from else { return };
+    let mut piece = vec![0; 8 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut piece).await {
+        let room = (limit + MASKED_BEYOND).saturating_sub(kept.bytes.len());
+        kept.bytes.extend_from_slice(&piece[..length.min(room)]);
+    }
+}
