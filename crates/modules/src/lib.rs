@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod actions;
+mod clients;
 pub mod config;
 pub mod intake;
 pub mod source;

@@ -22,7 +22,10 @@ fn the_lists_are_in_order_and_describe_themselves() {
         ]
     );
     let names: Vec<_> = sources::ALL.iter().map(|module| module.name).collect();
-    assert_eq!(names, ["dummy", "file", "onetime", "schedule", "webhook"]);
+    assert_eq!(
+        names,
+        ["dummy", "file", "onetime", "schedule", "syslog", "webhook"]
+    );
     for module in actions::ALL {
         assert!(
             (module.config)().is_object() && !module.summary.is_empty(),
