@@ -112,8 +112,10 @@ impl Serving {
             Ok(entry) => {
                 let name = format!("{} connection from {peer}", self.name);
                 let this = Arc::clone(self);
-                self.tasks
-                    .detach(name, self.stage, this.converse(stream, peer, entry));
+                // Each wrapper around a task's future holds it twice, before and after its
+                // first poll: what is boxed is held once.
+                let conversation = Box::pin(this.converse(stream, peer, entry));
+                self.tasks.detach(name, self.stage, conversation);
             }
             Err(full) => {
                 tracing::debug!(listener = %self.name, %peer, ?full, "connection refused");
@@ -140,23 +142,33 @@ impl Serving {
             () = connection.cut.cancelled() => {
                 tracing::debug!(listener = %self.name, peer = %address, "connection cut at a limit");
             }
-            () = self.handshake_and_speak(stream, address, &connection) => {}
+            () = self.speak(stream, address, &connection) => {}
         }
     }
 
-    async fn handshake_and_speak(
+    async fn speak(&self, stream: Watched, address: SocketAddr, connection: &Arc<Connection>) {
+        match &self.certificates {
+            // In a box, so that a connection without TLS has no room for TLS and HTTP/2.
+            Some(certificates) => {
+                Box::pin(self.speak_tls(certificates, stream, address, connection)).await;
+            }
+            None => {
+                let peer = Peer {
+                    address,
+                    client_certificate: None,
+                };
+                self.speak_h1(stream, peer, connection).await;
+            }
+        }
+    }
+
+    async fn speak_tls(
         &self,
+        certificates: &Certificates,
         stream: Watched,
         address: SocketAddr,
         connection: &Arc<Connection>,
     ) {
-        let mut peer = Peer {
-            address,
-            client_certificate: None,
-        };
-        let Some(certificates) = &self.certificates else {
-            return self.speak_h1(stream, peer, connection).await;
-        };
         let stream = match certificates.acceptor().accept(stream).await {
             Ok(stream) => stream,
             Err(error) => {
@@ -165,15 +177,17 @@ impl Serving {
             }
         };
         let (_, session) = stream.get_ref();
-        peer.client_certificate = session
-            .peer_certificates()
-            .and_then(|chain| chain.first())
-            .map(|leaf| Arc::new(ClientCertificate(leaf.clone().into_owned())));
+        let leaf = session.peer_certificates().and_then(|chain| chain.first());
+        let peer = Peer {
+            address,
+            client_certificate: leaf
+                .map(|leaf| Arc::new(ClientCertificate(leaf.clone().into_owned()))),
+        };
         if session.alpn_protocol() == Some(b"h2") {
             connection.speaks_h2();
-            self.speak_h2(stream, peer, connection).await;
+            Box::pin(self.speak_h2(stream, peer, connection)).await;
         } else {
-            self.speak_h1(stream, peer, connection).await;
+            Box::pin(self.speak_h1(stream, peer, connection)).await;
         }
     }
 
