@@ -20,6 +20,7 @@ mod problem;
 mod serve;
 mod service;
 mod stream;
+mod subject;
 
 use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
@@ -88,6 +89,18 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The verified client certificate, where one was shown.
     pub client_certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl Peer {
+    /// The name in the client certificate, where one was shown: `CN=` and its common name, or
+    /// its fingerprint where it has none that is fit to show.
+    pub fn subject(&self) -> Option<String> {
+        let certificate = self.client_certificate.as_ref()?;
+        Some(match subject::common_name(certificate.der()) {
+            Some(name) => format!("CN={name}"),
+            None => format!("sha256:{}", certificate.fingerprint()),
+        })
+    }
 }
 
 /// A client certificate that an authority of `client_ca` has issued.

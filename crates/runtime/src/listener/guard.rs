@@ -295,7 +295,17 @@ impl<I: Clone> TokenSet<I> {
 
     /// Adds a token.
     pub fn insert(&mut self, token: &SecretString, identity: I) {
-        self.0.push((digest(token.expose_secret()), identity));
+        self.insert_digest(digest(token.expose_secret()), identity);
+    }
+
+    /// Adds a token of which only the SHA-256 is known.
+    pub fn insert_digest(&mut self, digest: [u8; 32], identity: I) {
+        self.0.push((digest, identity));
+    }
+
+    /// Whether nobody is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whose token this is. Takes the same time whichever token it is.

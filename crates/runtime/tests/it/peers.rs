@@ -13,7 +13,7 @@ use conche_runtime::{
     listener::{Auth, Listener, ListenerConfig, ListenerLimits},
     supervisor::{Grace, Report, Stage, Supervisor},
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -134,10 +134,10 @@ impl Authority {
     /// Issues a certificate for `host`; replaces an earlier one of that `name`.
     pub(crate) fn issue(&self, name: &str, host: &str) -> Issued {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![host.to_owned()])
-            .unwrap()
-            .signed_by(&key, &self.issuer)
-            .unwrap();
+        let mut parameters = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        let subject = &mut parameters.distinguished_name;
+        subject.push(DnType::CommonName, name);
+        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
         let issued = Issued {
             certificate: self.file.with_file_name(format!("{name}.crt")),
             key: self.file.with_file_name(format!("{name}.key")),

@@ -25,10 +25,10 @@ use crate::peers::{Authority, Issued, Wire, plain, serve, soon};
 fn router() -> Router {
     let route = get(
         |version: http::Version, Extension(peer): Extension<Peer>| async move {
-            let who = peer
-                .client_certificate
-                .map(|certificate| certificate.fingerprint());
-            format!("{version:?} {}", who.unwrap_or_default())
+            let fingerprint = peer.client_certificate.as_ref();
+            let fingerprint = fingerprint.map(|certificate| certificate.fingerprint());
+            let subject = peer.subject().unwrap_or_default();
+            format!("{version:?} {} {subject}", fingerprint.unwrap_or_default())
         },
     );
     Router::new().route("/", route)
@@ -72,7 +72,7 @@ async fn http2_is_negotiated_over_tls() {
     let client = client(&authority.file, None);
     let url = format!("https://{}/", served.address);
     let response = soon(client.request(Request::get(&url))).await.unwrap();
-    assert_eq!(response.body, "HTTP/2.0 ");
+    assert_eq!(response.body, "HTTP/2.0  ");
     assert_eq!(served.shutdown(5).await.stragglers, []);
 }
 
@@ -119,7 +119,10 @@ async fn a_client_certificate_is_demanded_verified_and_told_to_the_route() {
     let known = clients.issue("known", "soc.lan");
     let response = soon(client(&authority.file, Some(&known)).request(Request::get(&url))).await;
     let fingerprint = format!("{:x}", Sha256::digest(&known.der));
-    assert_eq!(response.unwrap().body, format!("HTTP/2.0 {fingerprint}"));
+    assert_eq!(
+        response.unwrap().body,
+        format!("HTTP/2.0 {fingerprint} CN=known")
+    );
 
     let foreign = authority.issue("foreign", "soc.lan");
     for own in [None, Some(&foreign)] {
@@ -175,6 +178,15 @@ async fn new_files_count_after_a_reload_and_broken_ones_change_nothing() {
     let error = certificates.reload().unwrap_err().to_string();
     assert!(error.contains("server.key"), "{error}");
     assert_eq!((answers(&old).await, answers(&new).await), (false, true));
+
+    // Looked at now and then, files that don't fit are told once.
+    assert!(certificates.reload_if_changed().is_err());
+    assert!(!certificates.reload_if_changed().unwrap());
+    assert_eq!((answers(&old).await, answers(&new).await), (false, true));
+    old.issue("server", "127.0.0.1");
+    assert!(certificates.reload_if_changed().unwrap());
+    assert_eq!((answers(&old).await, answers(&new).await), (true, false));
+    assert!(!certificates.reload_if_changed().unwrap());
 }
 
 #[tokio::test]
