@@ -20,13 +20,20 @@ pub struct ActionModule {
     /// What it offers.
     pub actions: &'static [ActionSpec],
     /// JSON Schema of its configuration.
-    pub config: fn() -> serde_json::Value,
+    pub config: Describe,
     /// Builds it from its configuration (`null` where the file has none). Touches no network.
     pub build: BuildAction,
 }
 
+/// Gives a JSON Schema.
+pub type Describe = &'static (dyn Fn() -> serde_json::Value + Send + Sync);
+
 /// Makes an action module of its configuration.
-pub type BuildAction = fn(serde_json::Value, &BuildContext) -> Result<Arc<dyn Action>, BuildError>;
+pub type BuildAction = &'static (
+             dyn Fn(serde_json::Value, &BuildContext) -> Result<Arc<dyn Action>, BuildError>
+                 + Send
+                 + Sync
+         );
 
 /// One action: the same table feeds validation, the API, the CLI and the docs.
 pub struct ActionSpec {
@@ -35,9 +42,9 @@ pub struct ActionSpec {
     /// One sentence.
     pub summary: &'static str,
     /// JSON Schema of its input.
-    pub input: fn() -> serde_json::Value,
+    pub input: Describe,
     /// JSON Schema of its output.
-    pub output: fn() -> serde_json::Value,
+    pub output: Describe,
     /// What a repeat means.
     pub repeat: Repeat,
     /// What to do when its effect is unknown, unless the definition says otherwise.

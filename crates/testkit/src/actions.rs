@@ -80,8 +80,8 @@ const fn spec(name: &'static str, repeat: Repeat, on_uncertain: OnUncertain) -> 
     ActionSpec {
         name,
         summary: "For tests.",
-        input: any,
-        output: any,
+        input: &any,
+        output: &any,
         repeat,
         on_uncertain,
     }
@@ -97,8 +97,8 @@ pub static TEST_MODULE: ActionModule = ActionModule {
         spec("probed", Repeat::Probe, OnUncertain::Attention),
         spec("unsafe", Repeat::Unsafe, OnUncertain::Attention),
     ],
-    config: any,
-    build: unbuildable,
+    config: &any,
+    build: &unbuildable,
 };
 
 impl TestActions {

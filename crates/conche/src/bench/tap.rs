@@ -23,16 +23,16 @@ pub(crate) static MODULE: ActionModule = ActionModule {
     name: NAME,
     summary: "Tells that it was called.",
     actions: &[spec("first"), spec("last"), spec("later")],
-    config: any,
-    build: |_config, _cx| Ok(Arc::new(Tap::default())),
+    config: &any,
+    build: &|_config, _cx| Ok(Arc::new(Tap::default())),
 };
 
 const fn spec(name: &'static str) -> ActionSpec {
     ActionSpec {
         name,
         summary: "Tells that it was called.",
-        input: any,
-        output: any,
+        input: &any,
+        output: &any,
         repeat: Repeat::Idempotent,
         on_uncertain: OnUncertain::Repeat,
     }

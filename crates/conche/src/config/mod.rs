@@ -16,6 +16,7 @@ mod metrics;
 mod modules;
 mod overlay;
 mod reactions;
+mod recipes;
 mod retention;
 mod schema;
 mod secrets;
@@ -71,6 +72,8 @@ pub(crate) struct Authored {
     metrics: metrics::Metrics,
     /// Reactions kept in files.
     reactions: reactions::Reactions,
+    /// Recipes, which are action modules described by data, kept in files.
+    recipes: recipes::Recipes,
     /// Secrets by name, and where each value is found. Default: none.
     secrets: BTreeMap<String, SecretRef>,
     /// Where events come from. Default: none.
@@ -93,6 +96,7 @@ impl Default for Authored {
             webhooks: webhooks::Webhooks::default(),
             metrics: metrics::Metrics::default(),
             reactions: reactions::Reactions::default(),
+            recipes: recipes::Recipes::default(),
             secrets: BTreeMap::new(),
             sources: Vec::new(),
             actions: BTreeMap::new(),
@@ -274,6 +278,8 @@ impl Authored {
     fn resolve(self) -> Result<Config, Vec<Fault>> {
         let mut faults = Vec::new();
         checks::values(&self, &mut faults);
+        // Before the list of modules is looked at.
+        faults.extend(self.recipes.add());
         let sources = modules::sources(self.sources, &mut faults);
         let actions = modules::actions(self.actions, &mut faults);
         let (api, api_token) = self.api.resolve(&self.secrets, &mut faults);

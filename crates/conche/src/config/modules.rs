@@ -165,7 +165,7 @@ fn source_module(place: &Place, name: &str) -> Result<&'static SourceModule, Fau
 
 pub(super) fn actions(mut authored: Actions, faults: &mut Vec<Fault>) -> Vec<ActionEntry> {
     let mut entries = Vec::new();
-    for module in actions::ALL {
+    for module in actions::ALL.iter() {
         let config = authored.remove(module.name);
         let configured = config.is_some();
         let mut config = config.unwrap_or_default();

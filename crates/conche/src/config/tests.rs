@@ -199,7 +199,7 @@ fn the_schema_knows_every_module_and_has_no_dangling_reference() {
             module.name
         );
     }
-    for module in conche_modules::actions::ALL {
+    for module in conche_modules::actions::ALL.iter() {
         assert!(schema["properties"]["actions"]["properties"][module.name].is_object());
     }
     for target in text.split("\"$ref\":\"#").skip(1) {

@@ -4,6 +4,7 @@
 
 mod alone;
 mod csf;
+mod recipes;
 mod secrets;
 mod serve;
 mod server;

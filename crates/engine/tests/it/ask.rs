@@ -35,13 +35,13 @@ static REPLY: ActionModule = ActionModule {
     actions: &[ActionSpec {
         name: "respond",
         summary: "Answers.",
-        input: any,
-        output: any,
+        input: &any,
+        output: &any,
         repeat: Repeat::Idempotent,
         on_uncertain: OnUncertain::Repeat,
     }],
-    config: any,
-    build,
+    config: &any,
+    build: &build,
 };
 
 #[async_trait]

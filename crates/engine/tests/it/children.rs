@@ -30,8 +30,8 @@ const fn spec(name: &'static str) -> ActionSpec {
     ActionSpec {
         name,
         summary: "Starts a run.",
-        input: any,
-        output: any,
+        input: &any,
+        output: &any,
         repeat: Repeat::Keyed,
         on_uncertain: OnUncertain::Repeat,
     }
@@ -41,8 +41,8 @@ static STARTER: ActionModule = ActionModule {
     name: "starter",
     summary: "Starts runs.",
     actions: &[spec("run"), spec("emit")],
-    config: any,
-    build,
+    config: &any,
+    build: &build,
 };
 
 #[async_trait]
@@ -141,7 +141,10 @@ async fn a_reaction_is_run_once_by_its_name_whatever_its_trigger() {
         .unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].event.data.as_str(), r#"{"n":1}"#);
-    assert_eq!((events[0].event.cause, events[0].event.depth), (Some(parent.run), 1));
+    assert_eq!(
+        (events[0].event.cause, events[0].event.depth),
+        (Some(parent.run), 1)
+    );
 }
 
 #[tokio::test]

@@ -32,13 +32,13 @@ static EMITTER: ActionModule = ActionModule {
     actions: &[ActionSpec {
         name: "emit",
         summary: "Emits.",
-        input: any,
-        output: any,
+        input: &any,
+        output: &any,
         repeat: Repeat::Keyed,
         on_uncertain: OnUncertain::Repeat,
     }],
-    config: any,
-    build,
+    config: &any,
+    build: &build,
 };
 
 #[async_trait]

@@ -21,13 +21,13 @@ pub(super) static MODULE: ActionModule = ActionModule {
     actions: &[ActionSpec {
         name: "dummy_action",
         summary: "Logs its input.",
-        input: config::schema::<Input>,
-        output: config::schema::<Done>,
+        input: &config::schema::<Input>,
+        output: &config::schema::<Done>,
         repeat: Repeat::Idempotent,
         on_uncertain: OnUncertain::Repeat,
     }],
-    config: config::schema::<Config>,
-    build,
+    config: &config::schema::<Config>,
+    build: &build,
 };
 
 /// `dummy` has no settings.

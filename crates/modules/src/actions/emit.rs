@@ -23,13 +23,13 @@ pub(super) static MODULE: ActionModule = ActionModule {
     actions: &[ActionSpec {
         name: "emit",
         summary: "Makes one event.",
-        input: config::schema::<Input>,
-        output: config::schema::<Done>,
+        input: &config::schema::<Input>,
+        output: &config::schema::<Done>,
         repeat: Repeat::Keyed,
         on_uncertain: OnUncertain::Repeat,
     }],
-    config: config::schema::<Config>,
-    build,
+    config: &config::schema::<Config>,
+    build: &build,
 };
 
 /// The types of Conche's own events begin so; nobody else may make them.

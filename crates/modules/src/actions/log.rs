@@ -23,13 +23,13 @@ pub(super) static MODULE: ActionModule = ActionModule {
     actions: &[ActionSpec {
         name: "write",
         summary: "Writes one line.",
-        input: config::schema::<Input>,
-        output: config::schema::<Done>,
+        input: &config::schema::<Input>,
+        output: &config::schema::<Done>,
         repeat: Repeat::Idempotent,
         on_uncertain: OnUncertain::Repeat,
     }],
-    config: config::schema::<Config>,
-    build,
+    config: &config::schema::<Config>,
+    build: &build,
 };
 
 /// `log` has no settings.

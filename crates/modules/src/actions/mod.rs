@@ -6,17 +6,29 @@ mod exec;
 mod http;
 mod log;
 mod mail;
+mod recipe;
 mod respond;
 mod run_reaction;
+
+use std::sync::LazyLock;
 
 use conche_core::Json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::recipe::{Error as RecipeError, Recipe, add as add_recipes};
 use crate::action::{ActionModule, Call, Error, Output};
 
-/// Every action module, in the order of their names.
-pub static ALL: &[&ActionModule] = &[
+/// Every action module, in the order of their names: those written in Rust, and those that
+/// recipes describe.
+pub static ALL: LazyLock<Vec<&'static ActionModule>> = LazyLock::new(|| {
+    let mut all = WRITTEN.to_vec();
+    all.extend(recipe::modules());
+    all.sort_by_key(|module| module.name);
+    all
+});
+
+static WRITTEN: &[&ActionModule] = &[
     &dummy::MODULE,
     &emit::MODULE,
     &exec::MODULE,

@@ -24,13 +24,13 @@ pub(super) static MODULE: ActionModule = ActionModule {
     actions: &[ActionSpec {
         name: "respond",
         summary: "Gives the answer.",
-        input: config::schema::<Input>,
-        output: config::schema::<Done>,
+        input: &config::schema::<Input>,
+        output: &config::schema::<Done>,
         repeat: Repeat::Idempotent,
         on_uncertain: OnUncertain::Repeat,
     }],
-    config: config::schema::<Config>,
-    build,
+    config: &config::schema::<Config>,
+    build: &build,
 };
 
 /// Headers that the listener sets, or that would act on its connection or on other

@@ -24,13 +24,13 @@ pub(super) static MODULE: ActionModule = ActionModule {
     actions: &[ActionSpec {
         name: "run",
         summary: "Starts one run, and does not wait for it.",
-        input: config::schema::<Input>,
-        output: config::schema::<Done>,
+        input: &config::schema::<Input>,
+        output: &config::schema::<Done>,
         repeat: Repeat::Keyed,
         on_uncertain: OnUncertain::Repeat,
     }],
-    config: config::schema::<Config>,
-    build,
+    config: &config::schema::<Config>,
+    build: &build,
 };
 
 /// `run_reaction` has no settings.

@@ -11,14 +11,24 @@ fn the_lists_are_in_order_and_describe_themselves() {
     assert_eq!(
         names,
         [
+            "alertmanager",
             "dummy",
             "emit",
             "exec",
+            "github",
+            "gitlab",
             "http",
+            "jira",
+            "jira_dc",
             "log",
             "mail",
+            "misp",
+            "pagerduty",
             "respond",
-            "run_reaction"
+            "run_reaction",
+            "slack",
+            "teams",
+            "thehive",
         ]
     );
     let names: Vec<_> = sources::ALL.iter().map(|module| module.name).collect();
@@ -26,7 +36,7 @@ fn the_lists_are_in_order_and_describe_themselves() {
         names,
         ["dummy", "file", "onetime", "schedule", "syslog", "webhook"]
     );
-    for module in actions::ALL {
+    for module in actions::ALL.iter() {
         assert!(
             (module.config)().is_object() && !module.summary.is_empty(),
             "{}",
@@ -77,19 +87,52 @@ fn every_setting_is_documented_with_its_default() {
 fn what_a_repeat_means_is_said_of_every_action() {
     let table = [
         (
+            "alertmanager.silence",
+            Repeat::Idempotent,
+            OnUncertain::Repeat,
+        ),
+        (
             "dummy.dummy_action",
             Repeat::Idempotent,
             OnUncertain::Repeat,
         ),
         ("emit.emit", Repeat::Keyed, OnUncertain::Repeat),
         ("exec.run", Repeat::Unsafe, OnUncertain::Attention),
+        (
+            "github.create_issue",
+            Repeat::Unsafe,
+            OnUncertain::Attention,
+        ),
+        (
+            "gitlab.create_issue",
+            Repeat::Unsafe,
+            OnUncertain::Attention,
+        ),
         ("http.get", Repeat::Idempotent, OnUncertain::Repeat),
         ("http.request", Repeat::Unsafe, OnUncertain::Attention),
         ("http.request_keyed", Repeat::Keyed, OnUncertain::Repeat),
+        ("jira.create_issue", Repeat::Unsafe, OnUncertain::Attention),
+        (
+            "jira_dc.create_issue",
+            Repeat::Unsafe,
+            OnUncertain::Attention,
+        ),
         ("log.write", Repeat::Idempotent, OnUncertain::Repeat),
         ("mail.send_mail", Repeat::Unsafe, OnUncertain::Repeat),
+        ("misp.add_event", Repeat::Probe, OnUncertain::Repeat),
+        ("pagerduty.trigger", Repeat::Keyed, OnUncertain::Repeat),
+        (
+            "pagerduty.acknowledge",
+            Repeat::Idempotent,
+            OnUncertain::Repeat,
+        ),
+        ("pagerduty.resolve", Repeat::Idempotent, OnUncertain::Repeat),
         ("respond.respond", Repeat::Idempotent, OnUncertain::Repeat),
         ("run_reaction.run", Repeat::Keyed, OnUncertain::Repeat),
+        ("slack.post", Repeat::Unsafe, OnUncertain::Repeat),
+        ("slack.message", Repeat::Unsafe, OnUncertain::Repeat),
+        ("teams.post", Repeat::Unsafe, OnUncertain::Repeat),
+        ("thehive.create_alert", Repeat::Keyed, OnUncertain::Repeat),
     ];
     let found: Vec<_> = actions::ALL
         .iter()
@@ -111,7 +154,7 @@ fn what_a_repeat_means_is_said_of_every_action() {
 fn a_misspelt_setting_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let cx = context(folder.path(), &[]);
-    for module in actions::ALL {
+    for module in actions::ALL.iter() {
         let refused = action(module.name, serde_json::json!({ "sevrer": 1 }), &cx)
             .err()
             .unwrap();

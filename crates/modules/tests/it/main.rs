@@ -7,6 +7,7 @@ mod file;
 mod http;
 mod lists;
 mod mail;
+mod recipes;
 mod running;
 mod schedule;
 mod small;

@@ -34,13 +34,13 @@ pub(super) static MODULE: ActionModule = ActionModule {
     actions: &[ActionSpec {
         name: "run",
         summary: "Runs a listed command and gives what it wrote.",
-        input: settings::schema::<Input>,
-        output: settings::schema::<Done>,
+        input: &settings::schema::<Input>,
+        output: &settings::schema::<Done>,
         repeat: Repeat::Unsafe,
         on_uncertain: OnUncertain::Attention,
     }],
-    config: settings::schema::<Config>,
-    build,
+    config: &settings::schema::<Config>,
+    build: &build,
 };
 
 const PLACE: &str = "actions.exec";

@@ -11,9 +11,9 @@
 //! the header it is meant for.
 
 mod config;
-mod outcome;
+pub(in crate::actions) mod outcome;
 mod request;
-mod template;
+pub(in crate::actions) mod template;
 
 use std::sync::Arc;
 
@@ -41,30 +41,30 @@ pub(super) static MODULE: ActionModule = ActionModule {
         ActionSpec {
             name: "get",
             summary: "Reads from a service by GET or HEAD.",
-            input: settings::schema::<Input>,
-            output: settings::schema::<Answered>,
+            input: &settings::schema::<Input>,
+            output: &settings::schema::<Answered>,
             repeat: Repeat::Idempotent,
             on_uncertain: OnUncertain::Repeat,
         },
         ActionSpec {
             name: "request",
             summary: "Makes a request that must not be made twice unseen.",
-            input: settings::schema::<Input>,
-            output: settings::schema::<Answered>,
+            input: &settings::schema::<Input>,
+            output: &settings::schema::<Answered>,
             repeat: Repeat::Unsafe,
             on_uncertain: OnUncertain::Attention,
         },
         ActionSpec {
             name: "request_keyed",
             summary: "Makes a request to a service that honours the idempotency key.",
-            input: settings::schema::<Input>,
-            output: settings::schema::<Answered>,
+            input: &settings::schema::<Input>,
+            output: &settings::schema::<Answered>,
             repeat: Repeat::Keyed,
             on_uncertain: OnUncertain::Repeat,
         },
     ],
-    config: settings::schema::<Config>,
-    build,
+    config: &settings::schema::<Config>,
+    build: &build,
 };
 
 const PLACE: &str = "actions.http";

@@ -76,19 +76,19 @@ fn promise(method: &Method) -> Promise {
 }
 
 /// Judges an answer.
-pub(super) struct Judge<'a> {
-    pub(super) method: &'a Method,
+pub(in crate::actions) struct Judge<'a> {
+    pub(in crate::actions) method: &'a Method,
     /// The statuses that mean success; empty for 200 to 299.
-    pub(super) expect: &'a [u16],
-    pub(super) masker: &'a Masker,
+    pub(in crate::actions) expect: &'a [u16],
+    pub(in crate::actions) masker: &'a Masker,
     /// What the answer's JSON and the whole result may measure.
-    pub(super) limits: Limits,
-    pub(super) now: Timestamp,
+    pub(in crate::actions) limits: Limits,
+    pub(in crate::actions) now: Timestamp,
 }
 
 impl Judge<'_> {
     /// The result, or what its failure means.
-    pub(super) fn judge(
+    pub(in crate::actions) fn judge(
         &self,
         result: Result<egress::Response, egress::Error>,
     ) -> Result<Json, Error> {

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use minijinja::value::ValueKind;
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, filters};
+use minijinja::{Environment, ErrorKind, Expression, UndefinedBehavior, Value, filters};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Instructions of one expression.
@@ -27,6 +27,19 @@ const TEXT_MAX: usize = 1024 * 1024;
 /// The longest value that one filter may make: two of them write escapes for escapes.
 const VALUE_MAX: usize = 64 * 1024;
 
+/// The filters that there are.
+const FILTERS: [&str; 9] = [
+    "default",
+    "first",
+    "last",
+    "length",
+    "lower",
+    "tojson",
+    "trim",
+    "upper",
+    "urlencode",
+];
+
 /// What may stand in an `application/x-www-form-urlencoded` or path part as it is.
 const KEPT: percent_encoding::AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
@@ -36,7 +49,7 @@ const KEPT: percent_encoding::AsciiSet = NON_ALPHANUMERIC
 
 /// How a value is put into the text around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::actions) enum Place {
     /// Percent-encoded, so that it stays within its part of the URL.
     Url,
     /// As it is.
@@ -45,7 +58,7 @@ pub(super) enum Place {
 
 /// A template can't be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Error {
+pub(in crate::actions) enum Error {
     #[error("a template's `{{{{` has no `}}}}`")]
     Open,
     #[error(
@@ -63,13 +76,13 @@ pub(super) enum Error {
 }
 
 /// Evaluates templates over one set of variables.
-pub(super) struct Templates {
+pub(in crate::actions) struct Templates {
     environment: Environment<'static>,
     vars: Value,
 }
 
 impl Templates {
-    pub(super) fn new(vars: &serde_json::Map<String, serde_json::Value>) -> Self {
+    pub(in crate::actions) fn new(vars: &serde_json::Map<String, serde_json::Value>) -> Self {
         let mut environment = Environment::empty();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
@@ -89,7 +102,7 @@ impl Templates {
     }
 
     /// The text with each `{{ expression }}` replaced by its value.
-    pub(super) fn render(&self, text: &str, place: Place) -> Result<String, Error> {
+    pub(in crate::actions) fn render(&self, text: &str, place: Place) -> Result<String, Error> {
         let mut rendered = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
@@ -106,7 +119,10 @@ impl Templates {
     }
 
     /// Evaluates every text within a JSON value; a value can't leave the text it is in.
-    pub(super) fn render_json(&self, value: &mut serde_json::Value) -> Result<(), Error> {
+    pub(in crate::actions) fn render_json(
+        &self,
+        value: &mut serde_json::Value,
+    ) -> Result<(), Error> {
         match value {
             serde_json::Value::String(text) => *text = self.render(text, Place::Text)?,
             serde_json::Value::Array(items) => {
@@ -125,7 +141,111 @@ impl Templates {
         Ok(())
     }
 
+    /// As [`render_json`](Self::render_json), but a text that is one expression and nothing
+    /// else becomes its value with its type. Where that is missing or null, so is the member
+    /// or element; the result says whether anything is left.
+    pub(in crate::actions) fn render_typed(
+        &self,
+        value: &mut serde_json::Value,
+    ) -> Result<bool, Error> {
+        match value {
+            serde_json::Value::String(text) => match sole_expression(text) {
+                Some(expression) => match self.value(expression)? {
+                    Some(found) => *value = found,
+                    None => return Ok(false),
+                },
+                None => *text = self.render(text, Place::Text)?,
+            },
+            serde_json::Value::Array(items) => {
+                let mut kept = Vec::with_capacity(items.len());
+                for mut item in std::mem::take(items) {
+                    if self.render_typed(&mut item)? {
+                        kept.push(item);
+                    }
+                }
+                *items = kept;
+            }
+            serde_json::Value::Object(members) => {
+                let mut kept = serde_json::Map::new();
+                for (name, mut member) in std::mem::take(members) {
+                    if self.render_typed(&mut member)? {
+                        kept.insert(name, member);
+                    }
+                }
+                *members = kept;
+            }
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {
+            }
+        }
+        Ok(true)
+    }
+
+    /// The value of an expression; none where it is missing or null.
+    pub(in crate::actions) fn value(
+        &self,
+        expression: &str,
+    ) -> Result<Option<serde_json::Value>, Error> {
+        let value = self.compute(expression)?;
+        if matches!(value.kind(), ValueKind::Undefined | ValueKind::None) {
+            return Ok(None);
+        }
+        let found = serde_json::to_value(&value);
+        found.map(Some).map_err(|error| Error::Fails {
+            expression: expression.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
     fn evaluate(&self, expression: &str, place: Place) -> Result<String, Error> {
+        let value = self.compute(expression)?;
+        let text = match value.kind() {
+            ValueKind::Undefined | ValueKind::None => {
+                return Err(Error::Nothing(expression.to_owned()));
+            }
+            ValueKind::String => value.as_str().unwrap_or_default().to_owned(),
+            _ => tojson(&value).map_err(|error| Error::Fails {
+                expression: expression.to_owned(),
+                reason: error.to_string(),
+            })?,
+        };
+        Ok(match place {
+            Place::Url => utf8_percent_encode(&text, &KEPT).to_string(),
+            Place::Text => text,
+        })
+    }
+
+    /// Whether every template in a text could be evaluated, given its variables.
+    pub(in crate::actions) fn check(text: &str) -> Result<(), Error> {
+        let templates = Self::new(&serde_json::Map::new());
+        let mut rest = text;
+        while let Some((_, after)) = rest.split_once("{{") {
+            let (expression, after) = after.split_once("}}").ok_or(Error::Open)?;
+            let expression = expression.trim();
+            templates.compile(expression)?;
+            let mut filters = expression.split('|').skip(1).map(|part| {
+                let part = part.trim_start();
+                let end = part.find(|char: char| !char.is_ascii_lowercase());
+                &part[..end.unwrap_or(part.len())]
+            });
+            if let Some(unknown) = filters.find(|name| !FILTERS.contains(name)) {
+                return Err(Error::Fails {
+                    expression: expression.to_owned(),
+                    reason: format!("there is no filter `{unknown}`"),
+                });
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn compute(&self, expression: &str) -> Result<Value, Error> {
+        let compiled = self.compile(expression)?;
+        compiled
+            .eval(self.vars.clone())
+            .map_err(|error| fails(expression, &error))
+    }
+
+    fn compile<'a>(&'a self, expression: &'a str) -> Result<Expression<'a, 'a>, Error> {
         let brackets = expression.matches(['(', '[', '{']).count();
         if expression.len() > EXPRESSION_MAX || brackets > BRACKETS_MAX {
             return Err(Error::Long);
@@ -133,30 +253,26 @@ impl Templates {
         if let Some(operator) = expression.chars().find(|char| "*+~%".contains(*char)) {
             return Err(Error::Operator(operator));
         }
-        let fails = |error: minijinja::Error| Error::Fails {
-            expression: expression.to_owned(),
-            reason: match error.kind() {
-                ErrorKind::UndefinedError => "a variable is not defined".to_owned(),
-                _ => error.to_string(),
-            },
-        };
-        let compiled = self
-            .environment
+        self.environment
             .compile_expression(expression)
-            .map_err(fails)?;
-        let value = compiled.eval(self.vars.clone()).map_err(fails)?;
-        let text = match value.kind() {
-            ValueKind::Undefined | ValueKind::None => {
-                return Err(Error::Nothing(expression.to_owned()));
-            }
-            ValueKind::String => value.as_str().unwrap_or_default().to_owned(),
-            _ => tojson(&value).map_err(fails)?,
-        };
-        Ok(match place {
-            Place::Url => utf8_percent_encode(&text, &KEPT).to_string(),
-            Place::Text => text,
-        })
+            .map_err(|error| fails(expression, &error))
     }
+}
+
+fn fails(expression: &str, error: &minijinja::Error) -> Error {
+    Error::Fails {
+        expression: expression.to_owned(),
+        reason: match error.kind() {
+            ErrorKind::UndefinedError => "a variable is not defined".to_owned(),
+            _ => error.to_string(),
+        },
+    }
+}
+
+/// What stands between the braces of a text that is nothing else.
+pub(in crate::actions) fn sole_expression(text: &str) -> Option<&str> {
+    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    (!inner.contains("{{") && !inner.contains("}}")).then(|| inner.trim())
 }
 
 /// A value as JSON.
@@ -301,5 +417,24 @@ mod tests {
         let chain = format!("{{{{ a{} }}}}", "|lower".repeat(80));
         let rendered = render(&chain, serde_json::json!({ "a": "X" }), Place::Text);
         assert_eq!(rendered, Ok("x".to_owned()));
+    }
+
+    #[test]
+    fn a_text_that_is_one_expression_becomes_its_value_and_one_that_is_missing_goes() {
+        let vars = serde_json::json!({ "n": 3, "l": [1, "x"], "s": "a", "null": null });
+        let mut body = serde_json::json!({
+            "n": "{{ n }}", "l": " {{l}} ", "text": "{{ n }}{{ s }}", "gone": "{{ nope }}", "null": "{{ null }}",
+            "in": ["{{ s }}", "{{ nope }}", { "gone": "{{ nope }}" }], "default": "{{ nope|default(l) }}", "plain": null,
+        });
+        let templates = Templates::new(vars.as_object().unwrap());
+        assert_eq!(templates.render_typed(&mut body), Ok(true));
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "n": 3, "l": [1, "x"], "text": "3a", "in": ["a", {}], "default": [1, "x"], "plain": null,
+            })
+        );
+        let mut body = serde_json::json!({ "text": "x{{ nope }}" });
+        assert!(templates.render_typed(&mut body).is_err());
     }
 }

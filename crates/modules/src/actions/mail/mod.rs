@@ -35,13 +35,13 @@ pub(super) static MODULE: ActionModule = ActionModule {
     actions: &[ActionSpec {
         name: "send_mail",
         summary: "Sends one mail.",
-        input: settings::schema::<Input>,
-        output: settings::schema::<Done>,
+        input: &settings::schema::<Input>,
+        output: &settings::schema::<Done>,
         repeat: Repeat::Unsafe,
         on_uncertain: OnUncertain::Repeat,
     }],
-    config: settings::schema::<Config>,
-    build,
+    config: &settings::schema::<Config>,
+    build: &build,
 };
 
 /// What `send_mail` returns.
