@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use axum::Json as Answer;
 use axum::extract::State;
+use axum::{Extension, Json as Answer};
 use conche_core::RunId;
 use conche_core::{EventId, Json, Timestamp};
 use conche_modules::{Batch, Intake as _, NewEvent, Receipt};
@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::actor::{Actor, record};
 use crate::extract::{Body, Id, NoQuery, Query, cut, page};
 use crate::problem::Problem;
 use crate::runs::{self, RunOut};
@@ -77,6 +78,7 @@ impl From<Receipt> for Accepted {
 )]
 pub(crate) async fn send(
     State(api): State<Shared>,
+    Extension(actor): Extension<Actor>,
     _: NoQuery,
     headers: HeaderMap,
     Body(event): Body<EventIn>,
@@ -91,6 +93,11 @@ pub(crate) async fn send(
     let batch = event.into_batch(&headers, &api.sources)?;
     let receipt = api.engine.accept(batch).await?.into_iter().next();
     let receipt = receipt.ok_or_else(|| Problem::new(&codes::INTERNAL, "nothing was accepted"))?;
+    // Where nobody is known the event's own row says as much.
+    if actor.is_known(&api) && !receipt.duplicate {
+        let act = actor.act(&api, "event.send", receipt.event.to_string());
+        record(&api, act).await;
+    }
     let location = format!("/api/v1/events/{}", receipt.event);
     Ok((
         StatusCode::ACCEPTED,
@@ -174,7 +181,11 @@ pub(crate) struct EventDetail {
 }
 
 impl From<EventRow> for EventOut {
-    fn from(EventRow { event, received_at }: EventRow) -> Self {
+    fn from(
+        EventRow {
+            event, received_at, ..
+        }: EventRow,
+    ) -> Self {
         Self {
             event_id: event.event_id,
             id: event.id,

@@ -128,7 +128,7 @@ pub fn unknown(message: &str) -> Option<Unknown<'_>> {
 /// `'when': `, that stays.
 pub fn plain(message: &str) -> String {
     if let Some((place, rest)) = message.split_once(": ")
-        && (place == "'when'" || place.starts_with("line ") && place.contains(", column "))
+        && (is_quoted(place) || place.starts_with("line ") && place.contains(", column "))
     {
         return format!("{place}: {}", plain(rest));
     }
@@ -151,6 +151,17 @@ pub fn plain(message: &str) -> String {
         .or_else(|| of_another_kind(message))
         .or_else(|| filter(message))
         .unwrap_or_else(|| message.replace("missing field `", "missing key `"))
+}
+
+/// The name of a key in quotes.
+fn is_quoted(place: &str) -> bool {
+    let inner = place
+        .strip_prefix('\'')
+        .and_then(|it| it.strip_suffix('\''));
+    inner.is_some_and(|key| {
+        key.chars()
+            .all(|char| char.is_ascii_lowercase() || char == '.')
+    })
 }
 
 fn twice(message: &str) -> Option<String> {

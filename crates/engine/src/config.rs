@@ -25,6 +25,8 @@ pub struct Config {
     pub emits_per_run: u32,
     /// Events that may stem from one event from outside, through all the runs that it causes.
     pub emits_per_event: u32,
+    /// Keys that one reaction may have under storm control at once.
+    pub storm_keys: u32,
     /// Levels of nested JSON in what a script gives.
     pub json_depth: usize,
     /// How long a node's word that it is alive counts.
@@ -60,6 +62,7 @@ impl Default for Config {
             emit_depth: 8,
             emits_per_run: 100,
             emits_per_event: 100_000,
+            storm_keys: 100_000,
             json_depth: 64,
             lease: Duration::from_secs(30),
             retention: Retention {

@@ -506,7 +506,7 @@ impl<'a> Drive<'a> {
         let mut wait = STORE_WAIT.0;
         loop {
             match self.engine.store.append(append.clone()).await {
-                Ok(()) => break,
+                Ok(emitted) => break self.engine.tell_emitted(&append.emit, &emitted),
                 Err(error @ (Error::Unavailable(_) | Error::Full(_))) => {
                     if self.stop.is_requested() {
                         return Err(Broken::Abandoned);

@@ -20,6 +20,8 @@ const GATHER: Duration = Duration::from_millis(2);
 /// The store is asked at least so often, so that a jump of the wall clock or work left by
 /// another node is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Between tries to load what a run needs, while the store is not available.
+const LOAD_WAIT: Duration = Duration::from_secs(1);
 
 /// A run in the hands of this node, under its lease.
 pub(crate) struct Held {
@@ -32,12 +34,28 @@ pub(crate) struct Held {
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
-/// A run whose definition could not be loaded yet.
+/// A run whose definition or whose events are to be loaded yet.
 struct Loading {
     epoch: u64,
     state: RunState,
-    event: Option<Arc<Event>>,
+    event: Option<Event>,
     signals: Vec<(SignalId, Signal)>,
+}
+
+/// A definition, and the event that a run of it works with.
+type Loaded = (Arc<Definition>, Option<Event>);
+
+impl Loading {
+    fn held(self, (definition, event): Loaded, permit: OwnedSemaphorePermit) -> Held {
+        Held {
+            epoch: self.epoch,
+            state: self.state,
+            definition,
+            event: event.map(Arc::new),
+            signals: self.signals,
+            _permit: permit,
+        }
+    }
 }
 
 /// Tells the executor that there may be work.
@@ -160,27 +178,25 @@ impl Inner {
             let reason = "the event that triggered it is not in the store any more";
             return self.put_aside(run, epoch, reason).await;
         }
-        match self.definition(state.started().definition).await {
-            Ok(definition) => self.spawn_drive(Held {
-                epoch,
-                state,
-                definition,
-                event: event.map(Arc::new),
-                signals,
-                _permit: permit,
-            }),
+        let claimed = Loading {
+            epoch,
+            state,
+            event,
+            signals,
+        };
+        if !claimed.state.started().events.is_empty() {
+            // Many events are read beside the other runs' start.
+            let work = self.clone().load_and_drive(claimed, permit);
+            return self.tasks.detach("group", Stage::Executor, work);
+        }
+        match self.load(&claimed).await {
+            Ok(loaded) => self.spawn_drive(claimed.held(loaded, permit)),
             Err(error @ (Error::NotFound { .. } | Error::Corrupt { .. })) => {
                 self.put_aside(run, epoch, &error.to_string()).await;
             }
             // The run stays ours as long as we live, so we must come back to it.
             Err(error) => {
                 tracing::error!(run_id = %run, %error, "cannot load the definition of a run; trying again");
-                let claimed = Loading {
-                    epoch,
-                    state,
-                    event: event.map(Arc::new),
-                    signals,
-                };
                 let work = self.clone().load_and_drive(claimed, permit);
                 self.tasks
                     .detach("run without definition", Stage::Executor, work);
@@ -188,31 +204,23 @@ impl Inner {
         }
     }
 
+    /// What a run needs besides its journal.
+    async fn load(&self, claimed: &Loading) -> Result<Loaded, Error> {
+        let definition = self.definition(claimed.state.started().definition).await?;
+        let event = self.event_of(&claimed.state, claimed.event.clone()).await?;
+        Ok((definition, event))
+    }
+
     async fn load_and_drive(self: Arc<Self>, claimed: Loading, permit: OwnedSemaphorePermit) {
-        let Loading {
-            epoch,
-            state,
-            event,
-            signals,
-        } = claimed;
         let stop = self.tasks.stop(Stage::Executor);
         while !stop.is_requested() {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            match self.definition(state.started().definition).await {
-                Ok(definition) => {
-                    return self.spawn_drive(Held {
-                        epoch,
-                        state,
-                        definition,
-                        event,
-                        signals,
-                        _permit: permit,
-                    });
-                }
+            match self.load(&claimed).await {
+                Ok(loaded) => return self.spawn_drive(claimed.held(loaded, permit)),
                 Err(error @ (Error::NotFound { .. } | Error::Corrupt { .. })) => {
-                    return self.put_aside(state.run(), epoch, &error.to_string()).await;
+                    let (run, epoch) = (claimed.state.run(), claimed.epoch);
+                    return self.put_aside(run, epoch, &error.to_string()).await;
                 }
-                Err(_unavailable) => {}
+                Err(_unavailable) => tokio::time::sleep(LOAD_WAIT).await,
             }
         }
     }

@@ -64,6 +64,7 @@ async fn expire(engine: &Inner, now: Timestamp, stop: &Stop) {
         events_before: earlier(now, keep.events),
         runs_before: earlier(now, keep.runs),
         dedup_before: earlier(now, keep.dedup),
+        ended_before: now,
         limit: CHUNK,
     };
     while !stop.is_requested() {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use conche_core::event::RUN_NEEDS_ATTENTION;
 use conche_core::run::{Entry, Record, RunState, Started};
+use conche_core::storm::Gates;
 use conche_core::{Definition, Event, EventId, RunId, Timestamp};
 use conche_modules::{Asked, Batch, Intake, NewEvent, Receipt, Refusal};
 use conche_runtime::supervisor::Stage;
-use conche_store::{Acceptance, Accepted, Cursor, NewRun};
+use conche_store::{Acceptance, Accepted, Cursor, Fate, NewRun};
 use uuid::Uuid;
 
 use crate::answers::Forget;
@@ -18,7 +19,7 @@ use crate::budget;
 use crate::executor::Held;
 use crate::faults::{self, point};
 use crate::housekeeping::later;
-use crate::triggers::Matches;
+use crate::triggers::{Match, Matches};
 use crate::{Engine, Inner};
 
 /// How long a source is asked to wait when too much is waiting.
@@ -120,6 +121,17 @@ struct Birth {
     first: Record,
     definition: Arc<Definition>,
     event: Arc<Event>,
+    gates: Option<Gates>,
+}
+
+impl Birth {
+    fn new_run(&self) -> NewRun {
+        NewRun {
+            run: self.run,
+            first: self.first.clone(),
+            gates: self.gates.clone(),
+        }
+    }
 }
 
 impl Inner {
@@ -200,13 +212,7 @@ impl Inner {
                 None => self.matching(&event).await?,
             };
             let born = self.births(&event, matches, origin.follow, now);
-            let runs = born
-                .iter()
-                .map(|birth| NewRun {
-                    run: birth.run,
-                    first: birth.first.clone(),
-                })
-                .collect();
+            let runs = born.iter().map(Birth::new_run).collect();
             acceptances.push(Acceptance {
                 event: (*event).clone(),
                 runs,
@@ -247,7 +253,7 @@ impl Inner {
                 refusal(error)
             })?;
         faults::hit(point::BEFORE_ACK);
-        self.hand_on(origin, &accepted, births, permit);
+        self.hand_on(origin, &accepted, births, permit, now);
         Ok(accepted
             .into_iter()
             .map(|one| Receipt {
@@ -264,9 +270,10 @@ impl Inner {
         accepted: &[Accepted],
         births: Vec<Vec<Birth>>,
         mut permit: Option<tokio::sync::OwnedSemaphorePermit>,
+        now: Timestamp,
     ) {
         let held = permit.is_some();
-        let mut waiting = Vec::new();
+        let (mut waiting, mut timed) = (Vec::new(), false);
         for (accepted, born) in accepted.iter().zip(births) {
             self.metrics.count_event(origin.source, accepted.duplicate);
             if accepted.duplicate {
@@ -275,9 +282,19 @@ impl Inner {
                 }
                 continue;
             }
-            self.metrics.csf.count_event(born.len());
-            self.answers.expect(accepted.event, born.len());
-            for birth in born {
+            let is_born = |fate: &&Fate| matches!(fate, Fate::Born | Fate::Uncontrolled { .. });
+            let count = accepted.fates.iter().filter(is_born).count();
+            self.metrics.csf.count_event(count);
+            self.answers.expect(accepted.event, count);
+            for (birth, fate) in born.into_iter().zip(&accepted.fates) {
+                self.tell_fate(&birth.definition.name, *fate, now);
+                if !is_born(&fate) {
+                    self.queues.leave(birth.run);
+                    // The executor may sleep past a time that nobody waited for before.
+                    timed |=
+                        matches!(fate, Fate::Waits { first, until, .. } if *first || *until <= now);
+                    continue;
+                }
                 self.metrics.runs_started.inc();
                 match permit.as_mut().and_then(|permit| permit.split(1)) {
                     Some(permit) => self.drive_new(birth, permit),
@@ -291,6 +308,8 @@ impl Inner {
         );
         if !waiting.is_empty() {
             self.queues.set_backlog(true);
+        }
+        if timed || !waiting.is_empty() {
             self.wake.now();
         }
         faults::hit(point::AFTER_ACK);
@@ -317,40 +336,46 @@ impl Inner {
     async fn matching(&self, event: &Arc<Event>) -> Result<Matches, Refusal> {
         let triggers = self.triggers.load_full();
         if !triggers.is_heavy_for(event) {
-            return Ok(triggers.matching(event));
+            return Ok(triggers.matching(event, self.config.storm_keys));
         }
         let place = self.filtering.clone().acquire_owned().await;
-        let event = event.clone();
+        let (event, keys_max) = (event.clone(), self.config.storm_keys);
         let matching = move || {
             let _place = place;
-            triggers.matching(&event)
+            triggers.matching(&event, keys_max)
         };
         tokio::task::spawn_blocking(matching)
             .await
             .map_err(|error| Refusal::Unavailable(format!("a filter failed: {error}")))
     }
 
-    /// The reaction of this name alone.
+    /// The reaction of this name alone. It was asked for, so that no storm control stops it.
     fn named(&self, name: &str) -> Result<Matches, Refusal> {
         let found = self.triggers.load().named(name);
         let missing = || Refusal::Invalid(format!("there is no reaction '{name}'"));
-        Ok((vec![found.ok_or_else(missing)?], Vec::new()))
+        let named = Match {
+            definition: found.ok_or_else(missing)?,
+            gates: None,
+        };
+        Ok(Matches {
+            found: vec![named],
+            faults: Vec::new(),
+        })
     }
 
     /// The runs that an event triggers, which share the events that may `follow` it.
     fn births(
         &self,
         event: &Arc<Event>,
-        (definitions, faults): Matches,
+        matches: Matches,
         follow: u32,
         now: Timestamp,
     ) -> Vec<Birth> {
-        for (reaction, error) in faults {
-            self.metrics.filter_faults.inc();
-            tracing::error!(reaction, event_id = %event.event_id, %error, "reaction not triggered");
+        for (reaction, fault) in &matches.faults {
+            self.tell_fault(reaction, fault, now);
         }
-        let budget = budget::of_each(follow, definitions.len());
-        let birth = |definition: Arc<Definition>| {
+        let budget = budget::of_each(follow, matches.found.len());
+        let birth = |Match { definition, gates }| {
             let started = Started {
                 definition: definition.digest,
                 name: definition.name.clone(),
@@ -368,9 +393,10 @@ impl Inner {
                 },
                 definition,
                 event: event.clone(),
+                gates,
             }
         };
-        definitions.into_iter().map(birth).collect()
+        matches.found.into_iter().map(birth).collect()
     }
 
     /// How many events may stem from a run.
@@ -451,15 +477,14 @@ impl Inner {
         };
         let event = Arc::new(complete(origin, event, None, now));
         // It holds no lists, so that no filter takes long.
-        let matches = self.triggers.load().matching(&event);
+        let matches = self
+            .triggers
+            .load()
+            .matching(&event, self.config.storm_keys);
         let births = self.births(&event, matches, origin.follow, now);
-        let runs = births.into_iter().map(|birth| NewRun {
-            run: birth.run,
-            first: birth.first,
-        });
         Some(Acceptance {
-            runs: runs.collect(),
-            event: Arc::unwrap_or_clone(event),
+            runs: births.iter().map(Birth::new_run).collect(),
+            event: (*event).clone(),
         })
     }
 }

@@ -16,7 +16,9 @@ mod drive;
 mod evaluator;
 mod executor;
 mod faults;
+mod filter;
 mod folder;
+mod groups;
 mod held;
 mod host;
 mod housekeeping;
@@ -27,6 +29,7 @@ mod queues;
 mod reactions;
 mod sandbox;
 mod signals;
+mod storms;
 mod tail;
 mod triggers;
 
@@ -46,13 +49,13 @@ use uuid::Uuid;
 pub use by::By;
 pub use config::{Config, Retention};
 pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFault};
+pub use filter::Filter;
 pub use folder::{FileFault, Folder, Loaded, read_reaction};
 pub use metrics::Metrics;
 pub use reactions::{Owner, ReactionError, ReactionInfo};
 pub use sandbox::SandboxEvaluator;
 pub use signals::SignalError;
 pub use tail::Change;
-pub use triggers::Filter;
 
 /// Large events that are filtered at once; more wait, and their senders with them.
 const FILTERED_AT_ONCE: usize = 2;
@@ -98,6 +101,7 @@ pub(crate) struct Inner {
     answers: answers::Answers,
     wake: executor::Wake,
     tail: tail::Tail,
+    complaints: storms::Complaints,
     metrics: Metrics,
 }
 
@@ -124,6 +128,7 @@ impl Engine {
             answers: answers::Answers::default(),
             wake: executor::Wake::default(),
             tail: tail::Tail::default(),
+            complaints: storms::Complaints::default(),
             metrics: Metrics::new(),
         });
         let engine = Self(inner);

@@ -23,13 +23,15 @@ pub struct Metrics {
     pub(crate) action_seconds: HistogramVec,
     pub(crate) script_seconds: Histogram,
     pub(crate) filter_faults: IntCounter,
+    suppressed: IntCounterVec,
+    uncontrolled: IntCounterVec,
     pub(crate) quarantined: IntCounter,
     expired: IntCounterVec,
     pub(crate) csf: CsfMetrics,
 }
 
-/// Sources with a label of their own.
-const LABELS_MAX: usize = 100;
+/// Sources and reactions with a label of their own.
+const LABELS_MAX: usize = 1000;
 
 /// From a tenth of a millisecond to a minute.
 const SECONDS: [f64; 12] = [
@@ -73,6 +75,16 @@ impl Metrics {
             ),
             filter_faults: make
                 .counter("conche_filter_faults_total", "Filters that gave no answer."),
+            suppressed: make.counters(
+                "conche_suppressed_total",
+                "Events that started no run of their own, by reaction and control.",
+                &["reaction", "by"],
+            ),
+            uncontrolled: make.counters(
+                "conche_uncontrolled_total",
+                "Events that ran without storm control, since a reaction had too many keys.",
+                &["reaction", "by"],
+            ),
             quarantined: make.counter(
                 "conche_runs_put_aside_total",
                 "Runs whose record could not be read.",
@@ -106,7 +118,19 @@ impl Metrics {
             .inc();
     }
 
-    /// The source as a label. Senders of the API name sources as they like, so that there is
+    pub(crate) fn count_suppressed(&self, reaction: &str, by: &str) {
+        self.suppressed
+            .with_label_values(&[self.label(reaction), by])
+            .inc();
+    }
+
+    pub(crate) fn count_uncontrolled(&self, reaction: &str, by: &str) {
+        self.uncontrolled
+            .with_label_values(&[self.label(reaction), by])
+            .inc();
+    }
+
+    /// The source or reaction as a label. Senders of the API name sources as they like, so that there is
     /// an end to the labels.
     fn label<'a>(&self, source: &'a str) -> &'a str {
         let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,6 +150,7 @@ impl Metrics {
             ("run", expired.runs),
             ("dedup", expired.dedup),
             ("definition", expired.definitions),
+            ("ended", expired.ended),
         ] {
             self.expired.with_label_values(&[kind]).inc_by(count);
         }

@@ -11,7 +11,8 @@ use conche_core::{Digest, Timestamp};
 use conche_store::{Act, Change, DefinitionText, ReactionRow};
 
 use crate::definitions::REACTION;
-use crate::triggers::{Filter, Trigger, Triggers};
+use crate::filter::Filter;
+use crate::triggers::{Storm, Trigger, Triggers};
 use crate::{Engine, Inner};
 
 /// Whose a reaction is: only its owner may change it.
@@ -85,8 +86,13 @@ pub(crate) enum FileRefusal {
     Other(ReactionError),
 }
 
-/// The filter of a reaction, and what will go wrong when a run comes to it.
-type Examined = (Option<Filter>, Vec<String>);
+/// What an examination of a reaction gave.
+struct Examined {
+    filter: Option<Filter>,
+    storm: Storm,
+    /// What will go wrong when a run comes to it.
+    warnings: Vec<String>,
+}
 
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -183,7 +189,7 @@ impl Engine {
 
     /// Checks a reaction as if it were put: scripts, filter, modules. Gives warnings.
     pub async fn check_reaction(&self, reaction: Reaction) -> Result<Vec<String>, ReactionError> {
-        Ok(self.0.examine(&reaction).await?.1)
+        Ok(self.0.examine(&reaction).await?.warnings)
     }
 
     pub(crate) async fn load_stored_reactions(&self) -> Result<(), conche_store::Error> {
@@ -311,7 +317,7 @@ impl Inner {
     async fn prepare(
         &self,
         reaction: Reaction,
-        (filter, warnings): Examined,
+        examined: Examined,
         owner: Owner,
     ) -> Result<Entry, ReactionError> {
         let definition = Arc::new(lower(&reaction, self, &self.defaults()));
@@ -328,11 +334,15 @@ impl Inner {
             reaction: Arc::new(reaction),
             owner,
             since: self.now(),
-            warnings,
+            warnings: examined.warnings,
         };
         Ok(Entry {
             info,
-            trigger: Arc::new(Trigger { definition, filter }),
+            trigger: Arc::new(Trigger {
+                definition,
+                filter: examined.filter,
+                storm: examined.storm,
+            }),
         })
     }
 
@@ -342,6 +352,11 @@ impl Inner {
             key: Place::of(&["when"]),
             at: None,
             message: error.to_string(),
+        })?;
+        let storm = Storm::compile(reaction.controls()).map_err(|(control, message)| Flaw {
+            key: Place::of(&[control.as_str(), "key"]),
+            at: None,
+            message: format!("'{}.key': {message}", control.as_str()),
         })?;
         let script = ("script".to_owned(), Place::top(), &reaction.script);
         let scripts = reaction.actions.iter().map(|(key, action)| {
@@ -364,7 +379,11 @@ impl Inner {
                 .missing(&action.module, &action.action)
                 .map(|why| format!("action '{key}': {why}"))
         });
-        Ok((filter, missing.collect()))
+        Ok(Examined {
+            filter,
+            storm,
+            warnings: missing.collect(),
+        })
     }
 
     fn publish(&self, registry: &Registry) {

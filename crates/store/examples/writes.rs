@@ -206,6 +206,7 @@ fn new_run(layout: Layout, event: &Event, now: Timestamp) -> NewRun {
             at: now,
             entry: Entry::Started(started),
         },
+        gates: None,
     }
 }
 

@@ -9,6 +9,7 @@ mod aside;
 mod birth;
 mod error;
 mod page;
+mod storms;
 mod tokens;
 mod types;
 
@@ -24,11 +25,12 @@ use conche_core::{Digest, EventId, RunId, Timestamp};
 pub use audit::{Act, Acts, Recorded, Who};
 pub use error::Error;
 pub use page::{EventFilter, Page, RunFilter};
+pub use storms::{Fate, Note};
 pub use tokens::{Change, TokenId, TokenRow};
 pub use types::{
     Acceptance, Accepted, Append, Claim, Claimed, Cursor, DefinitionText, EventRow, Expired,
-    Intake, Journal, NewRun, Next, NodeId, ReactionRow, Retention, RunRow, Signal, SignalId,
-    StatusCounts,
+    Intake, Journal, ListEntry, NewRun, Next, NodeId, ReactionRow, Retention, RunRow, Signal,
+    SignalId, StatusCounts,
 };
 
 /// Records that one look at a journal gives.
@@ -46,20 +48,24 @@ pub trait RunStore: Send + Sync {
     /// An event whose `(source, id)` was accepted within the deduplication window is not
     /// stored again and starts no runs; its answer names the event accepted then. With
     /// [`Intake::holder`] the new runs are born held by that node (epoch 1), else they are due at once.
+    /// A run that has gates is born, suppressed or left waiting as `conche_core::storm` decides,
+    /// in the same transaction; a duplicate counts for nothing.
     /// The answers are in the order of the acceptances; the same pair twice in one intake is a duplicate too.
     async fn accept(&self, intake: Intake) -> Result<Vec<Accepted>, Error>;
 
     /// Takes up to `limit` due, unheld runs for a node, earliest due first, each with a higher
-    /// epoch than before, its journal and the signals waiting for it.
+    /// epoch than before, its journal and the signals waiting for it. Runs that waited for more
+    /// events and whose time has come are born first, due now.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, Error>;
 
     /// Appends to the journal of a run held under `(node, epoch)` at the expected version.
     /// Also stores the run's summary, releases it as [`Append::next`] says, accepts
-    /// the events that the run emits, and removes the signals that were dealt with.
+    /// the events that the run emits, and removes the signals that were dealt with. The answers
+    /// are about the emitted events, in their order.
     ///
     /// # Errors
     /// [`Error::Fenced`] when another holds the run now; [`Error::Conflict`] when the version is another.
-    async fn append(&self, append: Append) -> Result<(), Error>;
+    async fn append(&self, append: Append) -> Result<Vec<Accepted>, Error>;
 
     /// Leaves a word for a run and makes it due. A run that is held gets it at its next claim;
     /// releasing a run with signals waiting leaves it due at once.
@@ -98,7 +104,7 @@ pub trait RunStore: Send + Sync {
     /// Frees the runs of nodes whose time is over; they are due at once. Returns how many.
     async fn reap(&self, now: Timestamp) -> Result<u64, Error>;
 
-    /// When the next unheld run is due; the past for one that is due already.
+    /// When the next unheld run is due or to be born; the past for one that is due already.
     async fn next_due(&self) -> Result<Option<Timestamp>, Error>;
 
     /// Where a source resumes.
@@ -135,6 +141,19 @@ pub trait Catalogue: Send + Sync {
 
     /// Every stored reaction by name.
     async fn reactions(&self) -> Result<Vec<ReactionRow>, Error>;
+
+    /// Puts an entry into a list, replacing the one of its key.
+    async fn put_entry(&self, entry: ListEntry) -> Result<(), Error>;
+
+    /// Takes an entry out of a list. Whether there was one.
+    async fn remove_entry(&self, list: &str, key: &str) -> Result<bool, Error>;
+
+    /// Entries of all lists, also those that are over, by list and key, after the one named.
+    async fn entries(
+        &self,
+        after: Option<(String, String)>,
+        limit: u32,
+    ) -> Result<Vec<ListEntry>, Error>;
 
     /// One event.
     async fn event(&self, event: EventId) -> Result<EventRow, Error>;

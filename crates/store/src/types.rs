@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use conche_core::run::{Record, Resolution, Status, Summary};
-use conche_core::{Digest, Event, EventId, RunId, Timestamp};
+use conche_core::storm::Gates;
+use conche_core::{Digest, Event, EventId, Json, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::storms::{Fate, Note};
 
 /// Names one server process; a new one at every start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,15 +43,30 @@ pub struct NewRun {
     pub run: RunId,
     /// Its first record: always `Entry::Started`.
     pub first: Record,
+    /// What it has to pass to be born; `None` where its reaction has no storm control.
+    pub gates: Option<Gates>,
 }
 
 /// What became of an acceptance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// The stored event: this one, or for a duplicate the one accepted earlier.
     pub event: EventId,
     /// Whether it was accepted before; then its runs were not started again.
     pub duplicate: bool,
+    /// What became of each of its runs, in their order; none for a duplicate.
+    pub fates: Vec<Fate>,
+}
+
+impl Accepted {
+    /// An event that was accepted before.
+    pub(crate) const fn before(event: EventId) -> Self {
+        Self {
+            event,
+            duplicate: true,
+            fates: Vec::new(),
+        }
+    }
 }
 
 /// Where a source resumes.
@@ -211,6 +229,30 @@ pub struct EventRow {
     pub event: Event,
     /// When it was accepted.
     pub received_at: Timestamp,
+    /// What became of the reactions that it triggered and that did not simply run.
+    pub notes: Vec<Note>,
+}
+
+/// An entry of a named list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListEntry {
+    /// The list.
+    pub list: String,
+    /// Its key within the list.
+    pub key: String,
+    /// What is kept under it.
+    pub value: Json,
+    /// When it was put.
+    pub put_at: Timestamp,
+    /// From when on it counts no more; `None` for one that stays.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl ListEntry {
+    /// Whether it counts at a time.
+    pub fn counts(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
 }
 
 /// A run at a glance, as stored.
@@ -256,6 +298,8 @@ pub struct Retention {
     pub runs_before: Timestamp,
     /// Deduplication pairs accepted before.
     pub dedup_before: Timestamp,
+    /// What storm control remembers of keys, and entries of lists, that ended before: now.
+    pub ended_before: Timestamp,
     /// Rows of each kind at most, so that writers are not held up.
     pub limit: u32,
 }
@@ -269,6 +313,8 @@ pub struct Expired {
     pub runs: u64,
     /// Deduplication pairs.
     pub dedup: u64,
+    /// Keys of storm control and entries of lists.
+    pub ended: u64,
     /// Definitions that no run and no stored reaction refers to any more. The version put last
     /// under a name stays, since the next event may start a run of it.
     pub definitions: u64,

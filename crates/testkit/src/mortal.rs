@@ -10,8 +10,9 @@ use conche_core::{Digest, EventId};
 use conche_core::{RunId, Timestamp};
 use conche_store::{
     Accepted, Act, Acts, Append, Catalogue, Change, Claim, Claimed, Cursor, DefinitionText, Error,
-    EventFilter, EventRow, Expired, Intake, Journal, Ledger, NodeId, Page, ReactionRow, Retention,
-    RunFilter, RunRow, RunStore, Signal, SignalId, StatusCounts, Store, TokenId, TokenRow,
+    EventFilter, EventRow, Expired, Intake, Journal, Ledger, ListEntry, NodeId, Page, ReactionRow,
+    Retention, RunFilter, RunRow, RunStore, Signal, SignalId, StatusCounts, Store, TokenId,
+    TokenRow,
 };
 
 /// Passes on to the real store until its writes are used up.
@@ -73,10 +74,10 @@ impl RunStore for MortalStore {
         if last { Err(dead()) } else { Ok(accepted) }
     }
 
-    async fn append(&self, append: Append) -> Result<(), Error> {
+    async fn append(&self, append: Append) -> Result<Vec<Accepted>, Error> {
         let last = self.write()?;
-        self.inner.append(append).await?;
-        if last { Err(dead()) } else { Ok(()) }
+        let emitted = self.inner.append(append).await?;
+        if last { Err(dead()) } else { Ok(emitted) }
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, Error> {
@@ -156,6 +157,22 @@ impl Catalogue for MortalStore {
 
     async fn reactions(&self) -> Result<Vec<ReactionRow>, Error> {
         self.alive()?.reactions().await
+    }
+
+    async fn put_entry(&self, entry: ListEntry) -> Result<(), Error> {
+        self.alive()?.put_entry(entry).await
+    }
+
+    async fn remove_entry(&self, list: &str, key: &str) -> Result<bool, Error> {
+        self.alive()?.remove_entry(list, key).await
+    }
+
+    async fn entries(
+        &self,
+        after: Option<(String, String)>,
+        limit: u32,
+    ) -> Result<Vec<ListEntry>, Error> {
+        self.alive()?.entries(after, limit).await
     }
 
     async fn event(&self, event: EventId) -> Result<EventRow, Error> {

@@ -73,6 +73,7 @@ pub(crate) fn acceptance(data: &Json, ids: Ids, now: Timestamp) -> Acceptance {
         runs: vec![NewRun {
             run: RunId::new(ids.make("run")),
             first,
+            gates: None,
         }],
     }
 }

@@ -13,4 +13,5 @@ mod folder;
 mod limits;
 mod operators;
 mod runs;
+mod storms;
 mod uncertain;

@@ -111,6 +111,7 @@ async fn a_run_whose_event_is_gone_is_not_retried_on_nothing() {
         events_before: conche_core::Timestamp::MAX,
         runs_before: conche_core::Timestamp::MIN,
         dedup_before: conche_core::Timestamp::MIN,
+        ended_before: conche_core::Timestamp::MIN,
         limit: 100,
     };
     let expired = rig.store.expire(retention).await.unwrap();
@@ -218,6 +219,7 @@ async fn a_run_that_is_put_aside_can_be_ended_and_nothing_else() {
         events_before: conche_core::Timestamp::MIN,
         runs_before: conche_core::Timestamp::MAX,
         dedup_before: conche_core::Timestamp::MIN,
+        ended_before: conche_core::Timestamp::MIN,
         limit: 100,
     };
     assert_eq!(rig.store.expire(retention).await.unwrap().runs, 1);

@@ -6,7 +6,7 @@ use conche_core::run::Status;
 
 use super::given::{self, acceptance, at, intake};
 use crate::{
-    Acceptance, Accepted, Append, Cursor, Error, EventFilter, Intake, Next, Page, Retention,
+    Acceptance, Accepted, Append, Cursor, Error, EventFilter, Fate, Intake, Next, Page, Retention,
     RunFilter, Store,
 };
 
@@ -46,8 +46,12 @@ async fn what_was_accepted_can_be_read(store: &dyn Store) {
     let new = given.runs[0].clone();
     let accepted = store.accept(intake(vec![given.clone()], at(5))).await;
     let event = given.event.event_id;
-    let duplicate = false;
-    assert_eq!(accepted, Ok(vec![Accepted { event, duplicate }]));
+    let wanted = Accepted {
+        event,
+        duplicate: false,
+        fates: vec![Fate::Born],
+    };
+    assert_eq!(accepted, Ok(vec![wanted]));
 
     let row = store.event(event).await.expect("the event is there");
     assert_eq!((row.event, row.received_at), (given.event, at(5)));
@@ -71,8 +75,7 @@ async fn a_pair_is_accepted_once(store: &dyn Store) {
         .await
         .expect("the first is new");
     let accepted = store.accept(intake(vec![again], at(1))).await;
-    let duplicate = true;
-    assert_eq!(accepted, Ok(vec![Accepted { event, duplicate }]));
+    assert_eq!(accepted, Ok(vec![Accepted::before(event)]));
     assert_eq!(rows(store).await, (1, 1));
 }
 
@@ -105,6 +108,7 @@ async fn a_pair_is_new_again_after_its_window(store: &dyn Store) {
             events_before: at(0),
             runs_before: at(0),
             dedup_before: before,
+            ended_before: before,
             limit: ALL,
         };
         store.expire(retention).await.expect("it expires");
@@ -215,6 +219,6 @@ async fn runs_may_be_born_held(store: &dyn Store) {
         signals: Vec::new(),
         now: at(1),
     };
-    assert_eq!(store.append(append).await, Ok(()));
+    assert_eq!(store.append(append).await, Ok(vec![]));
     assert_eq!(store.next_due().await, Ok(Some(at(7))));
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use conche_core::run::{Status, Summary};
 
 use super::given::{self, acceptance, append, at, claim, claim_one, due_run, note};
-use crate::{Append, Claimed, Error, JOURNAL_BYTES_MAX, Next, NodeId, Signal, Store};
+use crate::{
+    Accepted, Append, Claimed, Error, Fate, JOURNAL_BYTES_MAX, Next, NodeId, Signal, Store,
+};
 
 /// Every check of this group.
 pub async fn check<F: AsyncFn() -> Arc<dyn Store>>(open: &F) {
@@ -40,7 +42,7 @@ async fn records_are_kept_in_order(store: &dyn Store) {
             records: more.clone(),
             ..append(&claimed, node, at(1))
         };
-        assert_eq!(store.append(append).await, Ok(()));
+        assert_eq!(store.append(append).await, Ok(vec![]));
         records.extend(more);
     }
     for from in 0..=5 {
@@ -66,7 +68,7 @@ async fn append_notes(
         records: vec![note(&text, at(1)); count],
         ..append(claimed, *node, at(1))
     };
-    assert_eq!(store.append(append).await, Ok(()));
+    assert_eq!(store.append(append).await, Ok(vec![]));
 }
 
 async fn a_long_journal_is_read_in_pieces(store: &dyn Store) {
@@ -145,7 +147,7 @@ async fn who_does_not_hold_the_run_is_fenced(store: &dyn Store) {
         next: Next::Park(at(5)),
         ..append(&claimed, node, at(1))
     };
-    assert_eq!(store.append(park.clone()).await, Ok(()));
+    assert_eq!(store.append(park.clone()).await, Ok(vec![]));
     assert_eq!(store.append(park).await, fenced, "it was let go");
 }
 
@@ -160,7 +162,10 @@ async fn a_reaped_holder_is_fenced(store: &dyn Store) {
     let taken = claim_one(store, other, at(11)).await;
     assert_eq!((taken.run, taken.epoch), (claimed.run, claimed.epoch + 1));
     assert_eq!(store.append(late).await, fenced);
-    assert_eq!(store.append(append(&taken, other, at(12))).await, Ok(()));
+    assert_eq!(
+        store.append(append(&taken, other, at(12))).await,
+        Ok(vec![])
+    );
 }
 
 async fn a_parked_run_is_due_again_at_its_time(store: &dyn Store) {
@@ -170,7 +175,7 @@ async fn a_parked_run_is_due_again_at_its_time(store: &dyn Store) {
         next: Next::Park(at(20)),
         ..append(&claimed, node, at(1))
     };
-    assert_eq!(store.append(park).await, Ok(()));
+    assert_eq!(store.append(park).await, Ok(vec![]));
     let row = store.run(claimed.run).await.expect("the run is there");
     assert_eq!((row.held, row.due, row.version), (false, Some(at(20)), 2));
     assert_eq!(store.next_due().await, Ok(Some(at(20))));
@@ -190,12 +195,15 @@ async fn a_finished_run_is_never_due(store: &dyn Store) {
 
 async fn an_append_without_records_only_moves_the_lease(store: &dyn Store) {
     let (node, claimed) = claimed(store).await;
-    assert_eq!(store.append(append(&claimed, node, at(1))).await, Ok(()));
+    assert_eq!(
+        store.append(append(&claimed, node, at(1))).await,
+        Ok(vec![])
+    );
     let park = Append {
         next: Next::Park(at(9)),
         ..append(&claimed, node, at(1))
     };
-    assert_eq!(store.append(park).await, Ok(()));
+    assert_eq!(store.append(park).await, Ok(vec![]));
     let row = store.run(claimed.run).await.expect("the run is there");
     assert_eq!((row.version, row.due), (1, Some(at(9))));
 }
@@ -221,7 +229,7 @@ async fn the_summary_is_kept(store: &dyn Store) {
             summary: summary.clone(),
             ..append(&claimed, node, at(1))
         };
-        assert_eq!(store.append(append).await, Ok(()));
+        assert_eq!(store.append(append).await, Ok(vec![]));
         let row = store.run(claimed.run).await.expect("the run is there");
         assert_eq!(row.summary, summary);
         let counts = store.counts().await.expect("runs are counted");
@@ -246,7 +254,11 @@ async fn emitted_events_are_accepted_once(store: &dyn Store) {
         emit: vec![again, new.clone()],
         ..append(&claimed, node, at(2))
     };
-    assert_eq!(store.append(emit).await, Ok(()));
+    let emitted = store.append(emit).await.expect("it is appended");
+    let known = known.event.event_id;
+    assert_eq!(emitted[0], Accepted::before(known));
+    assert_eq!(emitted[1].event, new.event.event_id);
+    assert_eq!(emitted[1].fates, [Fate::Born]);
     assert!(store.event(new.event.event_id).await.is_ok());
     let row = store.run(run).await.expect("the new event has its run");
     assert_eq!((row.held, row.due), (false, Some(at(2))));

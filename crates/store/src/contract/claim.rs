@@ -52,7 +52,7 @@ async fn each_claim_has_a_higher_epoch(store: &dyn Store) {
             next: Next::Park(at(round)),
             ..append(&claimed, node, at(round))
         };
-        assert_eq!(store.append(park).await, Ok(()));
+        assert_eq!(store.append(park).await, Ok(vec![]));
     }
 }
 

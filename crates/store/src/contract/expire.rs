@@ -28,6 +28,7 @@ fn retention(seconds: u64) -> Retention {
         events_before: at(seconds),
         runs_before: at(seconds),
         dedup_before: at(seconds),
+        ended_before: at(seconds),
         limit: 100,
     }
 }
@@ -74,7 +75,7 @@ async fn unfinished_runs_and_their_events_stay(store: &dyn Store) {
         next: Next::Park(at(1000)),
         ..given::append(&parked, node, at(11))
     };
-    assert_eq!(store.append(park).await, Ok(()));
+    assert_eq!(store.append(park).await, Ok(vec![]));
     due_run(store, at(12)).await;
     let bad = claim_one(store, node, at(12)).await;
     let reason = "unreadable";
@@ -141,6 +142,7 @@ async fn events_runs_and_pairs_go_on_schedules_of_their_own(store: &dyn Store) {
     let events = Retention {
         runs_before: at(0),
         dedup_before: at(0),
+        ended_before: at(0),
         ..retention(500)
     };
     let expired = expire(store, events).await;

@@ -66,6 +66,7 @@ pub fn run_of(event: &Event, at: Timestamp) -> NewRun {
             at,
             entry: Entry::Started(started),
         },
+        gates: None,
     }
 }
 
@@ -179,5 +180,5 @@ pub async fn finish(store: &dyn Store, claimed: &Claimed, node: NodeId, now: Tim
         ..append(claimed, node, now)
     };
     let appended = store.append(append).await;
-    assert_eq!(appended, Ok(()));
+    assert_eq!(appended, Ok(vec![]));
 }

@@ -33,7 +33,7 @@ async fn the_runs_of_a_dead_node_are_due_at_once(store: &dyn Store) {
     assert_eq!(store.reap(at(20)).await, Ok(0), "once is enough");
     assert_eq!(store.next_due().await, Ok(Some(at(20))));
     assert_eq!(given::runs(&claim(store, alive, at(20)).await), lost);
-    assert_eq!(store.append(append(&kept, alive, at(20))).await, Ok(()));
+    assert_eq!(store.append(append(&kept, alive, at(20))).await, Ok(vec![]));
 }
 
 async fn a_living_node_keeps_its_runs(store: &dyn Store) {
@@ -43,7 +43,10 @@ async fn a_living_node_keeps_its_runs(store: &dyn Store) {
     let claimed = claim_one(store, node, at(1)).await;
     assert_eq!(store.heartbeat(node, at(40)).await, Ok(()));
     assert_eq!(store.reap(at(20)).await, Ok(0));
-    assert_eq!(store.append(append(&claimed, node, at(20))).await, Ok(()));
+    assert_eq!(
+        store.append(append(&claimed, node, at(20))).await,
+        Ok(vec![])
+    );
     assert_eq!(
         store.reap(at(40)).await,
         Ok(1),

@@ -14,7 +14,9 @@ pub mod given;
 pub mod lease;
 pub mod ledger;
 pub mod list;
+pub mod lists;
 pub mod signal;
+pub mod storms;
 
 use std::sync::Arc;
 
@@ -34,5 +36,7 @@ where
     lease::check(&open).await;
     ledger::check(&open).await;
     list::check(&open).await;
+    lists::check(&open).await;
     signal::check(&open).await;
+    storms::check(&open).await;
 }

@@ -39,7 +39,7 @@ async fn parked(store: &dyn Store, node: NodeId) -> Claimed {
         next: Next::Park(at(1000)),
         ..append(&claimed, node, at(0))
     };
-    assert_eq!(store.append(park).await, Ok(()));
+    assert_eq!(store.append(park).await, Ok(vec![]));
     claimed
 }
 
@@ -117,7 +117,7 @@ async fn a_held_run_is_due_when_it_is_let_go(store: &dyn Store) {
             next,
             ..append(&claimed, node, at(6))
         };
-        assert_eq!(store.append(release).await, Ok(()));
+        assert_eq!(store.append(release).await, Ok(vec![]));
         assert_eq!(store.next_due().await, Ok(Some(at(6))), "{next:?}");
         let again = claim_one(store, node, at(6)).await;
         assert_eq!((again.run, again.signals.len()), (run, 1));
@@ -143,7 +143,7 @@ async fn what_was_dealt_with_is_gone_and_the_rest_waits(store: &dyn Store) {
             },
             ..append(&claimed, node, at(7))
         };
-        assert_eq!(store.append(held).await, Ok(()));
+        assert_eq!(store.append(held).await, Ok(vec![]));
         let waiting = store.signals(parked.run).await.expect("signals are read");
         assert_eq!(waiting.is_empty(), due.is_none());
     }
@@ -161,7 +161,7 @@ async fn signals_of_other_runs_are_left_alone(store: &dyn Store) {
                 signals: vec![of_other],
                 ..append(&claimed, node, at(6))
             };
-            assert_eq!(store.append(wrong).await, Ok(()));
+            assert_eq!(store.append(wrong).await, Ok(vec![]));
         }
     }
     let waiting = store.signals(other.run).await.expect("signals are read");
@@ -192,7 +192,7 @@ async fn a_signal_that_races_with_parking_is_not_lost(store: &dyn Store) {
             let (left, parked) = tokio::join!(signal, store.append(park));
             (parked, left)
         };
-        assert_eq!(parked, Ok(()));
+        assert_eq!(parked, Ok(vec![]));
         let id = left.expect("the signal is left");
         let again = claim_one(store, node, at(now + 1)).await;
         assert_eq!(again.signals, vec![(id, cancel("ann"))]);
@@ -206,6 +206,6 @@ async fn a_signal_that_races_with_parking_is_not_lost(store: &dyn Store) {
             next: Next::Finish,
             ..append(&last, node, at(now + 3))
         };
-        assert_eq!(store.append(end).await, Ok(()));
+        assert_eq!(store.append(end).await, Ok(vec![]));
     }
 }

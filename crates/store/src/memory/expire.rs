@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use conche_core::{Digest, EventId, RunId, Timestamp};
 
 use super::state::State;
-use crate::{Expired, Retention};
+use super::storms::Kept;
+use crate::{Expired, ListEntry, Retention};
 
 impl State {
     pub(super) fn expire(&mut self, retention: Retention) -> Expired {
@@ -15,6 +16,7 @@ impl State {
             events: self.expire_events(retention.events_before, limit),
             dedup: self.expire_dedup(retention.dedup_before, limit),
             definitions: self.expire_definitions(limit),
+            ended: self.expire_ended(retention.ended_before, limit),
         }
     }
 
@@ -39,7 +41,9 @@ impl State {
             .runs
             .values()
             .filter(|stored| !stored.is_at_rest())
-            .filter_map(|stored| stored.event)
+            .flat_map(|stored| stored.event.iter().chain(&stored.events))
+            .chain(self.storms.values().flat_map(Kept::events))
+            .copied()
             .collect();
         let old = self.events.iter();
         let old = old.filter(|(id, row)| row.received_at < before && !needed.contains(id));
@@ -62,8 +66,28 @@ impl State {
         removed.len() as u64
     }
 
+    fn expire_ended(&mut self, before: Timestamp, limit: usize) -> u64 {
+        let before = before.as_microsecond();
+        let over = self.storms.iter().filter(|(_, kept)| kept.is_over(before));
+        let over: Vec<_> = over.map(|(at, _)| at.clone()).take(limit).collect();
+        for at in &over {
+            self.storms.remove(at);
+        }
+        let is_over = |entry: &ListEntry| {
+            let end = entry.expires_at.map(Timestamp::as_microsecond);
+            end.is_some_and(|end| end <= before)
+        };
+        let entries = self.lists.iter().filter(|(_, entry)| is_over(entry));
+        let entries: Vec<_> = entries.map(|(at, _)| at.clone()).take(limit).collect();
+        for at in &entries {
+            self.lists.remove(at);
+        }
+        (over.len() + entries.len()) as u64
+    }
+
     fn expire_definitions(&mut self, limit: usize) -> u64 {
         let mut kept: HashSet<Digest> = self.runs.values().map(|run| run.definition).collect();
+        kept.extend(self.storms.values().filter_map(Kept::definition));
         kept.extend(
             self.reactions
                 .values()

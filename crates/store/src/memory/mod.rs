@@ -6,7 +6,9 @@
 mod expire;
 mod ledger;
 mod state;
+mod storms;
 
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -15,8 +17,8 @@ use conche_core::{Digest, EventId, RunId, Timestamp};
 
 use crate::{
     Accepted, Append, Catalogue, Claim, Claimed, Cursor, DefinitionText, Error, EventFilter,
-    EventRow, Expired, Intake, JOURNAL_RECORDS_MAX, Journal, NodeId, Page, ReactionRow, Retention,
-    RunFilter, RunRow, RunStore, Signal, SignalId, StatusCounts,
+    EventRow, Expired, Intake, JOURNAL_RECORDS_MAX, Journal, ListEntry, NodeId, Page, ReactionRow,
+    Retention, RunFilter, RunRow, RunStore, Signal, SignalId, StatusCounts,
 };
 use state::State;
 
@@ -58,7 +60,7 @@ impl RunStore for MemoryStore {
         Ok(self.open()?.claim(claim))
     }
 
-    async fn append(&self, append: Append) -> Result<(), Error> {
+    async fn append(&self, append: Append) -> Result<Vec<Accepted>, Error> {
         self.open()?.append(append)
     }
 
@@ -96,7 +98,9 @@ impl RunStore for MemoryStore {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        Ok(self.open()?.due.first().map(|(due, _)| *due))
+        let state = self.open()?;
+        let due = state.due.first().map(|(due, _)| *due);
+        Ok(due.into_iter().chain(state.next_ripe()).min())
     }
 
     async fn cursor(&self, source: &str) -> Result<Option<String>, Error> {
@@ -151,6 +155,29 @@ impl Catalogue for MemoryStore {
 
     async fn reactions(&self) -> Result<Vec<ReactionRow>, Error> {
         Ok(self.open()?.reactions.values().cloned().collect())
+    }
+
+    async fn put_entry(&self, entry: ListEntry) -> Result<(), Error> {
+        let key = (entry.list.clone(), entry.key.clone());
+        self.open()?.lists.insert(key, entry);
+        Ok(())
+    }
+
+    async fn remove_entry(&self, list: &str, key: &str) -> Result<bool, Error> {
+        let key = (list.to_owned(), key.to_owned());
+        Ok(self.open()?.lists.remove(&key).is_some())
+    }
+
+    async fn entries(
+        &self,
+        after: Option<(String, String)>,
+        limit: u32,
+    ) -> Result<Vec<ListEntry>, Error> {
+        let state = self.open()?;
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = state.lists.range((start, Bound::Unbounded));
+        let found = found.map(|(_, entry)| entry.clone());
+        Ok(found.take(limit as usize).collect())
     }
 
     async fn event(&self, event: EventId) -> Result<EventRow, Error> {

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use conche_core::run::{Record, Status, Summary};
-use conche_core::{Digest, EventId, RunId, Timestamp};
+use conche_core::{Digest, Event, EventId, RunId, Timestamp};
 
 use super::ledger::Kept;
 use super::not_found;
+use super::storms::{Maps, Storms};
 use crate::aside::Aside;
 use crate::birth::birth;
+use crate::storms::{Candidate, admit, notes};
 use crate::{
-    Acceptance, Accepted, Append, Claim, Claimed, DefinitionText, Error, EventRow, Next, NodeId,
-    ReactionRow, RunRow, Signal, SignalId,
+    Acceptance, Accepted, Append, Claim, Claimed, DefinitionText, Error, EventRow, Fate, ListEntry,
+    NewRun, Next, NodeId, ReactionRow, RunRow, Signal, SignalId,
 };
 
 /// All that the store knows.
@@ -34,6 +36,8 @@ pub(super) struct State {
     puts: u64,
     pub(super) reactions: BTreeMap<String, ReactionRow>,
     pub(super) ledger: Kept,
+    pub(super) storms: Storms,
+    pub(super) lists: BTreeMap<(String, String), ListEntry>,
 }
 
 /// A run with its journal and lease.
@@ -42,6 +46,7 @@ pub(super) struct Stored {
     pub(super) definition: Digest,
     name: String,
     pub(super) event: Option<EventId>,
+    pub(super) events: Vec<EventId>,
     started_at: Timestamp,
     pub(super) summary: Summary,
     pub(super) journal: Vec<Record>,
@@ -71,8 +76,8 @@ impl Stored {
     }
 }
 
-/// What will become of each acceptance: the answer, and the runs to be born.
-pub(super) type Plan = Vec<(Accepted, Vec<(RunId, Stored)>)>;
+/// What will become of each acceptance: the event accepted before, or none.
+pub(super) type Plan = Vec<Option<EventId>>;
 
 impl State {
     /// Checks acceptances as a whole. Nothing is written.
@@ -85,38 +90,20 @@ impl State {
             let pair = (event.source.clone(), event.id.clone());
             let known = self.dedup.get(&pair).map(|(event, _)| *event);
             if let Some(event) = known.or_else(|| pairs.get(&pair).copied()) {
-                let duplicate = true;
-                plan.push((Accepted { event, duplicate }, Vec::new()));
+                plan.push(Some(event));
                 continue;
             }
             if self.events.contains_key(&event.event_id) || !events.insert(event.event_id) {
                 return Err(exists("event", event.event_id));
             }
             pairs.insert(pair, event.event_id);
-            let mut born = Vec::with_capacity(acceptance.runs.len());
             for new in &acceptance.runs {
                 if self.runs.contains_key(&new.run) || !runs.insert(new.run) {
                     return Err(exists("run", new.run));
                 }
-                let (started, summary) = birth(new)?;
-                let stored = Stored {
-                    definition: started.definition,
-                    name: started.name.clone(),
-                    event: started.event,
-                    started_at: new.first.at,
-                    summary,
-                    journal: vec![new.first.clone()],
-                    epoch: 0,
-                    holder: None,
-                    due: None,
-                };
-                born.push((new.run, stored));
+                birth(new)?;
             }
-            let accepted = Accepted {
-                event: event.event_id,
-                duplicate: false,
-            };
-            plan.push((accepted, born));
+            plan.push(None);
         }
         Ok(plan)
     }
@@ -129,30 +116,103 @@ impl State {
         holder: Option<NodeId>,
         now: Timestamp,
     ) -> Vec<Accepted> {
-        let mut answers = Vec::with_capacity(plan.len());
-        for (Acceptance { event, .. }, (accepted, born)) in acceptances.into_iter().zip(plan) {
-            answers.push(accepted);
-            if accepted.duplicate {
-                continue;
+        let planned = acceptances.into_iter().zip(plan);
+        let take = |(acceptance, before): (Acceptance, Option<EventId>)| match before {
+            Some(event) => Accepted::before(event),
+            None => self.take_one(acceptance, holder, now),
+        };
+        planned.map(take).collect()
+    }
+
+    fn take_one(
+        &mut self,
+        Acceptance { event, runs }: Acceptance,
+        holder: Option<NodeId>,
+        now: Timestamp,
+    ) -> Accepted {
+        let mut fates = Vec::with_capacity(runs.len());
+        let mut names = Vec::with_capacity(runs.len());
+        for new in runs {
+            let (fate, name) = self.pass(&new, &event, now);
+            if matches!(fate, Fate::Born | Fate::Uncontrolled { .. })
+                && self.bear(&new, now)
+                && let Some(holder) = holder
+            {
+                self.hold(new.run, holder);
             }
-            let pair = (event.source.clone(), event.id.clone());
-            self.dedup.insert(pair, (event.event_id, now));
-            let received_at = now;
-            let row = EventRow { event, received_at };
-            self.events.insert(accepted.event, row);
-            for (run, mut stored) in born {
-                stored.holder = holder;
-                stored.epoch = u64::from(holder.is_some());
-                self.runs.insert(run, stored);
-                if holder.is_none() {
-                    self.set_due(run, Some(now));
-                }
-            }
+            fates.push(fate);
+            names.push(name);
         }
-        answers
+        let pair = (event.source.clone(), event.id.clone());
+        self.dedup.insert(pair, (event.event_id, now));
+        let event_id = event.event_id;
+        let reactions = names.iter().map(String::as_str);
+        let row = EventRow {
+            event,
+            received_at: now,
+            notes: notes(reactions.zip(fates.iter().copied())),
+        };
+        self.events.insert(event_id, row);
+        Accepted {
+            event: event_id,
+            duplicate: false,
+            fates,
+        }
+    }
+
+    /// Whether a run is to be born, by its reaction's storm control, and the reaction's name.
+    fn pass(&mut self, new: &NewRun, event: &Event, now: Timestamp) -> (Fate, String) {
+        // Checked in the plan.
+        let Ok((started, _)) = birth(new) else {
+            return (Fate::Born, String::new());
+        };
+        let Some(gates) = &new.gates else {
+            return (Fate::Born, started.name.clone());
+        };
+        let candidate = Candidate {
+            run: new.run,
+            first: &new.first,
+            reaction: &started.name,
+            gates,
+            event: event.event_id,
+            bytes: event.data.as_str().len() as u64,
+        };
+        let Ok(fate) = admit(&mut Maps { state: self, now }, &candidate, now);
+        (fate, started.name.clone())
+    }
+
+    /// Stores a new run, due now. Whether it is one, which was checked before.
+    pub(super) fn bear(&mut self, new: &NewRun, now: Timestamp) -> bool {
+        let Ok((started, summary)) = birth(new) else {
+            return false;
+        };
+        let stored = Stored {
+            definition: started.definition,
+            name: started.name.clone(),
+            event: started.event,
+            events: started.events.clone(),
+            started_at: new.first.at,
+            summary,
+            journal: vec![new.first.clone()],
+            epoch: 0,
+            holder: None,
+            due: None,
+        };
+        self.runs.insert(new.run, stored);
+        self.set_due(new.run, Some(now));
+        true
+    }
+
+    /// Has a new run held from its birth.
+    fn hold(&mut self, run: RunId, holder: NodeId) {
+        self.set_due(run, None);
+        if let Some(stored) = self.runs.get_mut(&run) {
+            (stored.holder, stored.epoch) = (Some(holder), 1);
+        }
     }
 
     pub(super) fn claim(&mut self, claim: Claim) -> Vec<Claimed> {
+        self.bear_ripe(claim.now, claim.limit as usize);
         let ready = self
             .due
             .iter()
@@ -180,7 +240,7 @@ impl State {
         claimed
     }
 
-    pub(super) fn append(&mut self, append: Append) -> Result<(), Error> {
+    pub(super) fn append(&mut self, append: Append) -> Result<Vec<Accepted>, Error> {
         let run = append.run;
         let stored = self.runs.get(&run).ok_or_else(|| not_found("run", run))?;
         if stored.holder != Some(append.node) || stored.epoch != append.epoch {
@@ -205,15 +265,15 @@ impl State {
             stored.journal.extend(append.records);
             stored.summary = append.summary;
         }
-        self.take_in(append.emit, plan, None, append.now);
+        let emitted = self.take_in(append.emit, plan, None, append.now);
         let due = match append.next {
-            Next::Hold => return Ok(()),
+            Next::Hold => return Ok(emitted),
             Next::Park(until) => Some(until),
             Next::Finish => None,
         };
         let waiting = self.signals.values().any(|(of, _)| *of == run);
         self.release(run, due, waiting.then_some(append.now));
-        Ok(())
+        Ok(emitted)
     }
 
     /// Lets a run go, due at the earlier of two times.

@@ -1,23 +1,25 @@
 //! Events with the runs that they trigger.
 
-use conche_core::run::JOURNAL_FORMAT;
+use conche_core::run::{JOURNAL_FORMAT, Record, Summary};
+use conche_core::storm::Gates;
 use conche_core::{Digest, Event, EventId, RunId, Timestamp};
 use rusqlite::params;
 use uuid::Uuid;
 
 use super::fault::Fault;
 use super::rows::micros;
+use super::storms::Rows;
 use super::writer::{Tx, Write};
 use crate::birth::birth;
-use crate::{Acceptance, Accepted, Cursor, Error, Intake, NewRun, NodeId};
-use conche_core::run::Summary;
+use crate::storms::{Candidate, admit, notes};
+use crate::{Acceptance, Accepted, Cursor, Error, Fate, Intake, NewRun, NodeId, Note};
 
 /// An intake, ready to be written.
 pub(super) struct Accept {
     acceptances: Vec<Prepared>,
     cursor: Option<Cursor>,
     holder: Option<NodeId>,
-    now: i64,
+    now: Timestamp,
 }
 
 impl Accept {
@@ -26,7 +28,7 @@ impl Accept {
             acceptances: Prepared::all(intake.acceptances)?,
             cursor: intake.cursor,
             holder: intake.holder,
-            now: micros(intake.now),
+            now: intake.now,
         })
     }
 }
@@ -69,7 +71,7 @@ pub(super) struct Prepared {
     runs: Vec<PreparedRun>,
 }
 
-struct PreparedRun {
+pub(super) struct PreparedRun {
     run: RunId,
     definition: Digest,
     name: String,
@@ -77,10 +79,12 @@ struct PreparedRun {
     started_at: Timestamp,
     summary: Summary,
     records: String,
+    /// What it has to pass, with its first record.
+    gates: Option<(Gates, Record)>,
 }
 
 impl PreparedRun {
-    fn new(new: NewRun) -> Result<Self, Error> {
+    pub(super) fn new(new: NewRun) -> Result<Self, Error> {
         let records = text(std::slice::from_ref(&new.first))?;
         let (started, summary) = birth(&new)?;
         Ok(Self {
@@ -91,6 +95,7 @@ impl PreparedRun {
             started_at: new.first.at,
             summary,
             records,
+            gates: new.gates.map(|gates| (gates, new.first)),
         })
     }
 }
@@ -117,19 +122,25 @@ impl Prepared {
         &self,
         tx: &Tx<'_>,
         holder: Option<NodeId>,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Accepted, Fault> {
-        if let Some(event) = self.accepted_before(tx, now)? {
-            let duplicate = true;
-            return Ok(Accepted { event, duplicate });
+        if let Some(event) = self.accepted_before(tx, micros(now))? {
+            return Ok(Accepted::before(event));
         }
-        self.insert_event(tx, now)?;
+        let mut fates = Vec::with_capacity(self.runs.len());
         for run in &self.runs {
-            run.insert(tx, holder, now)?;
+            let fate = run.pass(tx, &self.event, now)?;
+            if matches!(fate, Fate::Born | Fate::Uncontrolled { .. }) {
+                run.insert(tx, holder, micros(now))?;
+            }
+            fates.push(fate);
         }
+        let reactions = self.runs.iter().map(|run| &*run.name);
+        self.insert_event(tx, &notes(reactions.zip(fates.iter().copied())), now)?;
         Ok(Accepted {
             event: self.event.event_id,
             duplicate: false,
+            fates,
         })
     }
 
@@ -152,12 +163,13 @@ impl Prepared {
         Ok(Some(EventId::new(Uuid::from_bytes(found))))
     }
 
-    fn insert_event(&self, tx: &Tx<'_>, now: i64) -> Result<(), Fault> {
+    fn insert_event(&self, tx: &Tx<'_>, notes: &[Note], now: Timestamp) -> Result<(), Fault> {
         let event = &self.event;
+        let notes = (!notes.is_empty()).then(|| text(notes)).transpose()?;
         let inserted = tx.execute(
             "INSERT INTO events (event_id, id, source, event_type, subject, time, data, cause,
-                                 depth, received_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                                 depth, received_at, notes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT DO NOTHING",
             params![
                 event.event_id.uuid().into_bytes(),
@@ -169,7 +181,8 @@ impl Prepared {
                 event.data.as_str(),
                 event.cause.map(|run| run.uuid().into_bytes()),
                 event.depth,
-                now,
+                micros(now),
+                notes,
             ],
         )?;
         unless_new(inserted, "event", event.event_id)
@@ -177,7 +190,28 @@ impl Prepared {
 }
 
 impl PreparedRun {
-    fn insert(&self, tx: &Tx<'_>, holder: Option<NodeId>, now: i64) -> Result<(), Fault> {
+    /// Whether it is to be born, by its reaction's storm control.
+    fn pass(&self, tx: &Tx<'_>, event: &Event, now: Timestamp) -> Result<Fate, Fault> {
+        let Some((gates, first)) = &self.gates else {
+            return Ok(Fate::Born);
+        };
+        let candidate = Candidate {
+            run: self.run,
+            first,
+            reaction: &self.name,
+            gates,
+            event: event.event_id,
+            bytes: event.data.as_str().len() as u64,
+        };
+        admit(&mut Rows { tx, now }, &candidate, now)
+    }
+
+    pub(super) fn insert(
+        &self,
+        tx: &Tx<'_>,
+        holder: Option<NodeId>,
+        now: i64,
+    ) -> Result<(), Fault> {
         let key = self.run.uuid().into_bytes();
         let holder = holder.map_or_else(Vec::new, |node| node.0.as_bytes().to_vec());
         let held = !holder.is_empty();

@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::fault::{FILE, Fault, error};
 use super::folder::connect;
+use super::migrate;
 use super::rows::{corrupt, digest, micros};
 use super::writer::{Tx, Write};
-use crate::audit::{Acts, Broken, Chain, Mark, Recorded};
+use crate::audit::{Acts, Mark, Recorded};
 use crate::{Act, Error};
 use conche_core::Timestamp;
 
@@ -123,24 +124,13 @@ pub(super) fn acts(connection: &Connection, after: u64, limit: u32) -> Result<Ac
     })
 }
 
-/// Looks at the record of a data folder that a server may have open at the same time. It
-/// changes nothing and takes no lock that a server would wait for.
+/// Looks at the record of a data folder that a server may have open at the same time: all as
+/// it is at one moment. It changes nothing, and no writer waits for it.
 #[derive(Debug)]
 pub struct ActsReader(Connection);
 
-/// What a check of a whole record found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// The last row that retention removed; number 0 where it removed none.
-    pub checkpoint: Mark,
-    /// The last row.
-    pub head: Mark,
-    /// The first row that is not as it was written.
-    pub broken: Option<Broken>,
-}
-
 impl ActsReader {
-    /// Opens a data folder for looking.
+    /// Opens a data folder for looking. Blocks.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where there is no store, or one of an older program;
@@ -151,63 +141,20 @@ impl ActsReader {
             let message = format!("there is no {FILE} in {}", dir.display());
             return Err(Error::Unavailable(message));
         }
-        let connection = connect(&database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        super::migrate::check(&connection)?;
+        let connection = connect(&database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        migrate::check(&connection)?;
+        connection.execute_batch("BEGIN").map_err(error)?;
         Ok(Self(connection))
     }
 
-    /// Gives every row to `each`, oldest first, all as they are at one moment.
+    /// The acts after a number, oldest first: a piece, empty at the end. Blocks.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for a row that cannot be read; whatever `each` fails with.
-    pub fn each<E: From<Error>>(
-        &self,
-        mut each: impl FnMut(&Recorded) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let snapshot = self.0.unchecked_transaction().map_err(error)?;
-        let mut after = 0;
-        loop {
-            let piece = acts(&snapshot, after, PIECE).map_err(plain)?;
-            if piece.rows.is_empty() {
-                return Ok(());
-            }
-            for row in &piece.rows {
-                each(row)?;
-                after = row.seq;
-            }
-        }
-    }
-
-    /// Checks the whole record as it is at one moment.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] for a row that cannot be read at all.
-    pub fn verify(&self) -> Result<Verified, Error> {
-        let snapshot = self.0.unchecked_transaction().map_err(error)?;
-        let Acts {
-            checkpoint, head, ..
-        } = acts(&snapshot, 0, 0).map_err(plain)?;
-        let mut chain = Chain::new(checkpoint);
-        let broken = loop {
-            let piece = acts(&snapshot, chain.last().seq, PIECE).map_err(plain)?;
-            if piece.rows.is_empty() {
-                break chain.end(head).err();
-            }
-            if let Err(broken) = piece.rows.iter().try_for_each(|row| chain.check(row)) {
-                break Some(broken);
-            }
-        };
-        Ok(Verified {
-            checkpoint,
-            head,
-            broken,
+    /// [`Error::Corrupt`] for a row that is none.
+    pub fn piece(&self, after: u64) -> Result<Acts, Error> {
+        acts(&self.0, after, PIECE).map_err(|fault| match fault {
+            Fault::Refused(refused) => refused,
+            Fault::Sql(cause) => error(cause),
         })
-    }
-}
-
-fn plain(fault: Fault) -> Error {
-    match fault {
-        Fault::Refused(refused) => refused,
-        Fault::Sql(cause) => error(cause),
     }
 }

@@ -4,8 +4,8 @@
 //! and of the run's row only those columns are written that changed: a column with an index
 //! costs twice as much as one without.
 
-use conche_core::RunId;
 use conche_core::run::{Status, Summary};
+use conche_core::{RunId, Timestamp};
 use rusqlite::{OptionalExtension as _, Row, params};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use super::accept::{Prepared, insert_records, text};
 use super::fault::{Fault, not_found};
 use super::rows::{micros, micros_due};
 use super::writer::{Tx, Write};
-use crate::{Append, Error, Next, NodeId, SignalId};
+use crate::{Accepted, Append, Error, Next, NodeId, SignalId};
 
 /// An append, ready to be written.
 pub(super) struct Appending {
@@ -27,7 +27,7 @@ pub(super) struct Appending {
     next: Next,
     emit: Vec<Prepared>,
     signals: Vec<SignalId>,
-    now: i64,
+    now: Timestamp,
 }
 
 impl Appending {
@@ -42,7 +42,7 @@ impl Appending {
             next: append.next,
             emit: Prepared::all(append.emit)?,
             signals: append.signals,
-            now: micros(append.now),
+            now: append.now,
         })
     }
 }
@@ -83,13 +83,13 @@ impl Before {
 }
 
 impl Write for Appending {
-    type Answer = ();
+    type Answer = Vec<Accepted>;
 
-    fn write(&self, tx: &Tx<'_>) -> Result<(), Fault> {
+    fn write(&self, tx: &Tx<'_>) -> Result<Vec<Accepted>, Fault> {
         let before = self.check(tx)?;
-        for prepared in &self.emit {
-            prepared.write(tx, None, self.now)?;
-        }
+        let emit = |prepared: &Prepared| prepared.write(tx, None, self.now);
+        let emitted: Result<Vec<_>, Fault> = self.emit.iter().map(emit).collect();
+        let emitted = emitted?;
         let (count, text) = &self.records;
         if *count > 0 {
             insert_records(tx, self.run, self.expected, text)?;
@@ -98,7 +98,8 @@ impl Write for Appending {
             let sql = "DELETE FROM signals WHERE id = ?1 AND run = ?2";
             tx.execute(sql, params![signal.0, self.run.uuid().into_bytes()])?;
         }
-        self.update_run(tx, &before)
+        self.update_run(tx, &before)?;
+        Ok(emitted)
     }
 }
 
@@ -166,7 +167,7 @@ impl Appending {
             .connection
             .prepare_cached("SELECT 1 FROM signals WHERE run = ?1")?
             .exists([self.run.uuid().into_bytes()])?;
-        let now = waiting.then_some(self.now);
+        let now = waiting.then_some(micros(self.now));
         Ok(due.into_iter().chain(now).min())
     }
 }

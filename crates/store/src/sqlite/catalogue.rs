@@ -8,11 +8,12 @@ use conche_core::{Digest, EventId, RunId};
 use super::SqliteStore;
 use super::definitions::{self, DeleteReaction, PutDefinition, PutReaction};
 use super::fault::Fault;
+use super::lists::{self, PutEntry, RemoveEntry};
 use super::writer::{Tx, Write};
 use super::{list, rows};
 use crate::{
-    Catalogue, DefinitionText, Error, EventFilter, EventRow, Journal, Page, ReactionRow, RunFilter,
-    RunRow, StatusCounts,
+    Catalogue, DefinitionText, Error, EventFilter, EventRow, Journal, ListEntry, Page, ReactionRow,
+    RunFilter, RunRow, StatusCounts,
 };
 
 #[async_trait]
@@ -38,6 +39,25 @@ impl Catalogue for SqliteStore {
 
     async fn reactions(&self) -> Result<Vec<ReactionRow>, Error> {
         self.readers.read(definitions::reactions).await
+    }
+
+    async fn put_entry(&self, entry: ListEntry) -> Result<(), Error> {
+        self.queue.write(PutEntry(entry)).await
+    }
+
+    async fn remove_entry(&self, list: &str, key: &str) -> Result<bool, Error> {
+        let (list, key) = (list.to_owned(), key.to_owned());
+        self.queue.write(RemoveEntry { list, key }).await
+    }
+
+    async fn entries(
+        &self,
+        after: Option<(String, String)>,
+        limit: u32,
+    ) -> Result<Vec<ListEntry>, Error> {
+        self.readers
+            .read(move |connection| lists::entries(connection, after, limit))
+            .await
     }
 
     async fn event(&self, event: EventId) -> Result<EventRow, Error> {

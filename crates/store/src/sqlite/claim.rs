@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use super::append::run_of;
 use super::fault::Fault;
 use super::rows::{self, micros};
+use super::storms;
 use super::writer::{Tx, Write};
 use crate::{Claim, Claimed, Error};
 
@@ -26,6 +27,7 @@ impl Write for Take {
     type Answer = Vec<Taken>;
 
     fn write(&self, tx: &Tx<'_>) -> Result<Vec<Taken>, Fault> {
+        storms::bear_ripe(tx, self.0.now, self.0.limit)?;
         let mut taken = Vec::new();
         for (key, epoch) in self.ready(tx)? {
             let Some(run) = run_of(&key) else {

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::fault::Fault;
 use super::rows::micros;
+use super::storms::{self, OVER};
 use super::tallies::{DEFINITION, STATUS};
 use super::writer::{Tx, Write};
 use crate::{Expired, Retention};
@@ -17,13 +18,19 @@ pub(super) struct Expire {
     runs: Vec<Vec<u8>>,
     events: Vec<Vec<u8>>,
     dedup: Vec<(String, String)>,
+    keys: Vec<(String, String, String)>,
+    entries: Vec<(String, String)>,
 }
 
-/// A run needs its event while it is unfinished, or finished and about to be worked on again.
+/// A run needs its events while it waits to be born, is unfinished, or is finished and about
+/// to be worked on again.
 macro_rules! unneeded {
     () => {
         "NOT EXISTS (SELECT 1 FROM runs WHERE runs.event_id = events.event_id
-                     AND (runs.finished_at IS NULL OR runs.wake IS NOT NULL))"
+                     AND (runs.finished_at IS NULL OR runs.wake IS NOT NULL))
+         AND NOT EXISTS (SELECT 1 FROM run_events AS of WHERE of.event_id = events.event_id
+                     AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.run = of.run
+                         AND runs.finished_at IS NOT NULL AND runs.wake IS NULL))"
     };
 }
 
@@ -38,6 +45,9 @@ pub(super) const OLD_EVENTS: &str = concat!(
 
 pub(super) const OLD_PAIRS: &str = "SELECT source, id FROM dedup
      WHERE accepted_at < ?1 ORDER BY accepted_at LIMIT ?2";
+
+pub(super) const ENDED: &str = "SELECT list, key FROM list_entries
+     WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
 
 impl Expire {
     /// Finds what is old. The event of an unfinished run is not.
@@ -57,11 +67,22 @@ impl Expire {
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?
             .collect();
+        let ended = params![micros(retention.ended_before), retention.limit];
+        let keys: rusqlite::Result<Vec<(String, String, String)>> = connection
+            .prepare_cached(OVER)?
+            .query_map(ended, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect();
+        let entries: rusqlite::Result<Vec<(String, String)>> = connection
+            .prepare_cached(ENDED)?
+            .query_map(ended, |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect();
         Ok(Self {
             retention,
             runs,
             events,
             dedup: dedup?,
+            keys: keys?,
+            entries: entries?,
         })
     }
 }
@@ -83,6 +104,16 @@ impl Write for Expire {
             let sql = "DELETE FROM dedup WHERE source = ?1 AND id = ?2 AND accepted_at < ?3";
             expired.dedup += tx.execute(sql, params![source, id, before])? as u64;
         }
+        let ended = micros(self.retention.ended_before);
+        for (reaction, control, key) in &self.keys {
+            let at = (&**reaction, &**control, &**key);
+            expired.ended += storms::forget(tx, at, ended)? as u64;
+        }
+        for (list, key) in &self.entries {
+            let sql = "DELETE FROM list_entries
+                       WHERE list = ?1 AND key = ?2 AND expires_at <= ?3";
+            expired.ended += tx.execute(sql, params![list, key, ended])? as u64;
+        }
         expired.definitions = remove_definitions(tx, self.retention.limit)?;
         Ok(expired)
     }
@@ -102,6 +133,7 @@ fn remove_run(tx: &Tx<'_>, run: &[u8]) -> Result<bool, Fault> {
     };
     tx.execute("DELETE FROM journal WHERE run = ?1", [run])?;
     tx.execute("DELETE FROM signals WHERE run = ?1", [run])?;
+    tx.execute("DELETE FROM run_events WHERE run = ?1", [run])?;
     tx.tallies.add(STATUS, status.as_bytes(), -1);
     tx.tallies.add(DEFINITION, &definition, -1);
     Ok(true)

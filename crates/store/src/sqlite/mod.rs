@@ -33,6 +33,7 @@ mod folder;
 mod lease;
 mod ledger;
 mod list;
+mod lists;
 mod migrate;
 #[cfg(test)]
 mod plans;
@@ -41,6 +42,7 @@ mod rows;
 mod run_store;
 mod signal;
 mod stats;
+mod storms;
 mod tallies;
 mod tokens;
 mod writer;
@@ -55,7 +57,7 @@ use readers::Readers;
 use stats::Shared;
 use writer::{Queue, Writer};
 
-pub use acts::{ActsReader, Verified};
+pub use acts::ActsReader;
 pub use backup::{Copy, backup, examine, restore};
 pub use migrate::FORMAT;
 pub use stats::Stats;

@@ -8,11 +8,12 @@ use rusqlite::{Connection, params_from_iter};
 use uuid::Uuid;
 
 use super::claim::READY;
-use super::expire::{OLD_EVENTS, OLD_PAIRS, OLD_RUNS};
+use super::expire::{ENDED, OLD_EVENTS, OLD_PAIRS, OLD_RUNS};
 use super::lease::{FREE, NEXT_HOLDER};
 use super::list::{events_sql, runs_sql};
 use super::migrate;
 use super::run_store::NEXT_DUE;
+use super::storms::{NEXT_RIPE, OVER, RIPE};
 use crate::{EventFilter, Page, RunFilter};
 
 fn database() -> Connection {
@@ -49,6 +50,10 @@ fn the_engines_look_ups_never_walk_a_table() {
         (OLD_RUNS, vec![number(), number()], "runs_by_end"),
         (OLD_EVENTS, vec![number(), number()], "events_by_receipt"),
         (OLD_PAIRS, vec![number(), number()], "dedup_by_age"),
+        (RIPE, vec![number(), number()], "storms_by_end"),
+        (NEXT_RIPE, vec![], "storms_by_end"),
+        (OVER, vec![number(), number()], "storms_by_end"),
+        (ENDED, vec![number(), number()], "list_entries_by_end"),
     ] {
         let plan = plan(&connection, sql, values);
         assert_flat(&plan, index, sql);

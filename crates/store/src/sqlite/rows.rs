@@ -14,7 +14,7 @@ use crate::{
 
 /// Columns of an event, in the order that [`event`] reads.
 pub(super) const EVENT: &str =
-    "event_id, id, source, event_type, subject, time, data, cause, depth, received_at";
+    "event_id, id, source, event_type, subject, time, data, cause, depth, received_at, notes";
 
 /// Columns of a run, in the order that [`run`] reads.
 pub(super) const RUN: &str = "run, definition, name, event_id, started_at, status, reason, \
@@ -94,6 +94,10 @@ fn read_event(row: &Row<'_>) -> Result<EventRow, Bad> {
     Ok(EventRow {
         event,
         received_at: time(column(row, 9)?)?,
+        notes: match column::<Option<String>>(row, 10)? {
+            Some(notes) => serde_json::from_str(&notes).map_err(|error| error.to_string())?,
+            None => Vec::new(),
+        },
     })
 }
 

@@ -15,6 +15,7 @@ use super::expire::Expire;
 use super::lease::{Heartbeat, Quarantine, Reap};
 use super::rows;
 use super::signal::Signalling;
+use super::storms::NEXT_RIPE;
 use crate::{
     Accepted, Append, Claim, Claimed, Cursor, Error, Expired, Intake, NodeId, Retention, RunStore,
     Signal, SignalId,
@@ -49,7 +50,7 @@ impl RunStore for SqliteStore {
         }
     }
 
-    async fn append(&self, append: Append) -> Result<(), Error> {
+    async fn append(&self, append: Append) -> Result<Vec<Accepted>, Error> {
         self.queue.write(Appending::new(append)?).await
     }
 
@@ -98,8 +99,13 @@ impl RunStore for SqliteStore {
         let wake: Option<i64> = self
             .readers
             .read(move |connection| {
-                let mut statement = connection.prepare_cached(NEXT_DUE)?;
-                Ok(statement.query_row([], |row| row.get(0)).optional()?)
+                let mut next = None;
+                for sql in [NEXT_DUE, NEXT_RIPE] {
+                    let mut statement = connection.prepare_cached(sql)?;
+                    let due: Option<i64> = statement.query_row([], |row| row.get(0)).optional()?;
+                    next = next.into_iter().chain(due).min();
+                }
+                Ok(next)
             })
             .await?;
         // A time that is none is due: the claim then finds out.

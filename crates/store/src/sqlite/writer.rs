@@ -20,6 +20,7 @@ use super::fault::{Fault, error, is_ambiguous, unavailable};
 use super::folder::{Folder, mark_clean};
 use super::readers::Readers;
 use super::stats::Shared;
+use super::storms::Keys;
 use super::tallies::Tallies;
 use crate::Error;
 
@@ -33,6 +34,7 @@ pub(super) trait Write: Send + 'static {
 pub(super) struct Tx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) tallies: &'a Tallies,
+    pub(super) keys: &'a Keys,
 }
 
 impl Tx<'_> {
@@ -142,6 +144,7 @@ pub(super) struct Writer {
     messages: mpsc::Receiver<Message>,
     checkpointer: Checkpointer,
     tallies: Tallies,
+    keys: Keys,
     batch_max: usize,
     commit_delay: Option<Duration>,
     readers: Arc<Readers>,
@@ -172,6 +175,7 @@ impl Writer {
             connection,
             messages,
             tallies: Tallies::default(),
+            keys: Keys::default(),
             batch_max: config.batch_max.max(1),
             commit_delay: config.commit_delay,
             readers: Arc::clone(readers),
@@ -278,6 +282,7 @@ impl Writer {
         let tx = Tx {
             connection: &self.connection,
             tallies: &self.tallies,
+            keys: &self.keys,
         };
         let alone = batch.len() == 1;
         for request in batch {
@@ -325,6 +330,7 @@ impl Writer {
 
     fn roll_back(&self) {
         self.tallies.clear();
+        self.keys.clear();
         // SQLite has rolled back by itself after some errors.
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")

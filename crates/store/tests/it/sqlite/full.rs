@@ -41,6 +41,7 @@ async fn a_full_store_refuses_reads_on_and_recovers_when_there_is_space() {
         events_before: at(1),
         runs_before: at(0),
         dedup_before: at(0),
+        ended_before: at(0),
         limit: 5,
     };
     let expired = store

@@ -18,9 +18,10 @@ mod stories;
 mod text;
 
 /// Formats and their samples.
-const SAMPLES: [(u32, &str); 2] = [
+const SAMPLES: [(u32, &str); 3] = [
     (1, include_str!("../samples/v1.sql")),
     (2, include_str!("../samples/v2.sql")),
+    (3, include_str!("../samples/v3.sql")),
 ];
 
 /// Every entry of journal format 1.
