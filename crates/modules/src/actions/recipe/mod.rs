@@ -9,6 +9,7 @@
 //! is put into the path, the query and the body, percent-encoded or as JSON, and can't leave
 //! its place. Values of secrets are put in last and masked in whatever comes back.
 
+mod check;
 mod input;
 mod model;
 mod perform;

@@ -373,3 +373,34 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn no_bytes_panic_in_any_format(
+        body in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..200),
+            "(\\{\"(specversion|id|source|type|data|data_base64|time|x)\":(\"1.0\"|\"[a-z:]{0,5}\"|1|\\{\\}|null)\\}|\\[|\\]|,|\n){0,6}"
+                .prop_map(String::into_bytes),
+            "\\[?\\{\"specversion\":\"1.0\",\"id\":\"[a-z]{0,2}\",\"source\":\"[ -~&&[^\"\\\\]]{0,4}\",\"type\":\"[a-z.]{0,3}\"\\}\\]?"
+                .prop_map(String::into_bytes),
+            "payload=[%a-f0-9{}]{0,20}".prop_map(String::into_bytes),
+        ],
+        kind in 0usize..5,
+    ) {
+        let (content_type, config) = [
+            ("application/cloudevents+json", serde_json::json!({ "event_type": "t", "format": { "cloudevents": {} } })),
+            ("application/cloudevents-batch+json", serde_json::json!({ "event_type": "t", "format": { "cloudevents": { "envelope": true } } })),
+            ("application/json", serde_json::json!({ "format": { "cloudevents": { "type_prefixes": ["a"] } } })),
+            ("application/x-ndjson", serde_json::json!({ "event_type": "t", "format": "ndjson" })),
+            ("application/x-www-form-urlencoded", serde_json::json!({ "event_type": "t", "verify": { "gitea": { "secret": "s" } } })),
+        ][kind].clone();
+        let sent = headers(&[("content-type", content_type), ("ce-id", "1"), ("ce-source", "s")]);
+        if let Ok(delivery) = decode(&body, &sent, &format_of(config)) {
+            prop_assert!(!delivery.events.is_empty() && delivery.events.len() <= EVENTS_MAX);
+            for event in &delivery.events {
+                prop_assert!(!event.event_type.is_empty());
+                prop_assert!(event.id.as_ref().is_none_or(|id| id.len() <= TEXT_MAX));
+            }
+        }
+    }
+}
