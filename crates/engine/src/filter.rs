@@ -2,16 +2,26 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
-use conche_core::Event;
 use conche_core::storm::Key;
+use conche_core::{Event, Timestamp};
+
+use crate::lists::Lists;
 
 /// A compiled expression over `event`.
 ///
 /// CEL has no step budget in this implementation, so what can grow without bound is
 /// refused when it is compiled: long expressions, deep brackets, and macros (`all`, `map` …) within each other.
 /// One macro is linear in the sender's list: large events are filtered apart, see `Inner::matching`.
-struct Expression(cel::Program);
+struct Expression {
+    program: cel::Program,
+    /// Whether it asks a list: only then are the functions for that made.
+    asks: bool,
+}
+
+/// The functions that filters and keys have beside CEL's own.
+pub const FUNCTIONS: [&str; 2] = ["listed", "list_value"];
 
 /// A `when`: whether an event triggers a reaction.
 pub struct Filter(Expression);
@@ -52,17 +62,22 @@ impl Expression {
         if macros > NESTING_MAX {
             return Err("macros (all, exists, map, filter …) stand within each other".to_owned());
         }
-        cel::Program::compile(text)
-            .map(Self)
-            .map_err(|error| error.to_string())
+        let program = cel::Program::compile(text).map_err(|error| error.to_string())?;
+        let asks = FUNCTIONS
+            .iter()
+            .any(|name| program.references().has_function(name));
+        Ok(Self { program, asks })
     }
 
     /// Its value for an event; `None` where the event lacks a member that it names.
     fn value(&self, view: &EventView) -> Result<Option<cel::Value>, String> {
         let mut context = cel::Context::default();
-        let event = view.0.as_ref().map_err(Clone::clone)?;
+        let event = view.event.as_ref().map_err(Clone::clone)?;
         context.add_variable_from_value("event", event.clone());
-        match self.0.execute(&context) {
+        if self.asks {
+            view.add_lists(&mut context)?;
+        }
+        match self.program.execute(&context) {
             Ok(value) => Ok(Some(value)),
             Err(cel::ExecutionError::NoSuchKey(_)) => Ok(None),
             Err(error) => Err(error.to_string()),
@@ -136,11 +151,36 @@ impl fmt::Debug for Filter {
 }
 
 /// The event as filters see it: `event.id`, `.source`, `.type`, `.subject`, `.time`, `.data`.
-pub(crate) struct EventView(Result<cel::Value, String>);
+pub(crate) struct EventView {
+    event: Result<cel::Value, String>,
+    lists: Arc<Lists>,
+    now: Timestamp,
+}
 
 impl EventView {
-    pub(crate) fn new(event: &Event) -> Self {
-        Self(Self::value(event))
+    pub(crate) fn new(event: &Event, lists: &Arc<Lists>, now: Timestamp) -> Self {
+        Self {
+            event: Self::value(event),
+            lists: lists.clone(),
+            now,
+        }
+    }
+
+    /// `listed(list, key)` says whether there is an entry, `list_value(list, key)` gives its
+    /// value, or null.
+    fn add_lists(&self, context: &mut cel::Context<'_, '_>) -> Result<(), String> {
+        let (lists, now) = (self.lists.clone(), self.now);
+        let get = move |list: &str, key: &cel::Value| lists.get(list, &scalar(key)?, now);
+        let listed = get.clone();
+        let listed = move |list: Arc<String>, key: cel::Value| listed(&list, &key).is_some();
+        let added = context.add_function("listed", listed);
+        added.map_err(|error| error.to_string())?;
+        let value = move |list: Arc<String>, key: cel::Value| {
+            let json = get(&list, &key).and_then(|json| json.read().ok());
+            json.map_or(cel::Value::Null, cel_value)
+        };
+        let added = context.add_function("list_value", value);
+        added.map_err(|error| error.to_string())
     }
 
     fn value(event: &Event) -> Result<cel::Value, String> {
@@ -233,8 +273,12 @@ mod tests {
         }
     }
 
+    fn view(data: &serde_json::Value) -> EventView {
+        EventView::new(&event(data), &Arc::default(), Timestamp::UNIX_EPOCH)
+    }
+
     fn holds(when: &str, data: &serde_json::Value) -> Result<bool, FilterError> {
-        Filter::compile(when)?.holds(&EventView::new(&event(data)))
+        Filter::compile(when)?.holds(&view(data))
     }
 
     #[test]
@@ -317,7 +361,7 @@ mod tests {
     #[test]
     fn keys_are_texts_numbers_and_lists_of_them() {
         let data = serde_json::json!({"ip": "1.2.3.4", "port": 22, "up": true, "tags": ["a", "b"], "o": {}});
-        let view = EventView::new(&event(&data));
+        let view = view(&data);
         let key = |text: &str| KeyExpression::compile(text)?.key(&view);
         for (text, expected) in [
             ("event.data.ip", "1.2.3.4"),

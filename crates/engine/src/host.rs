@@ -2,6 +2,7 @@
 //! reaction, answer a request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use conche_core::event::RUN_REQUESTED;
@@ -12,6 +13,7 @@ use conche_store::{Page, RunFilter};
 use crate::Inner;
 use crate::budget;
 use crate::intake::Origin;
+use crate::lists::ListError;
 
 /// The source of events that runs of ours emit.
 pub(crate) const OWN_SOURCE: &str = "conche";
@@ -118,8 +120,32 @@ impl Host for HostOf {
         })
     }
 
+    async fn list_add(
+        &self,
+        list: &str,
+        key: &str,
+        value: Json,
+        ttl: Option<Duration>,
+    ) -> Result<(), Error> {
+        let put = self.engine.put_entry(list, key, value, ttl).await;
+        put.map(drop).map_err(refused)
+    }
+
+    async fn list_remove(&self, list: &str, key: &str) -> Result<bool, Error> {
+        self.engine.remove_entry(list, key).await.map_err(refused)
+    }
+
     fn respond(&self, call: &Call, answer: Answer) -> bool {
         call.event
             .is_some_and(|event| self.engine.answers.give(event, &answer))
+    }
+}
+
+fn refused(error: ListError) -> Error {
+    match error {
+        ListError::Store(error) => Error::retry(error.to_string()),
+        // Entries end, so that there may be room later.
+        error @ ListError::Full => Error::retry(error.to_string()),
+        ListError::Invalid(message) => Error::Permanent(message),
     }
 }

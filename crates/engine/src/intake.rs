@@ -19,7 +19,7 @@ use crate::budget;
 use crate::executor::Held;
 use crate::faults::{self, point};
 use crate::housekeeping::later;
-use crate::triggers::{Match, Matches};
+use crate::triggers::{Around, Match, Matches};
 use crate::{Engine, Inner};
 
 /// How long a source is asked to wait when too much is waiting.
@@ -336,17 +336,25 @@ impl Inner {
     async fn matching(&self, event: &Arc<Event>) -> Result<Matches, Refusal> {
         let triggers = self.triggers.load_full();
         if !triggers.is_heavy_for(event) {
-            return Ok(triggers.matching(event, self.config.storm_keys));
+            return Ok(triggers.matching(event, &self.around(self.now())));
         }
         let place = self.filtering.clone().acquire_owned().await;
-        let (event, keys_max) = (event.clone(), self.config.storm_keys);
+        let (event, around) = (event.clone(), self.around(self.now()));
         let matching = move || {
             let _place = place;
-            triggers.matching(&event, keys_max)
+            triggers.matching(&event, &around)
         };
         tokio::task::spawn_blocking(matching)
             .await
             .map_err(|error| Refusal::Unavailable(format!("a filter failed: {error}")))
+    }
+
+    fn around(&self, now: Timestamp) -> Around {
+        Around {
+            keys_max: self.config.storm_keys,
+            lists: self.lists.clone(),
+            now,
+        }
     }
 
     /// The reaction of this name alone. It was asked for, so that no storm control stops it.
@@ -477,10 +485,7 @@ impl Inner {
         };
         let event = Arc::new(complete(origin, event, None, now));
         // It holds no lists, so that no filter takes long.
-        let matches = self
-            .triggers
-            .load()
-            .matching(&event, self.config.storm_keys);
+        let matches = self.triggers.load().matching(&event, &self.around(now));
         let births = self.births(&event, matches, origin.follow, now);
         Some(Acceptance {
             runs: births.iter().map(Birth::new_run).collect(),

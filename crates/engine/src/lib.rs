@@ -23,6 +23,7 @@ mod held;
 mod host;
 mod housekeeping;
 mod intake;
+mod lists;
 mod metrics;
 mod perform;
 mod queues;
@@ -49,8 +50,9 @@ use uuid::Uuid;
 pub use by::By;
 pub use config::{Config, Retention};
 pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFault};
-pub use filter::Filter;
+pub use filter::{FUNCTIONS, Filter};
 pub use folder::{FileFault, Folder, Loaded, read_reaction};
+pub use lists::ListError;
 pub use metrics::Metrics;
 pub use reactions::{Owner, ReactionError, ReactionInfo};
 pub use sandbox::SandboxEvaluator;
@@ -102,6 +104,7 @@ pub(crate) struct Inner {
     wake: executor::Wake,
     tail: tail::Tail,
     complaints: storms::Complaints,
+    lists: Arc<lists::Lists>,
     metrics: Metrics,
 }
 
@@ -109,6 +112,7 @@ impl Engine {
     /// Loads stored reactions and starts the executor. Runs that a process of before left
     /// are gone on with at once.
     pub async fn start(parts: Parts) -> Result<Self, conche_store::Error> {
+        let lists = Arc::new(lists::Lists::load(&*parts.store).await?);
         let inner = Arc::new(Inner {
             modules: perform::Modules::new(parts.actions),
             permits: Arc::new(Semaphore::new(parts.config.runs_held)),
@@ -129,6 +133,7 @@ impl Engine {
             wake: executor::Wake::default(),
             tail: tail::Tail::default(),
             complaints: storms::Complaints::default(),
+            lists,
             metrics: Metrics::new(),
         });
         let engine = Self(inner);

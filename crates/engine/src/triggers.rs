@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use conche_core::storm::{Control, Controls, Gates, Gather, Key, Watch};
-use conche_core::{Definition, Event};
+use conche_core::{Definition, Event, Timestamp};
 
 use crate::filter::{EventView, Filter, FilterError, KeyExpression};
+use crate::lists::Lists;
 
 /// Reactions by event type. Replaced as a whole when one changes.
 #[derive(Default)]
@@ -119,15 +120,27 @@ impl Storm {
     }
 }
 
+/// What an event is looked at with.
+#[derive(Clone)]
+pub(crate) struct Around {
+    /// Keys that a reaction may have under storm control.
+    pub(crate) keys_max: u32,
+    pub(crate) lists: Arc<Lists>,
+    pub(crate) now: Timestamp,
+}
+
 /// An event as expressions see it: made once, and only if some expression wants it.
 struct View<'a> {
     event: &'a Event,
+    around: &'a Around,
     view: Option<EventView>,
 }
 
 impl View<'_> {
     fn get(&mut self) -> &EventView {
-        self.view.get_or_insert_with(|| EventView::new(self.event))
+        let Around { lists, now, .. } = self.around;
+        self.view
+            .get_or_insert_with(|| EventView::new(self.event, lists, *now))
     }
 }
 
@@ -164,10 +177,15 @@ impl Triggers {
                 .is_some_and(|triggers| triggers.iter().any(reads))
     }
 
-    /// What the event triggers. A reaction may have as many keys under storm control as this.
-    pub(crate) fn matching(&self, event: &Event, keys_max: u32) -> Matches {
+    /// What the event triggers.
+    pub(crate) fn matching(&self, event: &Event, around: &Around) -> Matches {
         let mut matches = Matches::default();
-        let mut view = View { event, view: None };
+        let keys_max = around.keys_max;
+        let mut view = View {
+            event,
+            around,
+            view: None,
+        };
         for trigger in self.by_type.get(&event.event_type).into_iter().flatten() {
             let name = || trigger.definition.name.clone();
             let holds = match &trigger.filter {
@@ -199,7 +217,7 @@ impl Triggers {
 
 #[cfg(test)]
 mod tests {
-    use conche_core::{EventId, Json, Timestamp};
+    use conche_core::{EventId, Json};
     use uuid::Uuid;
 
     use super::*;

@@ -118,6 +118,24 @@ pub trait Host: Send + Sync {
     /// caused by this call's run; a repeat with the call's key starts it once.
     async fn run_reaction(&self, call: &Call, reaction: &str, data: Json) -> Result<Begun, Error>;
 
+    /// Puts an entry into a named list, for this long or until it is removed.
+    async fn list_add(
+        &self,
+        list: &str,
+        key: &str,
+        value: Json,
+        ttl: Option<Duration>,
+    ) -> Result<(), Error> {
+        let _ = (list, key, value, ttl);
+        Err(Error::permanent("there are no lists here"))
+    }
+
+    /// Takes an entry out of a named list. Whether there was one.
+    async fn list_remove(&self, list: &str, key: &str) -> Result<bool, Error> {
+        let _ = (list, key);
+        Err(Error::permanent("there are no lists here"))
+    }
+
     /// Answers the request that waits for this call's event. `false` where nobody waits (any more).
     fn respond(&self, call: &Call, answer: Answer) -> bool;
 }

@@ -135,7 +135,7 @@ impl<'a> Look<'a> {
                 .add_function(name, |number: i64| number)
                 .is_ok()
         };
-        if !is_operator && free() {
+        if !is_operator && !conche_engine::FUNCTIONS.contains(&name) && free() {
             self.add(Doubt {
                 fails: true,
                 message: format!("unknown function `{name}`"),
@@ -165,6 +165,7 @@ mod tests {
             "event.data.items.filter(i, i.n > 1).exists_one(i, i.n == 2)",
             "type(event.data.n) == int && string(event.data.n) in ['1', '2'] && !false",
             "event['id'] == '1' && event.data['x'][0] == -1 && {'a': 1}.a == 1",
+            "listed('blocked', event.data.ip) && list_value('watched', event.id) != null",
             "event.source != '' ? double(1) < 2.0 : int('3') == 3",
         ] {
             assert_eq!(doubts(when), [], "{when}");

@@ -11,6 +11,7 @@ mod crash;
 mod emits;
 mod folder;
 mod limits;
+mod lists;
 mod operators;
 mod runs;
 mod storms;

@@ -4,8 +4,10 @@ mod dummy;
 mod emit;
 mod exec;
 mod http;
+mod list;
 mod log;
 mod mail;
+mod publish;
 mod recipe;
 mod respond;
 mod run_reaction;
@@ -33,8 +35,10 @@ static WRITTEN: &[&ActionModule] = &[
     &emit::MODULE,
     &exec::MODULE,
     &http::MODULE,
+    &list::MODULE,
     &log::MODULE,
     &mail::MODULE,
+    &publish::MODULE,
     &respond::MODULE,
     &run_reaction::MODULE,
 ];

@@ -1,0 +1,221 @@
+//! Named lists with entries that may end: who is blocked, what is watched.
+//!
+//! All of them are in memory, so that a filter can ask without waiting, and in the store, which
+//! is written first. Whether an entry counts is asked with the time at hand, so that none
+//! counts a moment too long; rows that are over are removed in their own time.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use conche_core::storm::KEY_BYTES_MAX;
+use conche_core::{Json, Timestamp};
+use conche_store::{ListEntry, Store};
+
+use crate::housekeeping::later;
+use crate::{Engine, Inner};
+
+/// Entries of all lists together. Each takes its key, its value and some 200 bytes of memory.
+const ENTRIES_MAX: usize = 50_000;
+/// Bytes of a value.
+const VALUE_BYTES_MAX: usize = 1024;
+/// Bytes of a list's name.
+const NAME_BYTES_MAX: usize = 64;
+/// Entries read from the store at once.
+const PIECE: u32 = 1000;
+
+/// Why a list was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// The name, the key or the value is none.
+    #[error("{0}")]
+    Invalid(String),
+    /// There are as many entries as there may be.
+    #[error("the lists have {ENTRIES_MAX} entries together, and may not have more")]
+    Full,
+    /// It could not be stored.
+    #[error(transparent)]
+    Store(#[from] conche_store::Error),
+}
+
+type Entries = BTreeMap<String, BTreeMap<String, ListEntry>>;
+
+/// What all lists hold.
+#[derive(Default)]
+pub(crate) struct Lists {
+    entries: RwLock<Entries>,
+    /// Held over a change, so that the store and memory agree on the order of changes.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Lists {
+    pub(crate) async fn load(store: &dyn Store) -> Result<Self, conche_store::Error> {
+        let mut entries = Entries::new();
+        let mut after = None;
+        loop {
+            let piece = store.entries(after.take(), PIECE).await?;
+            let Some(last) = piece.last() else { break };
+            after = Some((last.list.clone(), last.key.clone()));
+            for entry in piece {
+                insert(&mut entries, entry);
+            }
+        }
+        Ok(Self {
+            entries: RwLock::new(entries),
+            ..Self::default()
+        })
+    }
+
+    /// The value under a key that counts at a time.
+    pub(crate) fn get(&self, list: &str, key: &str, now: Timestamp) -> Option<Json> {
+        let entries = self.read();
+        let entry = entries.get(list)?.get(key)?;
+        entry.counts(now).then(|| entry.value.clone())
+    }
+
+    /// Whether there is room for another entry. Forgets those that are over where there is none.
+    fn has_room(&self, now: Timestamp) -> bool {
+        let count = |entries: &Entries| entries.values().map(BTreeMap::len).sum::<usize>();
+        if count(&self.read()) < ENTRIES_MAX {
+            return true;
+        }
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        for list in entries.values_mut() {
+            list.retain(|_, entry| entry.counts(now));
+        }
+        count(&entries) < ENTRIES_MAX
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Entries> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn insert(entries: &mut Entries, entry: ListEntry) {
+    let list = entries.entry(entry.list.clone()).or_default();
+    list.insert(entry.key.clone(), entry);
+}
+
+impl Inner {
+    pub(crate) async fn put_entry(
+        &self,
+        list: &str,
+        key: &str,
+        value: Json,
+        ttl: Option<Duration>,
+    ) -> Result<ListEntry, ListError> {
+        check(list, key, &value)?;
+        let _changing = self.lists.changing.lock().await;
+        let now = self.now();
+        let is_known = self
+            .lists
+            .read()
+            .get(list)
+            .is_some_and(|list| list.contains_key(key));
+        if !is_known && !self.lists.has_room(now) {
+            return Err(ListError::Full);
+        }
+        let entry = ListEntry {
+            list: list.to_owned(),
+            key: key.to_owned(),
+            value,
+            put_at: now,
+            expires_at: ttl.map(|ttl| later(now, ttl)),
+        };
+        self.store.put_entry(entry.clone()).await?;
+        let mut entries = self
+            .lists
+            .entries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        insert(&mut entries, entry.clone());
+        Ok(entry)
+    }
+
+    pub(crate) async fn remove_entry(&self, list: &str, key: &str) -> Result<bool, ListError> {
+        let _changing = self.lists.changing.lock().await;
+        let now = self.now();
+        self.store.remove_entry(list, key).await?;
+        let mut entries = self
+            .lists
+            .entries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let removed = entries.get_mut(list).and_then(|list| list.remove(key));
+        entries.retain(|_, list| !list.is_empty());
+        Ok(removed.is_some_and(|entry| entry.counts(now)))
+    }
+}
+
+impl Engine {
+    /// The lists that have entries, with how many of these count now.
+    pub fn lists(&self) -> BTreeMap<String, usize> {
+        let now = self.0.now();
+        let count = |list: &BTreeMap<String, ListEntry>| {
+            list.values().filter(|entry| entry.counts(now)).count()
+        };
+        let entries = self.0.lists.read();
+        let counts = entries
+            .iter()
+            .map(|(name, list)| (name.clone(), count(list)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// The entries of a list that count now, by key, after the one named.
+    pub fn list_entries(&self, list: &str, after: Option<&str>, limit: usize) -> Vec<ListEntry> {
+        let now = self.0.now();
+        let entries = self.0.lists.read();
+        let entries = entries.get(list).into_iter().flatten();
+        let entries = entries
+            .filter(|(key, _)| after.is_none_or(|after| key.as_str() > after))
+            .filter(|(_, entry)| entry.counts(now));
+        entries
+            .map(|(_, entry)| entry.clone())
+            .take(limit)
+            .collect()
+    }
+
+    /// Puts an entry into a list, for this long or until it is removed; in force, and on disk,
+    /// when this returns.
+    ///
+    /// # Errors
+    /// Where the name, the key or the value is none, there is no room, or the store fails.
+    pub async fn put_entry(
+        &self,
+        list: &str,
+        key: &str,
+        value: Json,
+        ttl: Option<Duration>,
+    ) -> Result<ListEntry, ListError> {
+        self.0.put_entry(list, key, value, ttl).await
+    }
+
+    /// Takes an entry out of a list. Whether there was one that counted.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn remove_entry(&self, list: &str, key: &str) -> Result<bool, ListError> {
+        self.0.remove_entry(list, key).await
+    }
+}
+
+fn check(list: &str, key: &str, value: &Json) -> Result<(), ListError> {
+    let invalid = |message: String| Err(ListError::Invalid(message));
+    let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
+    if list.is_empty() || list.len() > NAME_BYTES_MAX || !list.chars().all(fits) {
+        return invalid(format!(
+            "the name of a list has 1 to {NAME_BYTES_MAX} letters, digits and '_', '-', '.'"
+        ));
+    }
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return invalid(format!(
+            "the key of an entry has 1 to {KEY_BYTES_MAX} bytes"
+        ));
+    }
+    if value.as_str().len() > VALUE_BYTES_MAX {
+        return invalid(format!(
+            "the value of an entry has at most {VALUE_BYTES_MAX} bytes"
+        ));
+    }
+    Ok(())
+}
