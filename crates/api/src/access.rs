@@ -9,11 +9,16 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use conche_core::Timestamp;
+use conche_runtime::listener::Peer;
 use conche_runtime::listener::guard::{TokenSet, bearer_token};
+use conche_store::{TokenId, TokenRow};
 use http::HeaderMap;
 
+use crate::actor::Actor;
 use crate::problem::Problem;
-use crate::{Shared, codes};
+use crate::roles::Role;
+use crate::{Api, Shared, codes};
 
 /// What a route needs its caller to be allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,18 +31,24 @@ pub enum Access {
     Send,
     /// Cancel, retry and resume runs.
     Operate,
+    /// Answer what waits for approval.
+    Approve,
     /// Change reactions.
     Define,
+    /// Make and revoke tokens, and look at what was done by whom.
+    Administer,
 }
 
 impl Access {
     /// Everything there is.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Anyone,
         Self::Read,
         Self::Send,
         Self::Operate,
+        Self::Approve,
         Self::Define,
+        Self::Administer,
     ];
 
     /// The word, as in the OpenAPI document.
@@ -47,7 +58,9 @@ impl Access {
             Self::Read => "read",
             Self::Send => "send",
             Self::Operate => "operate",
+            Self::Approve => "approve",
             Self::Define => "define",
+            Self::Administer => "administer",
         }
     }
 }
@@ -59,6 +72,8 @@ pub struct Caller {
     pub name: Arc<str>,
     /// What it is allowed.
     pub may: BTreeSet<Access>,
+    /// The stored token that was shown; none for one of the configuration.
+    pub token: Option<TokenId>,
 }
 
 impl Caller {
@@ -67,6 +82,17 @@ impl Caller {
         Self {
             name: name.into(),
             may: Access::ALL.into(),
+            token: None,
+        }
+    }
+
+    fn of(row: &TokenRow) -> Self {
+        // A role that a newer program gave its meaning is none here.
+        let role = row.role.parse::<Role>().ok();
+        Self {
+            name: row.name.as_str().into(),
+            may: role.map(Role::allows).unwrap_or_default(),
+            token: Some(row.token),
         }
     }
 }
@@ -77,37 +103,81 @@ pub enum Authorizer {
     /// They need not: every request may do everything. Only for a listener that is
     /// `loopback-open`, or that its owner opened to the network in so many words.
     Open,
-    /// By a bearer token of this set.
+    /// By a bearer token: one of this set, or a stored one.
     Tokens(TokenSet<Caller>),
 }
 
-impl Authorizer {
-    fn identify(&self, headers: &HeaderMap) -> Option<Caller> {
+/// Why a caller is not let in.
+enum Refused {
+    /// No token was shown.
+    NoToken,
+    /// One that nobody knows.
+    Unknown,
+    /// One that ended by itself or was revoked.
+    Over(Arc<TokenRow>, &'static str),
+}
+
+impl Refused {
+    fn reason(&self) -> &'static str {
         match self {
-            Self::Open => Some(Caller::unlimited("local")),
-            Self::Tokens(tokens) => tokens.identify(bearer_token(headers)?),
+            Self::NoToken => "no token",
+            Self::Unknown => "unknown token",
+            Self::Over(_, why) => why,
         }
     }
 
-    /// Who calls, if they may.
-    fn authorise(&self, headers: &HeaderMap, needed: Access) -> Result<Option<Caller>, Problem> {
-        if needed == Access::Anyone {
-            return Ok(None);
-        }
-        let Some(caller) = self.identify(headers) else {
-            return Err(Problem::new(
-                &codes::UNAUTHORIZED,
-                "send a valid token as 'Authorization: Bearer TOKEN'",
-            ));
+    fn problem(&self) -> Problem {
+        let detail = match self {
+            Self::NoToken | Self::Unknown => {
+                "send a valid token as 'Authorization: Bearer TOKEN'".to_owned()
+            }
+            // Who holds its value may know.
+            Self::Over(row, why) => format!("the token '{}' {why}", row.name),
         };
-        if caller.may.contains(&needed) {
-            return Ok(Some(caller));
-        }
-        Err(Problem::new(
-            &codes::FORBIDDEN,
-            format!("the token '{}' does not allow this", caller.name),
-        ))
+        Problem::new(&codes::UNAUTHORIZED, detail)
     }
+}
+
+/// Whether a stored token still counts, else why not.
+pub(crate) fn standing(row: &TokenRow, now: Timestamp) -> Result<(), &'static str> {
+    if row.revoked_at.is_some() {
+        return Err("was revoked");
+    }
+    match row.expires_at {
+        Some(end) if end <= now => Err("has expired"),
+        _ => Ok(()),
+    }
+}
+
+async fn identify(
+    api: &Api,
+    headers: &HeaderMap,
+    peer: Option<&Peer>,
+) -> Result<Result<Caller, Refused>, Problem> {
+    let set = match &api.auth {
+        Authorizer::Open => {
+            let subject = peer.and_then(Peer::subject);
+            let name = subject.as_deref().unwrap_or("local");
+            return Ok(Ok(Caller::unlimited(name)));
+        }
+        Authorizer::Tokens(set) => set,
+    };
+    let Some(token) = bearer_token(headers) else {
+        return Ok(Err(Refused::NoToken));
+    };
+    if let Some(caller) = set.identify(token) {
+        return Ok(Ok(caller));
+    }
+    let store = &**api.engine.store();
+    let Some(row) = api.known.identify(store, token).await? else {
+        return Ok(Err(Refused::Unknown));
+    };
+    let now = api.engine.clock().now();
+    if let Err(why) = standing(&row, now) {
+        return Ok(Err(Refused::Over(row, why)));
+    }
+    api.known.note_use(store, &row, now).await;
+    Ok(Ok(Caller::of(&row)))
 }
 
 /// Lets a request through to its route if its caller may, and tells the route who it is.
@@ -116,8 +186,38 @@ pub(crate) async fn authorise(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    if let Some(caller) = api.auth.authorise(request.headers(), needed)? {
-        request.extensions_mut().insert(caller);
+    if needed == Access::Anyone {
+        return Ok(next.run(request).await);
     }
+    let peer = request.extensions().get::<Peer>().cloned();
+    let target = format!("{} {}", request.method(), request.uri().path());
+    let caller = match identify(&api, request.headers(), peer.as_ref()).await? {
+        Ok(caller) => caller,
+        Err(refused) => {
+            if !matches!(refused, Refused::NoToken) {
+                let (name, token) = match &refused {
+                    Refused::Over(row, _) => (&*row.name, Some(row.token)),
+                    _ => ("unknown", None),
+                };
+                let nobody = Caller {
+                    name: name.into(),
+                    may: BTreeSet::new(),
+                    token,
+                };
+                let act = Actor::new(nobody, peer).act(&api, "login.refused", target);
+                api.refusals.record(&api, act, refused.reason()).await;
+            }
+            return Err(refused.problem());
+        }
+    };
+    let actor = Actor::new(caller, peer);
+    if !actor.caller.may.contains(&needed) {
+        let act = actor.act(&api, "access.refused", target);
+        api.refusals.record(&api, act, "not allowed").await;
+        let name = &actor.caller.name;
+        let detail = format!("the token '{name}' does not allow this");
+        return Err(Problem::new(&codes::FORBIDDEN, detail));
+    }
+    request.extensions_mut().insert(actor);
     Ok(next.run(request).await)
 }

@@ -55,6 +55,7 @@ codes! {
     INVALID_ID = "invalid-id", 400, "The path holds something that is not an id";
     INVALID_JSON = "invalid-json", 400, "The body is not acceptable JSON";
     INVALID_QUERY = "invalid-query", 400, "The query is not what this path takes";
+    LAST_ADMIN_TOKEN = "last-admin-token", 409, "It is the last token that may administer";
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The path does not take this method";
     NOT_FOUND = "not-found", 404, "There is no such thing";
     NOT_READY = "not-ready", 503, "The server is not ready";
@@ -67,6 +68,8 @@ codes! {
     STORE_FULL = "store-full", 503, "The store has no space left";
     STORE_UNAVAILABLE = "store-unavailable", 503, "The store cannot be used now";
     STORED_DATA_UNREADABLE = "stored-data-unreadable", 500, "Stored data cannot be read";
+    TOKEN_NAME_TAKEN = "token-name-taken", 409, "Another token has this name";
+    TOKEN_REFUSED = "token-refused", 422, "The token is not acceptable";
     TOO_MANY_TAILS = "too-many-tails", 429, "Too many live views are open";
     UNAUTHORIZED = "unauthorized", 401, "A valid token is needed";
     UNKNOWN_PATH = "unknown-path", 404, "There is nothing at this path";

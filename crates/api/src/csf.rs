@@ -8,11 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json as Answer;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json as Answer};
 use conche_core::Json;
 use conche_core::csf::CsfReaction;
 use conche_core::reaction::{self, Reaction};
@@ -22,6 +22,7 @@ use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::actor::Actor;
 use crate::{Shared, words};
 
 /// An argument as CSF describes it.
@@ -137,6 +138,7 @@ pub(crate) async fn list_of_event(
 /// `POST /v1/events/{event}/reactions`; the event that counts is the body's, as in CSF.
 pub(crate) async fn post(
     State(api): State<Shared>,
+    Extension(actor): Extension<Actor>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let body = match body {
@@ -154,7 +156,8 @@ pub(crate) async fn post(
     if let Err(taken) = settle_name(&api.engine.reactions().await, &mut reaction) {
         return text(StatusCode::CONFLICT, &taken);
     }
-    match api.engine.put_reaction(reaction).await {
+    let act = actor.act(&api, "reaction.put", &*reaction.name);
+    match api.engine.put_reaction_by(reaction, Some(act)).await {
         Ok(_) => StatusCode::OK.into_response(),
         Err(error) => failed(error),
     }
@@ -175,6 +178,7 @@ pub(crate) async fn show(
 /// `DELETE /v1/events/{event}/reactions/{reaction}`; 200 also where there is none, as in CSF.
 pub(crate) async fn delete(
     State(api): State<Shared>,
+    Extension(actor): Extension<Actor>,
     Path((event, name)): Path<(String, String)>,
 ) -> Response {
     let all = api.engine.reactions().await;
@@ -185,7 +189,9 @@ pub(crate) async fn delete(
         let message = "other events trigger it too: remove it at /api/v1/reactions/NAME";
         return err(StatusCode::CONFLICT, message);
     }
-    match api.engine.delete_reaction(&info.reaction.name).await {
+    let name = &info.reaction.name;
+    let act = actor.act(&api, "reaction.delete", &**name);
+    match api.engine.delete_reaction_by(name, Some(act)).await {
         Ok(()) | Err(ReactionError::NotFound(_)) => StatusCode::OK.into_response(),
         Err(error) => failed(error),
     }

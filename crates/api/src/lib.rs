@@ -8,6 +8,8 @@
 //! count of live views: two API processes on one store would answer alike.
 
 mod access;
+mod actor;
+mod audit;
 mod codes;
 mod csf;
 mod events;
@@ -17,9 +19,11 @@ mod modules;
 mod openapi;
 mod problem;
 mod reactions;
+mod roles;
 mod routes;
 mod runs;
 mod system;
+mod tokens;
 pub use conche_core::words;
 
 use std::collections::BTreeSet;
@@ -41,8 +45,10 @@ pub use codes::Code;
 pub use modules::document as modules_document;
 pub use openapi::document as openapi_document;
 pub use problem::{Problem, render};
+pub use roles::{NoRole, Role};
 pub use routes::{RouteInfo, routes};
 pub use system::VersionInfo;
+pub use tokens::{NoRandomness, generate, new_token};
 
 /// What the API stands on.
 pub struct ApiState {
@@ -73,6 +79,11 @@ pub(crate) struct Api {
     gauges: metrics::Gauges,
     /// One permit for each live view.
     tails: Arc<Semaphore>,
+    /// The stored tokens.
+    known: tokens::known::Known,
+    refusals: actor::Refusals,
+    /// Held while a token is revoked.
+    revoking: tokio::sync::Mutex<()>,
 }
 
 impl Deref for Api {
@@ -96,6 +107,9 @@ pub fn router(state: ApiState) -> Router {
         given: state,
         gauges: metrics::Gauges::new(),
         tails: Arc::new(Semaphore::new(TAILS_MAX)),
+        known: tokens::known::Known::default(),
+        refusals: actor::Refusals::default(),
+        revoking: tokio::sync::Mutex::default(),
     });
     let mut router = Router::new();
     for route in routes::table() {

@@ -9,7 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 
 use crate::access::Access;
-use crate::{events, modules, problem, reactions, routes, runs, system};
+use crate::{audit, events, modules, problem, reactions, routes, runs, system, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +20,7 @@ use crate::{events, modules, problem, reactions, routes, runs, system};
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
+        audit::list,
         events::list,
         events::send,
         events::show,
@@ -38,6 +39,9 @@ use crate::{events, modules, problem, reactions, routes, runs, system};
         runs::signals::retry,
         runs::tail::one,
         runs::tail::all,
+        tokens::list,
+        tokens::create,
+        tokens::revoke,
         system::error_page,
         system::healthz,
         system::metrics,

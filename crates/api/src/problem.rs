@@ -56,6 +56,11 @@ impl Problem {
         }
     }
 
+    /// Its stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code.name
+    }
+
     /// The caller may try again after this time.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {

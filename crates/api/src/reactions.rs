@@ -1,7 +1,7 @@
 //! Reactions: listed, put, removed, checked. Those of the folder belong to their files.
 
-use axum::Json as Answer;
 use axum::extract::State;
+use axum::{Extension, Json as Answer};
 use conche_core::reaction::{self, Authored, Format, Reaction};
 use conche_core::{Digest, Json, Timestamp};
 use conche_engine::{FileFault, Owner, ReactionError, ReactionInfo};
@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::actor::{Actor, settle};
 use crate::extract::{Body, Name, NoQuery};
 use crate::problem::Problem;
 use crate::{Shared, codes, words};
@@ -138,6 +139,7 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn put(
     State(api): State<Shared>,
+    Extension(actor): Extension<Actor>,
     Name(name): Name,
     _: NoQuery,
     Body(text): Body<Json>,
@@ -153,7 +155,14 @@ pub(crate) async fn put(
     } else {
         StatusCode::OK
     };
-    let info = api.engine.put_reaction(reaction).await?;
+    let mut act = actor.act(&api, "reaction.put", &*name);
+    let digest = reaction.digest().to_string();
+    act.detail.insert("digest".to_owned(), digest);
+    let put = api
+        .engine
+        .put_reaction_by(reaction, Some(act.clone()))
+        .await;
+    let info = settle(&api, act, put).await?;
     Ok((status, Answer(info.into())))
 }
 
@@ -165,10 +174,16 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn delete(
     State(api): State<Shared>,
+    Extension(actor): Extension<Actor>,
     Name(name): Name,
     _: NoQuery,
 ) -> Result<StatusCode, Problem> {
-    api.engine.delete_reaction(&name).await?;
+    let act = actor.act(&api, "reaction.delete", &*name);
+    let gone = api
+        .engine
+        .delete_reaction_by(&name, Some(act.clone()))
+        .await;
+    settle(&api, act, gone).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

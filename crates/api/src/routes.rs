@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 
 use crate::access::{Access, authorise};
-use crate::{Shared, csf, events, modules, reactions, runs, system};
+use crate::{Shared, audit, csf, events, modules, reactions, runs, system, tokens};
 
 /// One row.
 pub(crate) struct Route {
@@ -75,8 +75,9 @@ const PUT: (Method, MethodFilter) = (Method::PUT, MethodFilter::PUT);
 
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
-    use Access::{Anyone, Define, Operate, Read, Send};
+    use Access::{Administer, Anyone, Define, Operate, Read, Send};
     vec![
+        route(GET,    "/api/v1/audit",              Administer, audit::list),
         route(GET,    "/api/v1/events",             Read,    events::list),
         route(POST,   "/api/v1/events",             Send,    events::send),
         route(GET,    "/api/v1/events/{id}",        Read,    events::show),
@@ -95,6 +96,9 @@ pub(crate) fn table() -> Vec<Route> {
         route(POST,   "/api/v1/runs/{id}/retry",    Operate, runs::signals::retry),
         route(GET,    "/api/v1/runs/{id}/tail",     Read,    runs::tail::one),
         route(GET,    "/api/v1/tail",               Read,    runs::tail::all),
+        route(GET,    "/api/v1/tokens",             Administer, tokens::list),
+        route(POST,   "/api/v1/tokens",             Administer, tokens::create),
+        route(DELETE, "/api/v1/tokens/{id}",        Administer, tokens::revoke),
         route(GET,    "/errors/{code}",             Anyone,  system::error_page),
         route(GET,    "/healthz",                   Anyone,  system::healthz),
         route(GET,    "/metrics",                   Read,    system::metrics),

@@ -6,7 +6,9 @@ use serde_json::json;
 
 use crate::bench::BenchArgs;
 use crate::client::import::Import;
-use crate::client::{Ask, events::Events, reactions::Reactions, runs::Runs};
+use crate::client::{
+    Ask, audit::Audit, events::Events, reactions::Reactions, runs::Runs, tokens::Tokens,
+};
 use crate::copies::{BackupArgs, RestoreArgs};
 use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
@@ -85,6 +87,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  conche secrets check --config conche.yaml"
     )]
     Secrets(SecretsVerb),
+    /// Say who may call a server
+    #[command(
+        subcommand,
+        after_help = "Example:\n  conche tokens create --name ci --role operator"
+    )]
+    Tokens(Tokens),
+    /// Look at what was done by whom
+    #[command(subcommand, after_help = "Example:\n  conche audit verify")]
+    Audit(Audit),
     /// Check whether this machine and a configuration can carry a server
     Doctor(DoctorArgs),
     /// Measure this build on this machine

@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use axum::Router;
-use conche_runtime::listener::{Error, Listener, ListenerConfig, Render, problem_json};
+use conche_runtime::listener::{
+    Certificates, Error, Listener, ListenerConfig, Render, problem_json,
+};
 use conche_runtime::supervisor::{Stage, Tasks};
 
 use crate::config::Config;
@@ -39,6 +41,19 @@ impl Listeners {
             webhooks: bind("webhooks", &config.webhooks).await?,
             metrics: bind("metrics", &config.metrics).await?,
         })
+    }
+
+    /// The TLS files of those that speak HTTPS, by listener.
+    pub(crate) fn certificates(&self) -> Vec<(&'static str, Certificates)> {
+        let all = [
+            ("api", &self.api),
+            ("webhooks", &self.webhooks),
+            ("metrics", &self.metrics),
+        ];
+        let of = |(name, listener): (_, &Option<Listener>)| {
+            Some((name, listener.as_ref()?.certificates()?))
+        };
+        all.into_iter().filter_map(of).collect()
     }
 
     /// Answers from now on.

@@ -4,6 +4,7 @@
 //! anything else happens, since the worker's cage allows no runtime, thread or logger.
 
 mod bench;
+mod certificates;
 mod cli;
 mod client;
 mod config;
@@ -15,6 +16,7 @@ mod folder;
 mod input;
 #[cfg(feature = "failpoints")]
 mod kill;
+mod ledger;
 mod listeners;
 mod logging;
 mod metrics;
@@ -89,6 +91,8 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Events(verb) => client::events::run(verb).await.map(|()| true),
         Command::Runs(verb) => client::runs::run(verb).await.map(|()| true),
         Command::Reactions(verb) => client::reactions::run(verb).await,
+        Command::Tokens(verb) => client::tokens::run(verb).await.map(|()| true),
+        Command::Audit(verb) => client::audit::run(verb).await,
         Command::Modules(verb) => modules::run(verb).map(|()| true),
         Command::Config(verb) => settings::config(verb).map(|()| true),
         Command::Schema(args) => settings::schema(args).map(|()| true),

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use axum::Router;
 use clap::Args;
-use conche_api::{Access, ApiState, Authorizer, Caller, VersionInfo};
+use conche_api::{ApiState, Authorizer, Caller, VersionInfo};
 use conche_engine::{Engine, Folder, SandboxEvaluator};
 use conche_modules::{Source, sources::no_such_webhook};
 use conche_runtime::clock::SystemClock;
+use conche_runtime::listener::Auth;
 use conche_runtime::listener::guard::TokenSet;
 use conche_runtime::secrets::Secrets;
 use conche_runtime::supervisor::{Backoff, Grace, OnFailure, Stage, Supervisor, Tasks};
@@ -28,7 +29,7 @@ use crate::metrics::Registries;
 use crate::parts::{self, Parts};
 use crate::settings::ConfigArgs;
 use crate::signals::Signals;
-use crate::{logging, notify, output};
+use crate::{certificates, ledger, logging, notify, output};
 
 /// Closing the store writes at most one more commit and a checkpoint.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
@@ -152,6 +153,7 @@ async fn start(
     })
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;
+    ledger::tell_start(&*store, loaded).await?;
     import_csf(&engine, loaded).await?;
     let folder = watch_reactions(&engine, &config.reactions).await?;
     let webhooks = start_sources(&engine, &parts.sources, &tasks);
@@ -173,6 +175,8 @@ async fn start(
             metrics: registries.into_inner(),
         }),
     };
+    certificates::watch(listeners.certificates(), &tasks)?;
+    ledger::retain(&store, config.audit, &tasks);
     let addresses = listeners.serve(routers, &tasks);
     Ok((store, addresses.to_string()))
 }
@@ -194,6 +198,7 @@ async fn import_csf(engine: &Engine, loaded: &Loaded) -> Result<(), Failure> {
     };
     let data_dir = &loaded.config.data_dir;
     if let Some(imported) = csf::import_once(engine, &csf.database, data_dir).await? {
+        ledger::tell_import(engine, &csf.database, imported.reactions.len()).await;
         let (reactions, database) = (imported.reactions.len(), csf.database.display());
         tracing::info!(reactions, %database, "CSF's reactions were imported");
         for fault in imported.faults {
@@ -248,18 +253,16 @@ fn start_sources(engine: &Engine, sources: &[(String, Arc<dyn Source>)], tasks: 
 }
 
 fn authorizer(config: &Config, secrets: &Secrets) -> Result<Authorizer, Failure> {
-    let Some(token) = &config.api_token else {
+    if config.api.auth != Auth::Token {
         return Ok(Authorizer::Open);
-    };
-    let value = secrets
-        .get(&token.secret)
-        .map_err(|error| Failure::of("api.token", error))?;
+    }
     let mut tokens = TokenSet::new();
-    let caller = Caller {
-        name: token.secret.as_str().into(),
-        may: Access::ALL.into(),
-    };
-    tokens.insert(&value, caller);
+    if let Some(token) = &config.api_token {
+        let value = secrets
+            .get(&token.secret)
+            .map_err(|error| Failure::of("api.token", error))?;
+        tokens.insert(&value, Caller::unlimited(&token.secret));
+    }
     Ok(Authorizer::Tokens(tokens))
 }
 

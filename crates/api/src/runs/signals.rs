@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::{Extension, Json as Answer};
 use conche_core::run::{self, VisitNo};
 use conche_core::{Json, RunId};
+use conche_engine::By;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::Caller;
+use crate::actor::{Actor, settle};
 use crate::extract::{Body, Id, NoQuery, OptionalBody};
 use crate::problem::Problem;
 use crate::{Shared, codes};
@@ -102,12 +103,15 @@ const fn taken(run_id: RunId) -> Taken {
 )]
 pub(crate) async fn cancel(
     State(api): State<Shared>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     Id(run): Id<RunId>,
     _: NoQuery,
     OptionalBody(body): OptionalBody<Cancel>,
 ) -> Result<Taken, Problem> {
-    api.engine.cancel(run, &caller.name, body.reason).await?;
+    let act = actor.act(&api, "run.cancel", run.to_string());
+    let by = By::recorded(act.clone());
+    let told = api.engine.cancel(run, by, body.reason).await;
+    settle(&api, act, told).await?;
     Ok(taken(run))
 }
 
@@ -120,12 +124,15 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn retry(
     State(api): State<Shared>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     Id(run): Id<RunId>,
     _: NoQuery,
     OptionalBody(body): OptionalBody<Retry>,
 ) -> Result<Taken, Problem> {
-    api.engine.retry(run, body.visit, &caller.name).await?;
+    let act = actor.act(&api, "run.retry", run.to_string());
+    let by = By::recorded(act.clone());
+    let told = api.engine.retry(run, body.visit, by).await;
+    settle(&api, act, told).await?;
     Ok(taken(run))
 }
 
@@ -138,14 +145,15 @@ pub(crate) async fn retry(
 )]
 pub(crate) async fn resume(
     State(api): State<Shared>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     Id(run): Id<RunId>,
     _: NoQuery,
     Body(body): Body<Resume>,
 ) -> Result<Taken, Problem> {
     let resolution = body.resolution.try_into()?;
-    api.engine
-        .resume(run, body.visit, resolution, &caller.name)
-        .await?;
+    let act = actor.act(&api, "run.resume", run.to_string());
+    let by = By::recorded(act.clone());
+    let told = api.engine.resume(run, body.visit, resolution, by).await;
+    settle(&api, act, told).await?;
     Ok(taken(run))
 }

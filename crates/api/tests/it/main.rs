@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod audit;
 mod bodies;
 mod csf;
 mod documents;
@@ -15,3 +16,4 @@ mod runs;
 mod server;
 mod system;
 mod tails;
+mod tokens;

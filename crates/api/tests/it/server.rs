@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use conche_api::{ApiState, Authorizer, VersionInfo, render, router};
+use conche_api::{ApiState, Authorizer, Role, VersionInfo, new_token, render, router};
 use conche_core::RunId;
 use conche_core::run::Status;
 use conche_engine::{Config, Engine, Folder, Parts};
 use conche_modules::{Action, ActionModule, BuildContext};
+use conche_runtime::clock::Clock as _;
 use conche_runtime::egress::{Egress, EgressConfig};
 use conche_runtime::listener::{Auth, Listener, ListenerConfig};
 use conche_runtime::secrets::Secrets;
 use conche_runtime::supervisor::{Stage, Supervisor, Tasks};
-use conche_store::Store;
 use conche_store::memory::MemoryStore;
+use conche_store::{Change, Store, TokenRow};
 use conche_testkit::actions::TEST_MODULE;
 use conche_testkit::{ScriptedEvaluator, SimClock, TestActions, until};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -34,6 +35,7 @@ pub(crate) const BODY_BYTES: usize = 64 * 1024;
 pub(crate) struct Server {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) actions: TestActions,
+    pub(crate) clock: Arc<SimClock>,
     pub(crate) supervisor: Supervisor,
     /// The same routes without a listener, for what depends on who reads when.
     pub(crate) router: Router,
@@ -118,7 +120,8 @@ impl Server {
         let supervisor = Supervisor::new();
         let tasks = supervisor.tasks();
         let actions = TestActions::default();
-        let parts = parts(&wanted, &actions, tasks.clone());
+        let clock = Arc::new(SimClock::default());
+        let parts = parts(&wanted, &actions, &clock, tasks.clone());
         let engine = Engine::start(parts).await.unwrap();
         let folder = match &wanted.folder {
             Some(dir) => Some(Folder::watch(&engine, dir).await.unwrap()),
@@ -155,11 +158,45 @@ impl Server {
         Self {
             store: wanted.store,
             actions,
+            clock,
             supervisor,
             router,
             address,
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
+    }
+
+    /// Stores a token past the API, changed as the test wants it, and gives its value.
+    pub(crate) async fn token(
+        &self,
+        name: &str,
+        role: Role,
+        change: impl FnOnce(&mut TokenRow),
+    ) -> String {
+        let now = SimClock::default().now();
+        let (mut row, value) = new_token(name, role, None, "test", now).unwrap();
+        change(&mut row);
+        let act = conche_store::contract::ledger::act(name, 0);
+        let stored = self.store.change(Change::PutToken(row), act).await;
+        assert_eq!(stored, Ok(true));
+        value
+    }
+
+    /// Sends a request with a token and a JSON body, or none.
+    pub(crate) async fn as_bearer(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("authorization", &*bearer),
+            ("content-type", "application/json"),
+        ];
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.call(method, path, &headers, body).await
     }
 
     /// Sends a request; headers as pairs.
@@ -254,8 +291,8 @@ impl Server {
     }
 }
 
-fn parts(wanted: &Wanted, actions: &TestActions, tasks: Tasks) -> Parts {
-    let clock = Arc::new(SimClock::default());
+fn parts(wanted: &Wanted, actions: &TestActions, clock: &Arc<SimClock>, tasks: Tasks) -> Parts {
+    let clock = clock.clone();
     let module: Arc<dyn Action> = Arc::new(actions.clone());
     let mut modules = BTreeMap::from([("test".to_owned(), (module, &TEST_MODULE, 0))]);
     let context = BuildContext {

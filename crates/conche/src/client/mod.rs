@@ -4,11 +4,13 @@
 //! refusal is shown with its code. Redirects are not followed and proxies of the environment
 //! not used: the token goes to the named server and nowhere else.
 
+pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod import;
 pub(crate) mod reactions;
 pub(crate) mod runs;
 mod sse;
+pub(crate) mod tokens;
 
 use std::path::PathBuf;
 use std::time::Duration;

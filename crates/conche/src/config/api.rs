@@ -22,7 +22,8 @@ pub(super) struct Api {
     listen: Option<SocketAddr>,
     /// Who may call: `token`, `loopback-open` or `none`. Default: `loopback-open`.
     auth: Auth,
-    /// With `auth: token`: the secret that callers show in `Authorization: Bearer`.
+    /// With `auth: token`: a secret that callers may show in `Authorization: Bearer` beside
+    /// the stored tokens (`conche tokens`); it may do everything. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<SecretName>,
     /// Allows an address other than loopback without authentication. Default: false.
@@ -58,10 +59,6 @@ impl Api {
         faults: &mut Vec<Fault>,
     ) -> (ListenerConfig, Option<SecretName>) {
         match (self.auth, &self.token) {
-            (Auth::Token, None) => faults.push(Fault::new(
-                Place::of(&["api", "auth"]),
-                "`auth: token` needs `token: { secret: NAME }`",
-            )),
             (Auth::Token, Some(token)) if !secrets.contains_key(&token.secret) => {
                 let names: Vec<&String> = secrets.keys().collect();
                 let place = Place::of(&["api", "token"]);

@@ -114,7 +114,7 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// The API's listener.
     pub(crate) api: ListenerConfig,
-    /// The token that the API asks for; there is one exactly where `api.auth` is `token`.
+    /// A token that the API takes beside the stored ones; only where `api.auth` is `token`.
     pub(crate) api_token: Option<SecretName>,
     /// The webhooks' listener.
     pub(crate) webhooks: ListenerConfig,
@@ -138,6 +138,8 @@ pub(crate) struct Config {
     pub(crate) script_workers: Option<usize>,
     /// What a payload may measure.
     pub(crate) json: conche_core::json::Limits,
+    /// How long acts are kept.
+    pub(crate) audit: std::time::Duration,
 }
 
 /// A configuration with where it came from, so that later faults can name their line.
@@ -285,13 +287,14 @@ impl Authored {
         let (api, api_token) = self.api.resolve(&self.secrets, &mut faults);
         let webhooks = self.webhooks.resolve(&sources, &mut faults);
         let engine = conche_engine::Config {
-            retention: self.retention.resolve(),
+            retention: self.retention.clone().resolve(),
             ..self.limits.engine()
         };
         if !faults.is_empty() {
             return Err(faults);
         }
         Ok(Config {
+            audit: self.retention.audit(),
             data_dir: self.data_dir,
             api,
             api_token,

@@ -15,6 +15,8 @@ pub(super) struct Retention {
     events: Span,
     /// Finished runs with their journals. Default: `90d`.
     runs: Span,
+    /// The record of what was done by whom, and tokens that ended. Default: `400d`.
+    audit: Span,
     /// The window within which a repeated event is recognised. Default: `7d`.
     dedup: Span,
 }
@@ -24,12 +26,18 @@ impl Default for Retention {
         Self {
             events: Span::from_secs(30 * DAY),
             runs: Span::from_secs(90 * DAY),
+            audit: Span::from_secs(400 * DAY),
             dedup: Span::from_secs(7 * DAY),
         }
     }
 }
 
 impl Retention {
+    /// How long acts are kept.
+    pub(super) fn audit(&self) -> std::time::Duration {
+        self.audit.duration()
+    }
+
     pub(super) fn resolve(self) -> conche_engine::Retention {
         conche_engine::Retention {
             events: self.events.duration(),

@@ -78,10 +78,6 @@ fn a_mistake_is_named_with_its_line_its_column_and_what_was_meant() {
             "c.yaml:2:3: actions.dumy: unknown action module `dumy`; did you mean `dummy`?",
         ),
         (
-            "api: { auth: token }\n",
-            "c.yaml:1:8: api.auth: `auth: token` needs `token: { secret: NAME }`",
-        ),
-        (
             "secrets: { admin: { env: A } }\napi: { auth: token, token: { secret: amin } }\n",
             "c.yaml:2:21: api.token: unknown secret `amin`; did you mean `admin`?",
         ),

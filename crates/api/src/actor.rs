@@ -1,0 +1,153 @@
+//! Who does something, and the record of it.
+//!
+//! What changes the store is recorded in the same transaction; what is refused, right after.
+//! A record holds names only: never a token, a payload or a secret.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use conche_core::Timestamp;
+use conche_runtime::listener::Peer;
+use conche_store::{Act, Who};
+
+use crate::access::Caller;
+use crate::problem::Problem;
+use crate::{Api, Authorizer};
+
+/// What is recorded of a change that was made.
+const DONE: &str = "done";
+
+/// The listener that this API answers at.
+const LISTENER: &str = "api";
+
+/// Who sent a request, and from where.
+#[derive(Debug, Clone)]
+pub(crate) struct Actor {
+    pub(crate) caller: Caller,
+    peer: Option<Peer>,
+}
+
+impl Actor {
+    pub(crate) fn new(caller: Caller, peer: Option<Peer>) -> Self {
+        Self { caller, peer }
+    }
+
+    /// An act of theirs that is done.
+    pub(crate) fn act(&self, api: &Api, what: &str, target: impl Into<String>) -> Act {
+        Act {
+            at: api.engine.clock().now(),
+            detail: BTreeMap::new(),
+            outcome: DONE.to_owned(),
+            target: target.into(),
+            what: what.to_owned(),
+            who: Who {
+                certificate: self.peer.as_ref().and_then(Peer::subject),
+                listener: Some(LISTENER.to_owned()),
+                name: self.caller.name.to_string(),
+                peer: self.peer.as_ref().map(|peer| peer.address.to_string()),
+                token: self.caller.token.map(|token| token.to_string()),
+            },
+        }
+    }
+
+    /// Whether it is known who they are: not on an open listener without client certificates.
+    pub(crate) fn is_known(&self, api: &Api) -> bool {
+        let is_certified = self.peer.as_ref().and_then(Peer::subject).is_some();
+        is_certified || matches!(api.auth, Authorizer::Tokens(_))
+    }
+}
+
+/// Records an act that stands alone; a failure to do so is logged and changes nothing, since
+/// what was done is done.
+pub(crate) async fn record(api: &Api, act: Act) {
+    let what = act.what.clone();
+    if let Err(error) = api.engine.store().record(act).await {
+        tracing::error!(%error, what, "an act was not recorded");
+    }
+}
+
+/// Passes on what came of an act; where it was refused, records that.
+pub(crate) async fn settle<T, E: Into<Problem>>(
+    api: &Api,
+    mut act: Act,
+    result: Result<T, E>,
+) -> Result<T, Problem> {
+    match result {
+        Ok(done) => Ok(done),
+        Err(error) => {
+            let problem = error.into();
+            act.outcome = problem.code().to_owned();
+            record(api, act).await;
+            Err(problem)
+        }
+    }
+}
+
+/// Callers who are not let in: so many are recorded in a while, the rest are counted, so that
+/// who guesses tokens cannot fill the disk.
+#[derive(Default)]
+pub(crate) struct Refusals(Mutex<Window>);
+
+#[derive(Default)]
+struct Window {
+    since: Timestamp,
+    recorded: u32,
+    passed_over: u64,
+}
+
+impl Window {
+    const SPAN: Duration = Duration::from_mins(1);
+    const ROWS_MAX: u32 = 20;
+
+    /// Whether one more is recorded; then also how many were passed over since the last.
+    fn admit(&mut self, now: Timestamp) -> Option<u64> {
+        if now.duration_since(self.since).unsigned_abs() >= Self::SPAN {
+            (self.since, self.recorded) = (now, 0);
+        }
+        if self.recorded >= Self::ROWS_MAX {
+            self.passed_over += 1;
+            return None;
+        }
+        self.recorded += 1;
+        Some(std::mem::take(&mut self.passed_over))
+    }
+}
+
+impl Refusals {
+    pub(crate) async fn record(&self, api: &Api, mut act: Act, why: &str) {
+        let admitted = {
+            let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            window.admit(act.at)
+        };
+        let Some(passed_over) = admitted else {
+            return;
+        };
+        act.outcome = "refused".to_owned();
+        act.detail.insert("reason".to_owned(), why.to_owned());
+        if passed_over > 0 {
+            let more = passed_over.to_string();
+            act.detail.insert("not_recorded_before".to_owned(), more);
+        }
+        record(api, act).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_beyond_the_bound_are_counted_and_told_with_the_next() {
+        let mut window = Window::default();
+        let start = Timestamp::UNIX_EPOCH + Duration::from_hours(1);
+        for _ in 0..Window::ROWS_MAX {
+            assert_eq!(window.admit(start), Some(0));
+        }
+        for _ in 0..3 {
+            assert_eq!(window.admit(start), None);
+        }
+        assert_eq!(window.admit(start + Window::SPAN), Some(3));
+        assert_eq!(window.admit(start + Window::SPAN), Some(0));
+    }
+}

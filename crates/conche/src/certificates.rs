@@ -1,0 +1,67 @@
+//! TLS files that change while the server runs: looked at now and then, and on SIGHUP.
+
+use std::time::Duration;
+
+use conche_runtime::listener::Certificates;
+use conche_runtime::supervisor::{Backoff, OnFailure, Stage, Tasks};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::Failure;
+
+/// How often the files are looked at without being told.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Takes up changed files for as long as the server runs. Without any, SIGHUP keeps its usual
+/// meaning and ends the process.
+pub(crate) fn watch(
+    files: Vec<(&'static str, Certificates)>,
+    tasks: &Tasks,
+) -> Result<(), Failure> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    // Listened for before any listener answers: a SIGHUP from then on never ends the server.
+    let mut first = Some(signal(SignalKind::hangup())?);
+    let restart = OnFailure::Restart(Backoff::default());
+    tasks.spawn("certificates", Stage::Api, restart, move |stop| {
+        let (files, first) = (files.clone(), first.take());
+        async move {
+            let mut hangup = match first {
+                Some(hangup) => hangup,
+                None => signal(SignalKind::hangup())?,
+            };
+            let mut interval = tokio::time::interval(LOOK_EVERY);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.requested() => return Ok::<(), std::io::Error>(()),
+                    _ = hangup.recv() => look(&files, true).await,
+                    _ = interval.tick() => look(&files, false).await,
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Looks at the files of every listener; `told` says so even where nothing has changed.
+async fn look(files: &[(&'static str, Certificates)], told: bool) {
+    for (listener, certificates) in files {
+        let certificates = certificates.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            if told {
+                certificates.reload().map(|()| true)
+            } else {
+                certificates.reload_if_changed()
+            }
+        });
+        match looked.await {
+            Ok(Ok(true)) => tracing::info!(listener, "TLS files were read again"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => {
+                tracing::error!(listener, %error, "the TLS files do not fit: the ones before stay in use")
+            }
+            Err(error) => tracing::error!(listener, %error, "the TLS files were not looked at"),
+        }
+    }
+}
