@@ -1,3 +1,11 @@
 //! What sources and actions share to speak to the same kind of peer.
+//!
+//! A client connects, speaks and tells what it learnt; it decides nothing about events or
+//! runs, keeps nothing that must survive, and writes no log. Addresses come from the
+//! configuration only, never from events or scripts, so they pass by the egress check.
 
+pub(crate) mod amqp;
+pub(crate) mod backoff;
+pub(crate) mod mqtt;
+pub(crate) mod nats;
 pub(crate) mod tls;

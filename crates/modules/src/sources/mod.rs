@@ -1,8 +1,11 @@
 //! The source modules, by name.
 
+mod amqp;
 mod delivery;
 mod dummy;
 mod file;
+mod mqtt;
+mod nats;
 mod onetime;
 mod schedule;
 mod syslog;
@@ -13,8 +16,11 @@ use crate::source::SourceModule;
 
 /// Every source module, in the order of their names.
 pub static ALL: &[&SourceModule] = &[
+    &amqp::MODULE,
     &dummy::MODULE,
     &file::MODULE,
+    &mqtt::MODULE,
+    &nats::MODULE,
     &onetime::MODULE,
     &schedule::MODULE,
     &syslog::MODULE,

@@ -24,6 +24,7 @@ fn the_lists_are_in_order_and_describe_themselves() {
             "mail",
             "misp",
             "pagerduty",
+            "publish",
             "respond",
             "run_reaction",
             "slack",
@@ -34,7 +35,9 @@ fn the_lists_are_in_order_and_describe_themselves() {
     let names: Vec<_> = sources::ALL.iter().map(|module| module.name).collect();
     assert_eq!(
         names,
-        ["dummy", "file", "onetime", "schedule", "syslog", "webhook"]
+        [
+            "amqp", "dummy", "file", "mqtt", "nats", "onetime", "schedule", "syslog", "webhook"
+        ]
     );
     for module in actions::ALL.iter() {
         assert!(
@@ -127,6 +130,9 @@ fn what_a_repeat_means_is_said_of_every_action() {
             OnUncertain::Repeat,
         ),
         ("pagerduty.resolve", Repeat::Idempotent, OnUncertain::Repeat),
+        ("publish.mqtt", Repeat::Unsafe, OnUncertain::Attention),
+        ("publish.nats", Repeat::Keyed, OnUncertain::Repeat),
+        ("publish.amqp", Repeat::Unsafe, OnUncertain::Attention),
         ("respond.respond", Repeat::Idempotent, OnUncertain::Repeat),
         ("run_reaction.run", Repeat::Keyed, OnUncertain::Repeat),
         ("slack.post", Repeat::Unsafe, OnUncertain::Repeat),

@@ -1,0 +1,267 @@
+//! `amqp`: messages of a RabbitMQ queue.
+//!
+//! At-least-once: a message is acknowledged after its event is on disk, and is one event
+//! however often it is delivered where it has a `message_id` or `id_from` is set. There is no
+//! cursor: the queue is one. At most `prefetch` messages are held; while events cannot be
+//! stored none is acknowledged and the broker keeps the rest. After a break the source
+//! reconnects for ever. What cannot be decoded is rejected without being put back, so that
+//! the broker dead-letters it where the queue is declared so; it never comes again by itself.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use conche_core::json::Limits;
+use conche_runtime::supervisor::{BoxError, Stop};
+use futures_util::{FutureExt as _, StreamExt as _};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicRejectOptions};
+use lapin::{Connection, Consumer};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::delivery::{Entrance, Envelope, Format, Naming, Payload, Rejects, Stopping};
+use crate::clients::amqp::{self, Broker, BrokerConfig, Error, OwnQueue, Queue};
+use crate::clients::backoff::Reconnects;
+use crate::intake::Intake;
+use crate::source::{Source, SourceModule};
+use crate::{BuildContext, BuildError, config as settings};
+
+pub(super) static MODULE: SourceModule = SourceModule {
+    name: "amqp",
+    summary: "Messages of a RabbitMQ queue.",
+    events: &[],
+    config: settings::schema::<Config>,
+    build,
+};
+
+/// Messages that go into one transaction.
+const BATCH: usize = 100;
+
+/// Settings of an `amqp` source.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// Where the broker is and who we are there.
+    broker: BrokerConfig,
+    /// The queue. Without `bind` it must be there; with it, it is made where it is not.
+    queue: String,
+    /// Makes `queue` a durable queue of our own, bound to an exchange. Default: none.
+    #[serde(default)]
+    bind: Option<Bind>,
+    /// The most messages under way unacknowledged, 1 to 2000. Default: 100.
+    #[serde(default = "default_prefetch")]
+    prefetch: u16,
+    /// The type of the events. Default: none; this or `event_type_from` must be there.
+    #[serde(default)]
+    event_type: Option<String>,
+    /// JSON Pointer to the type in the data. Default: none.
+    #[serde(default)]
+    event_type_from: Option<String>,
+    /// JSON Pointer to the id in the data. Default: the message's `message_id`.
+    #[serde(default)]
+    id_from: Option<String>,
+    /// JSON Pointer to the subject in the data. Default: the routing key.
+    #[serde(default)]
+    subject_from: Option<String>,
+    /// `json`, or `text` for any text. Default: `json`.
+    #[serde(default)]
+    payload: Payload,
+    /// The type of the event that is made of what cannot be decoded, which is then
+    /// acknowledged. Default: none, it is rejected.
+    #[serde(default)]
+    invalid_event_type: Option<String>,
+}
+
+/// What a queue of our own is bound to.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Bind {
+    /// The exchange; waited for until it is there.
+    exchange: String,
+    /// The routing keys, with `*` and `#` where the exchange is a topic.
+    keys: Vec<String>,
+    /// Where rejected messages go. Default: none, they are dropped.
+    #[serde(default)]
+    dead_letter_exchange: Option<String>,
+    /// The most messages that the queue keeps; beyond, the oldest are dropped. Default: 1000000.
+    #[serde(default = "default_messages_max")]
+    messages_max: u32,
+}
+
+fn default_prefetch() -> u16 {
+    100
+}
+
+fn default_messages_max() -> u32 {
+    1_000_000
+}
+
+struct Amqp {
+    id: String,
+    broker: Broker,
+    queue: Queue,
+    prefetch: u16,
+    format: Format,
+    keeps_invalid: bool,
+    rejects: Rejects,
+}
+
+fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, BuildError> {
+    let place = format!("sources.{id}");
+    let config: Config = settings::read(&place, config)?;
+    let wrong = |message: &str| settings::error(&place, message);
+    for name in Broker::secret_names(&config.broker) {
+        name.check(&place, &cx.secrets)?;
+    }
+    if !(1..=2000).contains(&config.prefetch) || config.queue.is_empty() {
+        return Err(wrong("`prefetch` is from 1 to 2000, and `queue` not empty"));
+    }
+    let queue = match config.bind {
+        None => Queue::Existing(config.queue),
+        Some(bind) if bind.keys.is_empty() || bind.exchange.is_empty() => {
+            return Err(wrong(
+                "`bind` needs an `exchange` and at least one of `keys`",
+            ));
+        }
+        Some(bind) => Queue::Own(OwnQueue {
+            name: config.queue,
+            exchange: bind.exchange,
+            keys: bind.keys,
+            dead_letter_exchange: bind.dead_letter_exchange,
+            messages_max: bind.messages_max,
+        }),
+    };
+    let keeps_invalid = config.invalid_event_type.is_some();
+    let naming = Naming {
+        event_type: config.event_type,
+        event_type_from: config.event_type_from,
+        id_from: config.id_from,
+        subject_from: config.subject_from,
+        invalid_event_type: config.invalid_event_type,
+        payload: config.payload,
+    };
+    let limits: Limits = cx.json;
+    let broker = Broker::new(config.broker, cx.secrets.clone());
+    Ok(Arc::new(Amqp {
+        id: id.to_owned(),
+        broker: broker.map_err(|error| wrong(&error.to_string()))?,
+        queue,
+        prefetch: config.prefetch,
+        format: Format::new(naming, limits).map_err(|message| wrong(&message))?,
+        keeps_invalid,
+        rejects: Rejects::new(id),
+    }))
+}
+
+#[async_trait]
+impl Source for Amqp {
+    async fn run(&self, intake: Arc<dyn Intake>, stop: Stop) -> Result<(), BoxError> {
+        let entrance = Entrance {
+            source: &self.id,
+            intake: &*intake,
+            stop: &stop,
+            rejects: &self.rejects,
+        };
+        let mut waits = Reconnects::default();
+        while let Err(error) = self.session(&entrance, &mut waits).await {
+            let wait = waits.next();
+            tracing::warn!(source = %self.id, %error, ?wait, "the broker is tried again");
+            if entrance.pause(wait).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Amqp {
+    /// One connection from its beginning to its end; `Ok` where the source is to stop.
+    async fn session(&self, entrance: &Entrance<'_>, waits: &mut Reconnects) -> Result<(), Error> {
+        let connection = tokio::select! {
+            () = entrance.stop.requested() => return Ok(()),
+            connection = self.broker.connect(&self.id) => connection?,
+        };
+        let ended = self.read(&connection, entrance, waits).await;
+        amqp::close(&connection).await;
+        ended
+    }
+
+    async fn read(
+        &self,
+        connection: &Connection,
+        entrance: &Entrance<'_>,
+        waits: &mut Reconnects,
+    ) -> Result<(), Error> {
+        let mut consumer = amqp::consume(connection, &self.queue, self.prefetch).await?;
+        tracing::info!(source = %self.id, queue = %self.queue.name(), "reading");
+        loop {
+            let first = tokio::select! {
+                () = entrance.stop.requested() => return Ok(()),
+                first = consumer.next() => first,
+            };
+            let first = self.delivered(first)?;
+            waits.reset();
+            let mut deliveries = vec![first];
+            while deliveries.len() < BATCH
+                && let Some(next) = ready(&mut consumer)
+            {
+                deliveries.push(self.delivered(Some(next))?);
+            }
+            if self.store(deliveries, entrance).await? == Err(Stopping) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn delivered(&self, next: Option<lapin::Result<Delivery>>) -> Result<Delivery, Error> {
+        match next {
+            Some(delivery) => delivery.map_err(Error::of("reading")),
+            None => Err(Error::Cancelled {
+                queue: self.queue.name().to_owned(),
+            }),
+        }
+    }
+
+    /// Stores what was delivered, then acknowledges it.
+    async fn store(
+        &self,
+        deliveries: Vec<Delivery>,
+        entrance: &Entrance<'_>,
+    ) -> Result<Result<(), Stopping>, Error> {
+        let (mut events, mut taken) = (Vec::new(), Vec::new());
+        for delivery in deliveries {
+            let envelope = Envelope {
+                id: delivery
+                    .properties
+                    .message_id()
+                    .as_ref()
+                    .map(ToString::to_string),
+                subject: Some(delivery.routing_key.to_string()).filter(|key| !key.is_empty()),
+            };
+            match entrance.decode(&self.format, &delivery.data, envelope) {
+                Ok(event) => events.push(event),
+                Err(Some(event)) if self.keeps_invalid => events.push(event),
+                Err(_) => {
+                    let rejected = delivery.acker.reject(BasicRejectOptions { requeue: false });
+                    rejected.await.map_err(Error::of("rejecting"))?;
+                    continue;
+                }
+            }
+            taken.push(delivery.acker);
+        }
+        if entrance.accept_usable(events, None).await == Err(Stopping) {
+            return Ok(Err(Stopping));
+        }
+        for acker in taken {
+            let acknowledged = acker.ack(BasicAckOptions::default());
+            acknowledged.await.map_err(Error::of("acknowledging"))?;
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// A delivery that is there already.
+fn ready(consumer: &mut Consumer) -> Option<lapin::Result<Delivery>> {
+    consumer.next().now_or_never().flatten()
+}
