@@ -13,11 +13,17 @@ pub(super) fn users(authored: &Authored, name: &str) -> Vec<String> {
     found.iter().map(ToString::to_string).collect()
 }
 
-/// A secret is named as `{ secret: NAME }`, or is a key of a module's own `secrets:`.
+/// A secret is named as `{ secret: NAME }` or one of two there, or is a key of a module's own `secrets:`.
 fn look(value: &Value, place: &Place, name: &str, found: &mut Vec<Place>) {
     match value {
         Value::Object(members) => {
-            if members.get("secret").is_some_and(|secret| secret == name) {
+            let is_named = |secret: &Value| {
+                let several = secret.as_array().into_iter().flatten();
+                std::iter::once(secret)
+                    .chain(several)
+                    .any(|one| one == name)
+            };
+            if members.get("secret").is_some_and(is_named) {
                 found.push(place.clone());
             }
             for (key, value) in members {

@@ -368,13 +368,14 @@ fn a_variable_that_is_no_setting_is_an_error_or_a_warning() {
 
 #[test]
 fn a_secret_is_told_with_those_who_need_it() {
-    let text = "secrets: { s: { env: S }, t: { env: T }, idle: { env: I } }
+    let text = "secrets: { s: { env: S }, t: { env: T }, old: { env: O }, next: { env: N }, idle: { env: I } }
 api: { auth: token, token: { secret: t } }
 actions:
   mail: { server: m, password: { secret: s } }
   http: { secrets: { s: { hosts: [a.example] } } }
 sources:
   - { id: a, module: webhook, path: /a, event_type: a, auth: { bearer: { secret: s } } }
+  - { id: b, module: webhook, path: /b, event_type: b, verify: { github: { secret: [old, next] } } }
 ";
     let loaded = load(text, &[]).unwrap();
     for (name, users) in [
@@ -383,6 +384,7 @@ sources:
             "sources[0].auth.bearer, actions.http.secrets, actions.mail.password",
         ),
         ("t", "api.token"),
+        ("next", "sources[1].verify.github"),
         ("idle", "nothing"),
     ] {
         assert_eq!(loaded.users_of_secret(name), users);

@@ -68,6 +68,8 @@ pub(super) struct Settings {
 /// JSON Schema of a recipe's settings.
 pub(super) fn schema(recipe: &Recipe) -> Value {
     let mut schema = settings::schema::<Own>();
+    schema["title"] = recipe.name.as_str().into();
+    schema["description"] = recipe.summary.as_str().into();
     for (name, setting) in &recipe.settings {
         let default = match (&setting.default, setting.required) {
             (Some(default), _) => format!(" Default: `{default}`."),
