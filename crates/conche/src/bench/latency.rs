@@ -172,7 +172,7 @@ async fn alone(stand: &Stand, window: Duration) -> Result<Window, Error> {
 }
 
 /// Waits until so many runs have called their last action; the latencies of the first.
-async fn ended(stand: &Stand, count: u32) -> Result<Latencies, Error> {
+pub(super) async fn ended(stand: &Stand, count: u32) -> Result<Latencies, Error> {
     let calls = tokio::time::timeout(DRAIN, stand.tap.room().acquire_many(count)).await;
     match calls {
         Ok(Ok(calls)) => calls.forget(),
@@ -208,7 +208,7 @@ async fn watch(
 }
 
 /// Sends every event at its time; each with that time, once all are durable.
-async fn send(
+pub(super) async fn send(
     stand: &Stand,
     rate: f64,
     window: Duration,

@@ -24,6 +24,7 @@ mod script;
 mod stand;
 mod start;
 mod statistics;
+mod storm;
 mod stored;
 mod tap;
 mod throughput;
@@ -98,6 +99,7 @@ static ALL: &[&Benchmark] = &[
     &waiting::BENCHMARK,
     &growth::BENCHMARK,
     &neighbour::BENCHMARK,
+    &storm::BENCHMARK,
 ];
 
 /// Why there is no figure.
