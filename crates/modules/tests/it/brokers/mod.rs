@@ -15,10 +15,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use conche_modules::{Error, Output};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::running::{soon, until};
+use crate::support::{context, source};
 
 /// A broker's process, with all its children.
 struct Process {
@@ -90,4 +92,49 @@ fn is_known_unsent(result: &Result<Output, Error>) -> bool {
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn broker_settings_that_make_no_sense_or_hold_a_password_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let cx = context(folder.path(), &[]);
+    let amqp = |url: &str| json!({ "broker": { "urls": [url] }, "queue": "q", "event_type": "t" });
+    let nats = |more: Value| {
+        let mut config = json!({ "broker": { "urls": ["nats://h"] }, "event_type": "t" });
+        let more = more.as_object().unwrap().clone();
+        config.as_object_mut().unwrap().extend(more);
+        config
+    };
+    let mqtt = |url: &str, topic: &str| json!({ "broker": { "url": url }, "topics": [topic], "client_id": "c", "event_type": "t" });
+    let unknown = json!({ "urls": [{ "secret": "nope" }] });
+    for (module, config, expected) in [
+        ("amqp", amqp("amqp://u:hunter22@h/"), "holds a password"),
+        ("amqp", amqp("http://h/"), "amqp://"),
+        (
+            "amqp",
+            json!({ "broker": unknown, "queue": "q", "event_type": "t" }),
+            "no secret `nope`",
+        ),
+        (
+            "mqtt",
+            mqtt("mqtt://u:hunter22@h", "a"),
+            "must hold no user",
+        ),
+        ("mqtt", mqtt("mqtt://h", "a/#/b"), "topic filters"),
+        ("nats", nats(json!({})), "`stream` and `durable`"),
+        (
+            "nats",
+            nats(json!({ "stream": "S", "durable": "d", "lossy_subjects": ["x"] })),
+            "alone",
+        ),
+        (
+            "nats",
+            nats(json!({ "lossy_subjects": ["x"], "broker": { "urls": ["nats://u:hunter22@h"] } })),
+            "must hold no user",
+        ),
+    ] {
+        let refused = source(module, config, &cx).err().unwrap();
+        assert!(refused.message.contains(expected), "{refused}");
+        assert!(!refused.message.contains("hunter22"), "{refused}");
+    }
 }
