@@ -25,6 +25,21 @@ pub(crate) fn schema() -> Value {
                 "description": "Several event types that trigger it.",
             },
             "when": text("A CEL expression over `event`; the reaction is triggered only where it holds."),
+            "dedup": control("The first event of a key runs, those of the window after it do not.", &["window"], json!({
+                "window": span("From the event that ran; at most 7d."),
+            })),
+            "throttle": control("So many runs of a key begin in any span of this length, and no more.", &["limit", "per"], json!({
+                "limit": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "How many." },
+                "per": span("At most 7d."),
+            })),
+            "debounce": control("One run, with the last event, once no other has come for a while.", &["wait"], json!({
+                "wait": span("How long it must be quiet; at most 7d."),
+                "max_wait": span("From the first event, at most 7d. Default: ten times `wait`."),
+            })),
+            "group": control("One run for all events of a window; its script sees them as `event.events`.", &["window"], json!({
+                "window": span("From the first event; at most 7d."),
+                "max": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "Events at which it runs at once. Default: 100." },
+            })),
             "script": text("The JavaScript that decides first: it sets `nextAction` and `result`."),
             "script_file": text("A file with that script, relative to this one."),
             "actions": {
@@ -88,6 +103,21 @@ fn action() -> Value {
         "required": ["module", "action"],
         "additionalProperties": false,
         "oneOf": known,
+    })
+}
+
+/// A key of storm control.
+fn control(description: &str, required: &[&str], mut properties: Value) -> Value {
+    properties["key"] = json!({
+        "type": "string",
+        "description": "A CEL expression over `event` that tells events apart. Default: all have one key.",
+    });
+    json!({
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
     })
 }
 

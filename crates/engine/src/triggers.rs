@@ -133,13 +133,13 @@ pub(crate) struct Around {
 struct View<'a> {
     event: &'a Event,
     around: &'a Around,
-    view: Option<EventView>,
+    made: Option<EventView>,
 }
 
 impl View<'_> {
     fn get(&mut self) -> &EventView {
         let Around { lists, now, .. } = self.around;
-        self.view
+        self.made
             .get_or_insert_with(|| EventView::new(self.event, lists, *now))
     }
 }
@@ -184,7 +184,7 @@ impl Triggers {
         let mut view = View {
             event,
             around,
-            view: None,
+            made: None,
         };
         for trigger in self.by_type.get(&event.event_type).into_iter().flatten() {
             let name = || trigger.definition.name.clone();

@@ -151,12 +151,15 @@ async fn hand_in(engine: &Engine, sent: &AtomicU64) -> Result<(), Error> {
 
 /// Events that started no run of their own.
 fn suppressed(engine: &Engine) -> u64 {
-    let families = engine.metrics().registry().gather();
-    let found = families
-        .iter()
-        .filter(|family| family.name() == "conche_suppressed_total");
-    let values = found.flat_map(|family| family.get_metric());
-    values.map(|one| one.get_counter().get_value() as u64).sum()
+    let mut suppressed = 0;
+    for family in engine.metrics().registry().gather() {
+        if family.name() == "conche_suppressed_total" {
+            let counts = family.get_metric().iter();
+            let counts = counts.map(|one| one.get_counter().get_value() as u64);
+            suppressed += counts.sum::<u64>();
+        }
+    }
+    suppressed
 }
 
 /// Memory of this process in KiB; 0 where it cannot be read.
