@@ -1,15 +1,19 @@
 //! The log: to standard error, as text or as one JSON object a line.
 //!
 //! Every line goes through the masker of secrets before it leaves the process. `CONCHE_LOG`
-//! filters as in `info,conche_engine=debug`.
+//! filters as in `info,conche_engine=debug`; what passes goes to a collector too, where the
+//! environment names one (see `telemetry`).
 
 use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use conche_runtime::secrets::Masker;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use crate::failure::Failure;
+use crate::telemetry::LogLayer;
 
 /// What is logged where nothing else is asked for.
 const DEFAULT_FILTER: &str = "info";
@@ -24,19 +28,28 @@ pub(crate) enum Format {
 }
 
 /// Starts logging. Once only, before anything that logs.
-pub(crate) fn start(format: Format, filter: Option<&str>, masker: Masker) -> Result<(), Failure> {
+pub(crate) fn start(
+    format: Format,
+    filter: Option<&str>,
+    masker: Masker,
+    exported: Option<LogLayer>,
+) -> Result<(), Failure> {
     let filter = filter.unwrap_or(DEFAULT_FILTER);
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Failure::Usage(format!("CONCHE_LOG is not a filter: {error}")))?;
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_ansi(colours)
         .with_writer(move || Masked(masker.clone()));
-    let started = match format {
-        Format::Text => builder.try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+    let lines = match format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
     };
+    let started = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(exported)
+        .try_init();
     started.map_err(|error| Failure::of("can't start the log", error))
 }
 

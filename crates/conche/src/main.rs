@@ -30,6 +30,7 @@ mod serve;
 mod settings;
 mod signals;
 mod story;
+mod telemetry;
 mod validate;
 
 use std::io::Write;

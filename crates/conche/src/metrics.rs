@@ -42,6 +42,11 @@ impl Registries {
         Self(vec![registry])
     }
 
+    /// One more.
+    pub(crate) fn add(&mut self, registry: Registry) {
+        self.0.push(registry);
+    }
+
     /// The registries themselves.
     pub(crate) fn into_inner(self) -> Vec<Registry> {
         self.0

@@ -82,7 +82,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<bool, Failure> {
     let data = data(args.event.as_deref(), loaded.config.json)?;
     let parts = Parts::build(&loaded)?;
     let filter = std::env::var("CONCHE_LOG").unwrap_or_else(|_| "warn".to_owned());
-    logging::start(logging::Format::Text, Some(&filter), parts.secrets.masker())?;
+    let masker = parts.secrets.masker();
+    logging::start(logging::Format::Text, Some(&filter), masker, None)?;
     let event = NewEvent {
         id: None,
         event_type,

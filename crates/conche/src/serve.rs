@@ -29,6 +29,7 @@ use crate::metrics::Registries;
 use crate::parts::{self, Parts};
 use crate::settings::ConfigArgs;
 use crate::signals::Signals;
+use crate::telemetry::Telemetry;
 use crate::{certificates, ledger, logging, notify, output};
 
 /// Closing the store writes at most one more commit and a checkpoint.
@@ -75,14 +76,15 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     };
     let filter = args.log.as_deref().or(csf.map(|csf| csf.log));
     let format = args.log_format.unwrap_or(format);
-    logging::start(format, filter, parts.secrets.masker())?;
+    let (telemetry, log_layer) = Telemetry::from_environment(parts.secrets.masker())?;
+    logging::start(format, filter, parts.secrets.masker(), log_layer)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     tell_of_secrets(&loaded, &parts.secrets);
     let mut signals = Signals::listen()?;
     let supervisor = Supervisor::new();
-    let (store, started) = start(&loaded, parts, &supervisor).await?;
+    let (store, started) = start(&loaded, parts, telemetry, &supervisor).await?;
     say(&started);
     notify::tell(notify::READY);
 
@@ -131,6 +133,7 @@ fn tell_of_secrets(loaded: &Loaded, secrets: &Secrets) {
 async fn start(
     loaded: &Loaded,
     parts: Parts,
+    telemetry: Telemetry,
     supervisor: &Supervisor,
 ) -> Result<(Arc<dyn Store>, String), Failure> {
     let (config, tasks) = (&loaded.config, supervisor.tasks());
@@ -141,7 +144,7 @@ async fn start(
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let (store, sandbox) = tokio::try_join!(open_store(config), parts::sandbox(config))?;
     let evaluator = Arc::new(SandboxEvaluator::new(sandbox));
-    let registries = Registries::new(store.clone(), evaluator.clone(), &tasks);
+    let mut registries = Registries::new(store.clone(), evaluator.clone(), &tasks);
     let store: Arc<dyn Store> = store;
     let engine = Engine::start(conche_engine::Parts {
         store: store.clone(),
@@ -154,6 +157,8 @@ async fn start(
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;
     ledger::tell_start(&*store, loaded).await?;
+    registries.add(telemetry.registry());
+    telemetry.start(&engine, &tasks);
     import_csf(&engine, loaded).await?;
     let folder = watch_reactions(&engine, &config.reactions).await?;
     let webhooks = start_sources(&engine, &parts.sources, &tasks);

@@ -9,6 +9,7 @@ mod recipes;
 mod secrets;
 mod serve;
 mod server;
+mod telemetry;
 #[cfg(feature = "failpoints")]
 mod torture;
 mod verbs;

@@ -20,8 +20,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) fn conche() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conche"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CONCHE_") {
-            command.env_remove(name);
+        let text = name.to_string_lossy();
+        if text.starts_with("CONCHE_") || text.starts_with("OTEL_") {
+            command.env_remove(&name);
         }
     }
     command.env("NO_COLOR", "1").stdin(Stdio::null());
