@@ -27,7 +27,10 @@ async fn a_copy_of_a_store_at_work_is_the_store_of_one_moment() {
     let copy = backup(folder.path(), &file).expect("a copy is written");
     assert_eq!((copy.events, copy.runs, copy.unfinished), (2, 2, 1));
     assert_eq!(examine(&file), Ok(copy.clone()));
-    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    let mode = std::fs::metadata(&file)
+        .expect("it is there")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     // What comes after is not in it, and the store it was taken from goes on.
     let (_, later) = accept(&store, acceptance("github", "3", at(2))).await;
@@ -36,7 +39,7 @@ async fn a_copy_of_a_store_at_work_is_the_store_of_one_moment() {
     assert_eq!(restore(&file, &restored, None, at(3)), Ok(copy));
     let second = open(&SqliteConfig::new(&restored));
     assert_eq!(
-        second.run(done).await.unwrap().summary.status,
+        second.run(done).await.expect("it is there").summary.status,
         Status::Succeeded
     );
     assert!(second.run(later).await.is_err());
@@ -96,12 +99,12 @@ async fn nothing_that_is_there_is_overwritten_and_no_half_copy_is_left() {
         &text,
         "no database at all, but long enough to be looked at".repeat(20),
     )
-    .unwrap();
+    .expect("it is there");
     let torn = elsewhere.path().join("torn");
-    let whole = std::fs::read(&file).unwrap();
-    std::fs::write(&torn, &whole[..whole.len() / 2]).unwrap();
+    let whole = std::fs::read(&file).expect("it is there");
+    std::fs::write(&torn, &whole[..whole.len() / 2]).expect("it is there");
     let empty = elsewhere.path().join("empty");
-    std::fs::write(&empty, "").unwrap();
+    std::fs::write(&empty, "").expect("it is there");
     for wrong in [&text, &torn, &empty] {
         let data = elsewhere.path().join("data");
         restore(wrong, &data, None, at(1)).expect_err("it is no copy");
@@ -112,8 +115,8 @@ async fn nothing_that_is_there_is_overwritten_and_no_half_copy_is_left() {
 
 fn parts(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+        .expect("it is there")
+        .map(|entry| entry.expect("it is there").path());
     entries
         .filter(|path| path.to_string_lossy().ends_with(".part"))
         .collect()
