@@ -109,11 +109,6 @@ impl<S> Inlet<S> {
     pub(super) fn has_room(&self) -> bool {
         self.sender.capacity() > 0
     }
-
-    /// Counts what was lost before it could be put in.
-    pub(super) fn lost(&self, count: u64) {
-        self.dropped.inc_by(count);
-    }
 }
 
 /// A bounded queue: its end to put in, and its other end.
@@ -135,12 +130,15 @@ pub(super) struct Outlet<S> {
     in_trouble: bool,
 }
 
+/// Both ends of the way of one signal.
+pub(super) type Way<S> = (Inlet<S>, Outlet<S>);
+
 /// A queue with a way out to `target`.
 pub(super) fn queue<S: Signal>(
     target: Target,
     resource: Resource,
     counters: Counters,
-) -> Result<(Inlet<S>, Outlet<S>), Error> {
+) -> Result<Way<S>, Error> {
     let (inlet, receiver) = pair(counters.dropped.clone());
     let outlet = Outlet {
         receiver,

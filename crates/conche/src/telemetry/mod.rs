@@ -23,7 +23,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use self::clean::Clean;
-use self::export::{Counters, Inlet, Outlet, queue};
+use self::export::{Counters, Outlet, Way, queue};
 pub(crate) use self::logs::LogLayer;
 use self::settings::{Settings, Target};
 use self::signal::Signal;
@@ -37,7 +37,7 @@ pub(crate) struct Telemetry {
     registry: Registry,
     clean: Clean,
     missed: IntCounter,
-    traces: Option<(Inlet<Span>, Outlet<Span>)>,
+    traces: Option<Way<Span>>,
     logs: Option<Outlet<LogRecord>>,
 }
 
@@ -124,7 +124,7 @@ fn open<S: Signal>(
     target: Option<Target>,
     resource: &Resource,
     counts: &Counts,
-) -> Result<Option<(Inlet<S>, Outlet<S>)>, Failure> {
+) -> Result<Option<Way<S>>, Failure> {
     let Some(target) = target else {
         return Ok(None);
     };

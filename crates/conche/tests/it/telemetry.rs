@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
-use crate::server::{Server, Site, conche, eventually};
+use crate::server::{Server, Site, eventually};
 
 /// A request as it came.
 struct Received {
@@ -163,11 +163,7 @@ fn an_event_with_two_actions_is_one_trace_in_order() {
     assert_eq!(spans.len(), 6, "{spans:#?}");
 
     let event: String = run["event_id"].as_str().unwrap().replace('-', "");
-    let hex = |id: &[u8]| {
-        id.iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
+    let hex = |id: &[u8]| format!("{:032x}", u128::from_be_bytes(id.try_into().unwrap()));
     assert!(
         spans.iter().all(|span| hex(&span.trace_id) == event),
         "{event}"
@@ -357,8 +353,9 @@ fn a_collector_that_hangs_or_is_away_delays_nothing() {
 
 #[test]
 fn a_protocol_that_is_not_spoken_is_misuse() {
-    let output = conche()
-        .args(["serve"])
+    let site = Site::new("");
+    let output = site
+        .command(&["serve"])
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317")
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
         .output()
