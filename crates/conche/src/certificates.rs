@@ -59,7 +59,7 @@ async fn look(files: &[(&'static str, Certificates)], told: bool) {
             Ok(Ok(true)) => tracing::info!(listener, "TLS files were read again"),
             Ok(Ok(false)) => {}
             Ok(Err(error)) => {
-                tracing::error!(listener, %error, "the TLS files do not fit: the ones before stay in use")
+                tracing::error!(listener, %error, "the TLS files do not fit: the ones before stay in use");
             }
             Err(error) => tracing::error!(listener, %error, "the TLS files were not looked at"),
         }
