@@ -77,7 +77,7 @@ pub(crate) async fn settle<T, E: Into<Problem>>(
         Ok(done) => Ok(done),
         Err(error) => {
             let problem = error.into();
-            act.outcome = problem.code().to_owned();
+            problem.code().clone_into(&mut act.outcome);
             record(api, act).await;
             Err(problem)
         }
@@ -123,7 +123,7 @@ impl Refusals {
         let Some(passed_over) = admitted else {
             return;
         };
-        act.outcome = "refused".to_owned();
+        "refused".clone_into(&mut act.outcome);
         act.detail.insert("reason".to_owned(), why.to_owned());
         if passed_over > 0 {
             let more = passed_over.to_string();

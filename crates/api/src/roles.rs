@@ -75,22 +75,30 @@ mod tests {
         let rights = Access::ALL
             .into_iter()
             .filter(|right| *right != Access::Anyone);
-        let mut table = "| role |".to_owned();
-        for right in rights.clone() {
-            table += &format!(" {} |", right.as_str());
-        }
-        table += "\n|---|";
-        table += &"---|".repeat(rights.clone().count());
+        let row = |cells: Vec<&str>| -> String {
+            let cell = |cell: &&str| match *cell {
+                "" => " |".to_owned(),
+                cell => [" ", cell, " |"].concat(),
+            };
+            "|".to_owned() + &cells.iter().map(cell).collect::<Vec<_>>().concat()
+        };
+        let mut heading = vec!["role"];
+        heading.extend(rights.clone().map(Access::as_str));
+        let mut table = vec![
+            row(heading),
+            "|---".repeat(rights.clone().count() + 1) + "|",
+        ];
         for role in Role::ALL {
-            table += &format!("\n| {} |", role.as_str());
-            for right in rights.clone() {
-                table += if role.allows().contains(&right) {
-                    " yes |"
-                } else {
-                    " |"
-                };
-            }
+            let allowed = role.allows();
+            let mut cells = vec![role.as_str()];
+            cells.extend(
+                rights
+                    .clone()
+                    .map(|right| if allowed.contains(&right) { "yes" } else { "" }),
+            );
+            table.push(row(cells));
         }
+        let table = table.join("\n");
         assert!(PAGE.contains(&table), "docs/access.md lacks:\n{table}");
     }
 

@@ -263,9 +263,10 @@ pub(crate) async fn revoke(
     let mut act = actor.act(&api, "token.revoke", name);
     act.detail.insert("token".to_owned(), token.to_string());
     let at = act.at;
-    let allowed = match query.last_admin {
-        true => Ok(()),
-        false => check_not_last(&api, &rows, token, at),
+    let allowed = if query.last_admin {
+        Ok(())
+    } else {
+        check_not_last(&api, &rows, token, at)
     };
     settle(&api, act.clone(), allowed).await?;
     let change = Change::RevokeToken { token, at };

@@ -5,6 +5,8 @@
 //! from a text that only looks alike, without asking anybody. The value is shown once and kept
 //! nowhere: only its digest is.
 
+use std::fmt::Write as _;
+
 use conche_core::Digest;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
@@ -26,10 +28,7 @@ pub fn generate() -> Result<String, NoRandomness> {
     SystemRandom::new()
         .fill(&mut random)
         .map_err(|_unspecified| NoRandomness)?;
-    let mut value = PREFIX.to_owned();
-    for byte in random {
-        value += &format!("{byte:02x}");
-    }
+    let value = PREFIX.to_owned() + &hexadecimal(&random);
     let check = check_of(&value);
     Ok(value + &check)
 }
@@ -52,8 +51,16 @@ pub(crate) fn is_well_formed(text: &str) -> bool {
 
 fn check_of(body: &str) -> String {
     let digest = Digest::of(body.as_bytes());
-    let first = digest.as_bytes().iter().take(CHECK_DIGITS / 2);
-    first.map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&digest.as_bytes()[..CHECK_DIGITS / 2])
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String can't fail.
+        write!(text, "{byte:02x}").ok();
+    }
+    text
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ async fn credentials(server: &Server) -> Vec<Credential> {
     let revoked = |row: &mut TokenRow| row.revoked_at = Some(now);
     let token = server.token("revoked", Role::Admin, revoked).await;
     credentials.push(none("a revoked one", Some(&token)));
-    let strange = |row: &mut TokenRow| row.role = "root".to_owned();
+    let strange = |row: &mut TokenRow| "root".clone_into(&mut row.role);
     let token = server.token("strange", Role::Admin, strange).await;
     let nothing = Some(BTreeSet::new());
     credentials.push(Credential::new("an unknown role", Some(&token), nothing));
