@@ -4,6 +4,7 @@
 //! Source: CSF `main.go` (spf13/viper 1.1: `SupportedExts`, `insensitiviseMap`, and the
 //! weakly typed decoding of mitchellh/mapstructure).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
@@ -134,6 +135,8 @@ pub(super) fn yaml(text: &str) -> Result<Value, String> {
 fn properties(text: &str) -> Result<Value, String> {
     let flat = java_properties::read(text.as_bytes()).map_err(|error| error.to_string())?;
     let mut tree = Map::new();
+    // In order, so that `a` is seen before `a.b`.
+    let flat: BTreeMap<String, String> = flat.into_iter().collect();
     for (path, value) in flat {
         let mut at = &mut tree;
         let (parents, key) = path.rsplit_once('.').unwrap_or(("", &path));
@@ -258,7 +261,7 @@ mod tests {
             ("toml", "api"),
             ("hcl", "api {"),
         ] {
-            let message = parse(extension, text).unwrap_err();
+            let message = parse(extension, text).expect_err(extension);
             assert!(
                 message.contains("line") || message.contains('1'),
                 "{message}"
