@@ -34,7 +34,8 @@ pub(crate) async fn import_once(
     data_dir: &Path,
 ) -> Result<Option<Imported>, Failure> {
     let record = data_dir.join(RECORD);
-    if record.exists() || !database.join("reactions").is_dir() {
+    // An empty place, such as a volume that was not mounted, is not taken for the database.
+    if record.exists() || !tiedot::is_database(database) {
         return Ok(None);
     }
     let reading = tiedot::read(database).map_err(|error| Failure::Failed(error.to_string()))?;

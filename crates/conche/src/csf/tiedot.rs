@@ -32,12 +32,18 @@ pub(crate) struct Reading {
     pub(crate) faults: Vec<String>,
 }
 
+/// Whether a folder is a database that has ever held reactions.
+pub(super) fn is_database(dir: &Path) -> bool {
+    dir.join(COLLECTION).join("dat_0").is_file()
+}
+
 /// Reads every reaction of a database.
 pub(crate) fn read(dir: &Path) -> Result<Reading, Error> {
     let collection = dir.join(COLLECTION);
     let mut reading = Reading::default();
-    if !collection.is_dir() {
-        let message = format!("there is no folder `{COLLECTION}`: this is no database of CSF's");
+    if !is_database(dir) {
+        let message =
+            format!("there is no file `{COLLECTION}/dat_0`: this is no database of CSF's");
         return Err(Error::Syntax {
             file: dir.to_owned(),
             message,
@@ -178,8 +184,12 @@ pub(super) mod tests {
     #[test]
     fn a_folder_that_is_no_database_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let refused = read(dir.path()).unwrap_err().to_string();
-        assert!(refused.contains("no database of CSF's"), "{refused}");
+        for _ in 0..2 {
+            let refused = read(dir.path()).unwrap_err().to_string();
+            assert!(refused.contains("no database of CSF's"), "{refused}");
+            // Nor is it one with a folder of that name that holds something else.
+            std::fs::create_dir_all(dir.path().join(COLLECTION)).unwrap();
+        }
     }
 
     #[test]

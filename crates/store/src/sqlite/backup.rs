@@ -75,14 +75,19 @@ pub fn examine(file: &Path) -> Result<Copy, Error> {
     let bytes = std::fs::metadata(file)
         .map_err(|cause| unavailable(&file.display().to_string(), &cause))?
         .len();
-    let copy = open(file)?;
-    let format = migrate::check(&copy)?;
+    // SQLite's errors name the store's own file.
+    let named = |wrong: Error| match wrong {
+        Error::Corrupt { message, .. } => corrupt(message),
+        other => other,
+    };
+    let copy = open(file).map_err(named)?;
+    let format = migrate::check(&copy).map_err(named)?;
     if format == 0 {
         return Err(corrupt("it is no copy of a store".to_owned()));
     }
     let found: String = copy
         .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(error)?;
+        .map_err(|wrong| named(error(wrong)))?;
     if found != "ok" {
         return Err(corrupt(found));
     }
@@ -99,7 +104,7 @@ pub fn examine(file: &Path) -> Result<Copy, Error> {
             unfinished: count("SELECT count(*) FROM runs WHERE finished_at IS NULL")?,
         })
     };
-    counted().map_err(error)
+    counted().map_err(|wrong| named(error(wrong)))
 }
 
 /// Puts the copy `from` into the folder `dir`, which has no store yet. What was held by a node

@@ -107,7 +107,9 @@ async fn nothing_that_is_there_is_overwritten_and_no_half_copy_is_left() {
     std::fs::write(&empty, "").expect("it is there");
     for wrong in [&text, &torn, &empty] {
         let data = elsewhere.path().join("data");
-        restore(wrong, &data, None, at(1)).expect_err("it is no copy");
+        let refused = restore(wrong, &data, None, at(1)).expect_err("it is no copy");
+        let file = wrong.display().to_string();
+        assert!(refused.to_string().contains(&file), "{refused}");
         assert!(!data.join("conche.db").exists(), "{}", wrong.display());
     }
     assert!(parts(elsewhere.path()).is_empty());
