@@ -59,7 +59,7 @@ async fn a_copy_taken_under_load_goes_on_and_does_nothing_twice() {
         effects += tally.effects;
     }
     tell(&format!(
-        "R18 copies under load: {rounds} restored with {in_copies} runs, all of them ended; {effects} effects, 0 lost, 0 doubled; {repeats} requests repeated with their own keys"
+        "torture R18: copies under load: {rounds} restored with {in_copies} runs, all of them ended; {effects} effects, 0 lost, 0 doubled; {repeats} requests repeated with their own keys"
     ));
 }
 
