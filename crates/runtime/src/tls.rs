@@ -2,16 +2,23 @@
 //!
 //! Two providers in one binary make libraries that pick "the default" panic at
 //! their first handshake. `main` therefore installs this one before anything
-//! else; the code of this crate names it explicitly and needs no default.
+//! else; the code of ours names it explicitly and needs no default.
 //!
-//! Nothing here may turn certificate checks off.
+//! What a configuration names becomes TLS here and nowhere else, for HTTP as for
+//! brokers and syslog. Nothing here may turn certificate checks off.
 
 use std::{fs::File, io::Read, path::Path, path::PathBuf, sync::Arc};
 
 use rustls::{
-    RootCertStore,
+    ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+
+use crate::{
+    egress::ClientTls,
+    listener::{ClientAuth, TlsConfig},
 };
 
 /// A PEM file holds a few certificates. A larger one is the wrong file.
@@ -58,8 +65,79 @@ pub fn install_crypto_provider() {
     }
 }
 
+/// How to call a server: whom to trust and as whom to appear. Reads the files; ALPN is the
+/// caller's.
+///
+/// # Errors
+/// A file that can't be used is named; so is a certificate without its key.
+pub fn client(config: &ClientTls) -> Result<ClientConfig, Error> {
+    let roots = match &config.ca_file {
+        Some(path) => read_roots(path)?,
+        None => system_roots(),
+    };
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(refused)?
+        .with_root_certificates(roots);
+    match (&config.certificate, &config.key) {
+        (None, None) => Ok(builder.with_no_client_auth()),
+        (Some(certificate), Some(key)) => builder
+            .with_client_auth_cert(read_certificates(certificate)?, read_key(key)?)
+            .map_err(refused),
+        _ => Err(Error::Refused(
+            "`certificate` and `key` need each other".to_owned(),
+        )),
+    }
+}
+
+/// How to be called. Reads the files; ALPN is the caller's.
+///
+/// # Errors
+/// A file that can't be used is named; so is a key of another certificate.
+pub fn server(config: &TlsConfig) -> Result<ServerConfig, Error> {
+    ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(refused)?
+        .with_client_cert_verifier(verifier(config)?)
+        .with_single_cert(
+            read_certificates(&config.certificate)?,
+            read_key(&config.key)?,
+        )
+        .map_err(refused)
+}
+
+fn verifier(config: &TlsConfig) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    let Some(path) = &config.client_ca else {
+        return Ok(WebPkiClientVerifier::no_client_auth());
+    };
+    let roots = Arc::new(read_roots(path)?);
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
+    let builder = match config.client_certificate {
+        ClientAuth::Required => builder,
+        ClientAuth::Optional => builder.allow_unauthenticated(),
+    };
+    builder
+        .build()
+        .map_err(|error| Error::Refused(error.to_string()))
+}
+
+fn refused(error: rustls::Error) -> Error {
+    Error::Refused(error.to_string())
+}
+
+fn system_roots() -> RootCertStore {
+    let loaded = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Some systems ship certificates that webpki can't use; the others count.
+    let (usable, _) = roots.add_parsable_certificates(loaded.certs);
+    if usable == 0 {
+        tracing::warn!("this system has no certificate authorities: TLS needs `ca_file`");
+    }
+    roots
+}
+
 /// Reads the certificate chain in `path`, leaf first.
-pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let pem = read_pem(path)?;
     let refuse = |reason: String| Error::Pem {
         path: path.to_owned(),
@@ -76,7 +154,7 @@ pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
 }
 
 /// Reads the private key in `path`.
-pub(crate) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     PrivateKeyDer::from_pem_slice(&read_pem(path)?).map_err(|error| Error::Pem {
         path: path.to_owned(),
         expected: "private key",
@@ -85,12 +163,10 @@ pub(crate) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
 }
 
 /// Reads the certificate authorities in `path`.
-pub(crate) fn read_roots(path: &Path) -> Result<RootCertStore, Error> {
+fn read_roots(path: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in read_certificates(path)? {
-        roots
-            .add(certificate)
-            .map_err(|error| Error::Refused(error.to_string()))?;
+        roots.add(certificate).map_err(refused)?;
     }
     Ok(roots)
 }

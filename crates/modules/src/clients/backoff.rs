@@ -17,7 +17,8 @@ impl Default for Reconnects {
 
 impl Reconnects {
     const FIRST: Duration = Duration::from_millis(100);
-    const MOST: Duration = Duration::from_secs(30);
+    /// The longest wait.
+    pub(crate) const MOST: Duration = Duration::from_secs(30);
 
     /// The connection stood: the next break is waited for shortly again.
     pub(crate) fn reset(&mut self) {

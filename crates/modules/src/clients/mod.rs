@@ -8,4 +8,3 @@ pub(crate) mod amqp;
 pub(crate) mod backoff;
 pub(crate) mod mqtt;
 pub(crate) mod nats;
-pub(crate) mod tls;

@@ -11,7 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use conche_runtime::egress::ClientTls;
 use conche_runtime::secrets::Secrets;
+use conche_runtime::tls;
 use conche_runtime::units::Size;
+use futures_util::future::BoxFuture;
 use rumqttc::v5::mqttbytes::QoS as QoS5;
 use rumqttc::v5::mqttbytes::v5::{
     ConnectProperties, Packet as Packet5, PubAckReason, SubscribeReasonCode,
@@ -24,7 +26,6 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use url::Url;
 
-use super::tls;
 use crate::config::SecretName;
 
 /// How often a silent connection is proved alive.
@@ -149,7 +150,13 @@ pub(crate) enum Receipt {
 }
 
 /// The connection.
-pub(crate) enum Link {
+pub(crate) struct Link(Polling);
+
+/// The library must not be stopped while it polls, since a packet that it has half written
+/// would be lost: what it does is kept here, with the connection in it, and gone on with.
+type Polling = BoxFuture<'static, (Connection, Result<Happening, Error>)>;
+
+enum Connection {
     V3(Box<rumqttc::EventLoop>),
     V5(Box<v5::EventLoop>),
 }
@@ -206,12 +213,18 @@ impl Broker {
             Version::V3 => {
                 let options = self.options_3(how, transport, login);
                 let (client, link) = rumqttc::AsyncClient::new(options, waiting);
-                (Speaker::V3(client), Link::V3(Box::new(link)))
+                (
+                    Speaker::V3(client),
+                    Link::new(Connection::V3(Box::new(link))),
+                )
             }
             Version::V5 => {
                 let options = self.options_5(how, transport, login);
                 let (client, link) = v5::AsyncClient::new(options, waiting);
-                (Speaker::V5(client), Link::V5(Box::new(link)))
+                (
+                    Speaker::V5(client),
+                    Link::new(Connection::V5(Box::new(link))),
+                )
             }
         })
     }
@@ -261,9 +274,22 @@ impl Broker {
 }
 
 impl Link {
-    /// Goes on until something happens. After an error the next call connects anew.
+    fn new(connection: Connection) -> Self {
+        Self(Box::pin(connection.poll()))
+    }
+
+    /// Goes on until something happens. After an error the next call connects anew. May be
+    /// dropped at any time: the next call goes on.
     pub(crate) async fn poll(&mut self) -> Result<Happening, Error> {
-        match self {
+        let (connection, happened) = (&mut self.0).await;
+        *self = Self::new(connection);
+        happened
+    }
+}
+
+impl Connection {
+    async fn poll(mut self) -> (Self, Result<Happening, Error>) {
+        let happened = match &mut self {
             Self::V3(link) => match link.poll().await {
                 Ok(rumqttc::Event::Incoming(packet)) => Ok(happening_3(packet)),
                 Ok(rumqttc::Event::Outgoing(packet)) => Ok(sent(&packet)),
@@ -274,7 +300,8 @@ impl Link {
                 Ok(v5::Event::Outgoing(packet)) => Ok(sent(&packet)),
                 Err(error) => Err(Error::Connection(error.to_string())),
             },
-        }
+        };
+        (self, happened)
     }
 }
 

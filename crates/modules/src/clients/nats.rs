@@ -11,12 +11,12 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use conche_runtime::egress::ClientTls;
 use conche_runtime::secrets::Secrets;
+use conche_runtime::tls;
 use rustls::ClientConfig;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
-use super::tls;
 use crate::config::SecretName;
 
 /// Connecting, with TLS and login, takes no longer.

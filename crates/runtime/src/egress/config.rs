@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -60,37 +60,7 @@ pub struct ClientTls {
 }
 
 pub(super) fn client_config(config: &ClientTls) -> Result<ClientConfig, tls::Error> {
-    let refused = |error: rustls::Error| tls::Error::Refused(error.to_string());
-    let roots = match &config.ca_file {
-        Some(path) => tls::read_roots(path)?,
-        None => system_roots(),
-    };
-    let builder = ClientConfig::builder_with_provider(tls::provider())
-        .with_safe_default_protocol_versions()
-        .map_err(refused)?
-        .with_root_certificates(roots);
-    let mut built = match (&config.certificate, &config.key) {
-        (None, None) => builder.with_no_client_auth(),
-        (Some(certificate), Some(key)) => builder
-            .with_client_auth_cert(tls::read_certificates(certificate)?, tls::read_key(key)?)
-            .map_err(refused)?,
-        _ => {
-            return Err(tls::Error::Refused(
-                "`certificate` and `key` need each other".to_owned(),
-            ));
-        }
-    };
+    let mut built = tls::client(config)?;
     built.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(built)
-}
-
-fn system_roots() -> RootCertStore {
-    let loaded = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // Some systems ship certificates that webpki can't use; the others count.
-    let (usable, _) = roots.add_parsable_certificates(loaded.certs);
-    if usable == 0 {
-        tracing::warn!("this system has no certificate authorities: https needs `ca_file`");
-    }
-    roots
 }

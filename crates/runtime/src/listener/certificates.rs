@@ -6,14 +6,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use rustls::{
-    ServerConfig,
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
-};
+use rustls::ServerConfig;
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
 
-use super::config::{ClientAuth, TlsConfig};
+use super::config::TlsConfig;
 use crate::tls::{self, Error};
 
 /// The TLS files in use. Clones are the same ones.
@@ -85,31 +82,7 @@ fn look(config: &TlsConfig) -> Seen {
 }
 
 fn build(config: &TlsConfig) -> Result<ServerConfig, Error> {
-    let refused = |error: rustls::Error| Error::Refused(error.to_string());
-    let mut built = ServerConfig::builder_with_provider(tls::provider())
-        .with_safe_default_protocol_versions()
-        .map_err(refused)?
-        .with_client_cert_verifier(verifier(config)?)
-        .with_single_cert(
-            tls::read_certificates(&config.certificate)?,
-            tls::read_key(&config.key)?,
-        )
-        .map_err(refused)?;
+    let mut built = tls::server(config)?;
     built.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(built)
-}
-
-fn verifier(config: &TlsConfig) -> Result<Arc<dyn ClientCertVerifier>, Error> {
-    let Some(path) = &config.client_ca else {
-        return Ok(WebPkiClientVerifier::no_client_auth());
-    };
-    let roots = Arc::new(tls::read_roots(path)?);
-    let builder = WebPkiClientVerifier::builder_with_provider(roots, tls::provider());
-    let builder = match config.client_certificate {
-        ClientAuth::Required => builder,
-        ClientAuth::Optional => builder.allow_unauthenticated(),
-    };
-    builder
-        .build()
-        .map_err(|error| Error::Refused(error.to_string()))
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use conche_runtime::egress::ClientTls;
 use conche_runtime::secrets::Secrets;
+use conche_runtime::tls;
 use lapin::tcp::{AsyncTcpStream, RustlsConnector};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
@@ -25,7 +26,6 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 pub(crate) use self::queue::{OwnQueue, Queue, consume};
-use super::tls;
 use crate::config::SecretName;
 
 /// Connecting to one address, with TLS and login, takes no longer.

@@ -12,18 +12,21 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use conche_core::json::Limits;
 use conche_runtime::supervisor::{BoxError, Stop};
-use futures_util::{FutureExt as _, StreamExt as _};
-use lapin::message::Delivery;
+use futures_util::StreamExt as _;
+use futures_util::stream::ReadyChunks;
+use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicRejectOptions};
-use lapin::{Connection, Consumer};
+use lapin::{Acker, Connection, Consumer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::delivery::{Entrance, Envelope, Format, Naming, Payload, Rejects, Stopping};
+use super::delivery::{
+    BATCH, Delivery, Entrance, Envelope, Fate, Format, Naming, Payload, Rejects, Subscription,
+    consume,
+};
 use crate::clients::amqp::{self, Broker, BrokerConfig, Error, OwnQueue, Queue};
-use crate::clients::backoff::Reconnects;
-use crate::intake::Intake;
+use crate::intake::{Intake, NewEvent};
 use crate::source::{Source, SourceModule};
 use crate::{BuildContext, BuildError, config as settings};
 
@@ -34,9 +37,6 @@ pub(super) static MODULE: SourceModule = SourceModule {
     config: settings::schema::<Config>,
     build,
 };
-
-/// Messages that go into one transaction.
-const BATCH: usize = 100;
 
 /// Settings of an `amqp` source.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -103,7 +103,6 @@ struct Amqp {
     queue: Queue,
     prefetch: u16,
     format: Format,
-    keeps_invalid: bool,
     rejects: Rejects,
 }
 
@@ -132,7 +131,6 @@ fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, 
             messages_max: bind.messages_max,
         }),
     };
-    let keeps_invalid = config.invalid_event_type.is_some();
     let naming = Naming {
         event_type: config.event_type,
         event_type_from: config.event_type_from,
@@ -149,7 +147,6 @@ fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, 
         queue,
         prefetch: config.prefetch,
         format: Format::new(naming, limits).map_err(|message| wrong(&message))?,
-        keeps_invalid,
         rejects: Rejects::new(id),
     }))
 }
@@ -163,105 +160,89 @@ impl Source for Amqp {
             stop: &stop,
             rejects: &self.rejects,
         };
-        let mut waits = Reconnects::default();
-        while let Err(error) = self.session(&entrance, &mut waits).await {
-            let wait = waits.next();
-            tracing::warn!(source = %self.id, %error, ?wait, "the broker is tried again");
-            if entrance.pause(wait).await.is_err() {
-                break;
-            }
-        }
+        consume(self, &entrance).await;
         Ok(())
     }
 }
 
-impl Amqp {
-    /// One connection from its beginning to its end; `Ok` where the source is to stop.
-    async fn session(&self, entrance: &Entrance<'_>, waits: &mut Reconnects) -> Result<(), Error> {
-        let connection = tokio::select! {
-            () = entrance.stop.requested() => return Ok(()),
-            connection = self.broker.connect(&self.id) => connection?,
-        };
-        let ended = self.read(&connection, entrance, waits).await;
-        amqp::close(&connection).await;
-        ended
-    }
+/// A connection and the consumer on it.
+struct Link {
+    connection: Connection,
+    deliveries: ReadyChunks<Consumer>,
+}
 
-    async fn read(
-        &self,
-        connection: &Connection,
-        entrance: &Entrance<'_>,
-        waits: &mut Reconnects,
-    ) -> Result<(), Error> {
-        let mut consumer = amqp::consume(connection, &self.queue, self.prefetch).await?;
-        tracing::info!(source = %self.id, queue = %self.queue.name(), "reading");
-        loop {
-            let first = tokio::select! {
-                () = entrance.stop.requested() => return Ok(()),
-                first = consumer.next() => first,
-            };
-            let first = self.delivered(first)?;
-            waits.reset();
-            let mut deliveries = vec![first];
-            while deliveries.len() < BATCH
-                && let Some(next) = ready(&mut consumer)
-            {
-                deliveries.push(self.delivered(Some(next))?);
+#[async_trait]
+impl Subscription for Amqp {
+    type Link = Link;
+    type Receipt = Acker;
+    type Error = Error;
+
+    async fn open(&self) -> Result<Link, Error> {
+        let connection = self.broker.connect(&self.id).await?;
+        match amqp::consume(&connection, &self.queue, self.prefetch).await {
+            Ok(consumer) => {
+                tracing::info!(source = %self.id, queue = %self.queue.name(), "reading");
+                let deliveries = consumer.ready_chunks(BATCH);
+                Ok(Link {
+                    connection,
+                    deliveries,
+                })
             }
-            if self.store(deliveries, entrance).await? == Err(Stopping) {
-                return Ok(());
+            Err(error) => {
+                amqp::close(&connection).await;
+                Err(error)
             }
         }
     }
 
-    fn delivered(&self, next: Option<lapin::Result<Delivery>>) -> Result<Delivery, Error> {
-        match next {
-            Some(delivery) => delivery.map_err(Error::of("reading")),
-            None => Err(Error::Cancelled {
+    async fn take(&self, link: &mut Link) -> Result<Vec<Delivery<Acker>>, Error> {
+        let Some(taken) = link.deliveries.next().await else {
+            return Err(Error::Cancelled {
                 queue: self.queue.name().to_owned(),
-            }),
-        }
+            });
+        };
+        let one = |taken: lapin::Result<_>| taken.map(delivery).map_err(Error::of("reading"));
+        taken.into_iter().map(one).collect()
     }
 
-    /// Stores what was delivered, then acknowledges it.
-    async fn store(
+    fn decode(
         &self,
-        deliveries: Vec<Delivery>,
         entrance: &Entrance<'_>,
-    ) -> Result<Result<(), Stopping>, Error> {
-        let (mut events, mut taken) = (Vec::new(), Vec::new());
-        for delivery in deliveries {
-            let envelope = Envelope {
-                id: delivery
-                    .properties
-                    .message_id()
-                    .as_ref()
-                    .map(ToString::to_string),
-                subject: Some(delivery.routing_key.to_string()).filter(|key| !key.is_empty()),
-            };
-            match entrance.decode(&self.format, &delivery.data, envelope) {
-                Ok(event) => events.push(event),
-                Err(Some(event)) if self.keeps_invalid => events.push(event),
-                Err(_) => {
-                    let rejected = delivery.acker.reject(BasicRejectOptions { requeue: false });
+        bytes: &[u8],
+        envelope: Envelope,
+    ) -> Result<NewEvent, Option<NewEvent>> {
+        entrance.decode(&self.format, bytes, envelope)
+    }
+
+    async fn settle(&self, _link: &mut Link, settled: Vec<(Acker, Fate)>) -> Result<(), Error> {
+        for (acker, fate) in settled {
+            match fate {
+                Fate::Stored => {
+                    let acknowledged = acker.ack(BasicAckOptions::default());
+                    acknowledged.await.map_err(Error::of("acknowledging"))?;
+                }
+                Fate::Unusable => {
+                    let rejected = acker.reject(BasicRejectOptions { requeue: false });
                     rejected.await.map_err(Error::of("rejecting"))?;
-                    continue;
                 }
             }
-            taken.push(delivery.acker);
         }
-        if entrance.accept_usable(events, None).await == Err(Stopping) {
-            return Ok(Err(Stopping));
-        }
-        for acker in taken {
-            let acknowledged = acker.ack(BasicAckOptions::default());
-            acknowledged.await.map_err(Error::of("acknowledging"))?;
-        }
-        Ok(Ok(()))
+        Ok(())
+    }
+
+    async fn close(&self, link: Link) {
+        amqp::close(&link.connection).await;
     }
 }
 
-/// A delivery that is there already.
-fn ready(consumer: &mut Consumer) -> Option<lapin::Result<Delivery>> {
-    consumer.next().now_or_never().flatten()
+fn delivery(message: Message) -> Delivery<Acker> {
+    let id = message.properties.message_id().as_ref();
+    Delivery {
+        envelope: Envelope {
+            id: id.map(ToString::to_string),
+            subject: Some(message.routing_key.to_string()).filter(|key| !key.is_empty()),
+        },
+        bytes: message.data.into(),
+        receipt: message.acker,
+    }
 }

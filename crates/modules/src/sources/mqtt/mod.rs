@@ -8,24 +8,25 @@
 //! forgotten and comes again: an acknowledgement on the next one could mean another message.
 //! What cannot be decoded is acknowledged, since a broker has no other place for it.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use conche_runtime::supervisor::{BoxError, Stop};
+use futures_util::FutureExt as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
-use super::delivery::{Entrance, Envelope, Format, Naming, Payload, Rejects, Stopping};
-use crate::clients::backoff::Reconnects;
-use crate::clients::mqtt::{Broker, BrokerConfig, Error, Happening, Link, Message, Receipt};
-use crate::clients::mqtt::{Speaker, Use};
-use crate::intake::Intake;
+use super::delivery::{
+    Delivery, Entrance, Envelope, Fate, Format, Naming, Payload, Rejects, Subscription, consume,
+};
+use crate::clients::mqtt::{Broker, BrokerConfig, Error, Happening, Link as Wire, Message};
+use crate::clients::mqtt::{Receipt, Speaker, Use};
+use crate::intake::{Intake, NewEvent};
 use crate::source::{Source, SourceModule};
 use crate::{BuildContext, BuildError, config as settings};
 
@@ -90,6 +91,9 @@ struct Mqtt {
     digest: bool,
     format: Format,
     rejects: Rejects,
+    /// Whether these topics were asked for since the start: the configuration may have changed
+    /// before it. Asking again would make the broker send retained messages again.
+    subscribed: AtomicBool,
 }
 
 fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, BuildError> {
@@ -129,6 +133,7 @@ fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, 
         digest: config.digest,
         format: Format::new(naming, cx.json).map_err(|message| wrong(&message))?,
         rejects: Rejects::new(id),
+        subscribed: AtomicBool::new(false),
     }))
 }
 
@@ -141,151 +146,125 @@ impl Source for Mqtt {
             stop: &stop,
             rejects: &self.rejects,
         };
-        let mut course = Course::default();
-        while let Err(error) = self.session(&entrance, &mut course).await {
-            let wait = course.waits.next();
-            tracing::warn!(source = %self.id, %error, ?wait, "the broker is tried again");
-            if entrance.pause(wait).await.is_err() {
-                break;
-            }
-        }
+        consume(self, &entrance).await;
         Ok(())
     }
 }
 
-/// What is known from one connection to the next.
-#[derive(Default)]
-struct Course {
-    waits: Reconnects,
-    /// Whether these topics were asked for since the start: the configuration may have changed
-    /// before it. Asking again would make the broker send retained messages again.
-    subscribed: bool,
-}
-
-/// Messages on their way to the store.
-#[derive(Default)]
-struct Work<'a> {
+/// A connection and what came by it.
+struct Link {
+    speaker: Speaker,
+    wire: Wire,
     held: Vec<Message>,
-    storing: Option<Storing<'a>>,
+    /// Polling the wire once more would connect anew.
+    is_broken: bool,
 }
 
-type Storing<'a> = Pin<Box<dyn Future<Output = Result<Vec<Receipt>, Stopping>> + Send + 'a>>;
+#[async_trait]
+impl Subscription for Mqtt {
+    type Link = Link;
+    type Receipt = Receipt;
+    type Error = Error;
 
-/// What ended one step.
-enum Step {
-    Happened(Happening),
-    Stored,
-    Stopping,
+    /// The wire connects when it is polled first.
+    async fn open(&self) -> Result<Link, Error> {
+        let (speaker, wire) = self.broker.link(&self.how)?;
+        Ok(Link {
+            speaker,
+            wire,
+            held: Vec::new(),
+            is_broken: false,
+        })
+    }
+
+    async fn take(&self, link: &mut Link) -> Result<Vec<Delivery<Receipt>>, Error> {
+        loop {
+            // Acknowledgements go out here as well, also while more is held already.
+            while !self.is_full(link)
+                && let Some(happened) = link.wire.poll().now_or_never()
+            {
+                self.note(link, happened)?;
+            }
+            if !link.held.is_empty() {
+                let held = std::mem::take(&mut link.held);
+                return Ok(held.into_iter().map(|one| self.delivery(one)).collect());
+            }
+            let happened = link.wire.poll().await;
+            self.note(link, happened)?;
+        }
+    }
+
+    /// While the window is full nothing is read, not even the answer to a ping.
+    async fn attend(&self, link: &mut Link) -> Error {
+        while !self.is_full(link) {
+            let happened = link.wire.poll().await;
+            if let Err(error) = self.note(link, happened) {
+                return error;
+            }
+        }
+        std::future::pending().await
+    }
+
+    fn decode(
+        &self,
+        entrance: &Entrance<'_>,
+        bytes: &[u8],
+        envelope: Envelope,
+    ) -> Result<NewEvent, Option<NewEvent>> {
+        entrance.decode(&self.format, bytes, envelope)
+    }
+
+    async fn settle(&self, link: &mut Link, settled: Vec<(Receipt, Fate)>) -> Result<(), Error> {
+        let mut receipts = settled.iter().map(|(receipt, _)| receipt);
+        receipts.try_for_each(|receipt| link.speaker.acknowledge(receipt))
+    }
+
+    /// Sends the acknowledgements that wait, and says good-bye. What cannot be sent any more
+    /// is delivered again.
+    async fn close(&self, mut link: Link) {
+        if link.is_broken || link.speaker.leave().is_err() {
+            return;
+        }
+        let left =
+            async { while !matches!(link.wire.poll().await, Ok(Happening::Left) | Err(_)) {} };
+        timeout(LEAVE, left).await.ok();
+    }
 }
 
 impl Mqtt {
-    /// One connection from its beginning to its end; `Ok` where the source is to stop.
-    async fn session(&self, entrance: &Entrance<'_>, course: &mut Course) -> Result<(), Error> {
-        let (speaker, mut link) = self.broker.link(&self.how)?;
-        let mut work = Work::default();
-        loop {
-            let step = tokio::select! {
-                () = entrance.stop.requested() => Step::Stopping,
-                step = self.step(&mut link, &mut work, &speaker, entrance) => step?,
-            };
-            let happening = match step {
-                Step::Stopping => {
-                    // What cannot be sent any more is delivered again.
-                    timeout(LEAVE, leave(&speaker, &mut link, work)).await.ok();
-                    return Ok(());
-                }
-                Step::Stored => continue,
-                Step::Happened(happening) => happening,
-            };
-            match happening {
-                Happening::Message(message) => work.held.push(message),
-                Happening::Connected { session_present } => {
-                    tracing::info!(source = %self.id, session_present, "connected");
-                    if session_present && course.subscribed {
-                        course.waits.reset();
-                    } else {
-                        speaker.subscribe(&self.topics)?;
-                    }
-                }
-                Happening::Subscribed { refused: true } => return Err(Error::Subscription),
-                Happening::Subscribed { refused: false } => {
-                    course.subscribed = true;
-                    course.waits.reset();
-                }
-                _ => {}
-            }
-        }
+    fn is_full(&self, link: &Link) -> bool {
+        link.held.len() >= usize::from(self.how.window)
     }
 
-    /// Waits for the connection, and meanwhile stores what came and acknowledges it: the wait
-    /// for the connection is never given up for that. While the window is full nothing is
-    /// read, not even the answer to a ping.
-    async fn step<'a>(
-        &'a self,
-        link: &mut Link,
-        work: &mut Work<'a>,
-        speaker: &Speaker,
-        entrance: &'a Entrance<'a>,
-    ) -> Result<Step, Error> {
-        let is_full = work.held.len() >= usize::from(self.how.window);
-        let mut poll = pin!(link.poll());
-        loop {
-            if work.storing.is_none() && !work.held.is_empty() {
-                let held = std::mem::take(&mut work.held);
-                work.storing = Some(Box::pin(self.store(held, entrance)));
-            }
-            let stored = async {
-                match work.storing.as_mut() {
-                    Some(storing) => storing.await,
-                    None => std::future::pending().await,
+    /// Takes note of what happened to the connection.
+    fn note(&self, link: &mut Link, happened: Result<Happening, Error>) -> Result<(), Error> {
+        link.is_broken = happened.is_err();
+        match happened? {
+            Happening::Message(message) => link.held.push(message),
+            Happening::Connected { session_present } => {
+                tracing::info!(source = %self.id, session_present, "connected");
+                if !session_present || !self.subscribed.load(Ordering::Relaxed) {
+                    link.speaker.subscribe(&self.topics)?;
                 }
-            };
-            let receipts = tokio::select! {
-                happening = &mut poll, if !is_full => return Ok(Step::Happened(happening?)),
-                stored = stored => stored,
-            };
-            work.storing = None;
-            let Ok(receipts) = receipts else {
-                return Ok(Step::Stopping);
-            };
-            for receipt in &receipts {
-                speaker.acknowledge(receipt)?;
             }
-            if is_full {
-                return Ok(Step::Stored);
+            Happening::Subscribed { refused: true } => return Err(Error::Subscription),
+            Happening::Subscribed { refused: false } => {
+                self.subscribed.store(true, Ordering::Relaxed);
             }
+            _ => {}
         }
+        Ok(())
     }
 
-    async fn store(
-        &self,
-        messages: Vec<Message>,
-        entrance: &Entrance<'_>,
-    ) -> Result<Vec<Receipt>, Stopping> {
-        let (mut events, mut receipts) = (Vec::new(), Vec::new());
-        for message in messages {
-            let envelope = Envelope {
+    fn delivery(&self, message: Message) -> Delivery<Receipt> {
+        Delivery {
+            envelope: Envelope {
                 id: self.digest.then(|| digest(&message)),
                 subject: Some(message.topic),
-            };
-            let decoded = entrance.decode(&self.format, &message.payload, envelope);
-            events.extend(decoded.map_or_else(|invalid| invalid, Some));
-            receipts.push(message.receipt);
+            },
+            bytes: message.payload,
+            receipt: message.receipt,
         }
-        entrance.accept_usable(events, None).await?;
-        Ok(receipts)
-    }
-}
-
-/// Acknowledges what is being stored, and says good-bye.
-async fn leave(speaker: &Speaker, link: &mut Link, work: Work<'_>) {
-    let stored = match work.storing {
-        Some(storing) => storing.await.unwrap_or_default(),
-        None => Vec::new(),
-    };
-    let asked = stored.iter().try_for_each(|one| speaker.acknowledge(one));
-    if asked.and_then(|()| speaker.leave()).is_ok() {
-        while !matches!(link.poll().await, Ok(Happening::Left) | Err(_)) {}
     }
 }
 

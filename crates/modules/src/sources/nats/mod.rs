@@ -17,19 +17,23 @@ use std::time::Duration;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::{self, AckKind, Message};
-use async_nats::{Client, HeaderMap};
+use async_nats::{Client, HeaderMap, Subscriber};
 use async_trait::async_trait;
 use conche_runtime::supervisor::{BoxError, Stop};
 use conche_runtime::units::Span;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
+use futures_util::StreamExt as _;
+use futures_util::stream::{ReadyChunks, SelectAll, select_all};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::timeout;
 
-use super::delivery::{Entrance, Envelope, Format, Naming, Payload, Rejects, Stopping};
-use crate::clients::backoff::Reconnects;
+use super::delivery::{
+    BATCH, Delivery, Entrance, Envelope, Fate, Format, Naming, Payload, Rejects, Subscription,
+    consume,
+};
 use crate::clients::nats::{Broker, BrokerConfig, Error, Slow};
-use crate::intake::Intake;
+use crate::intake::{Intake, NewEvent};
 use crate::source::{Source, SourceModule};
 use crate::{BuildContext, BuildError, config as settings};
 
@@ -41,11 +45,11 @@ pub(super) static MODULE: SourceModule = SourceModule {
     build,
 };
 
-/// Messages that go into one transaction.
-const BATCH: usize = 100;
-
 /// A server that says nothing for twice as long is asked anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Sending what waits to be sent, at the end, takes no longer.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// Settings of a `nats` source: `stream` and `durable`, or `lossy_subjects`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -188,75 +192,125 @@ impl Source for Nats {
             stop: &stop,
             rejects: &self.rejects,
         };
-        let mut waits = Reconnects::default();
-        while let Err(error) = self.session(&entrance, &mut waits).await {
-            let wait = waits.next();
-            tracing::warn!(source = %self.id, %error, ?wait, "the server is tried again");
-            if entrance.pause(wait).await.is_err() {
-                break;
-            }
-        }
+        consume(self, &entrance).await;
         Ok(())
     }
 }
 
-impl Nats {
-    /// From connecting to the first thing that goes wrong; `Ok` where the source is to stop.
-    async fn session(&self, entrance: &Entrance<'_>, waits: &mut Reconnects) -> Result<(), Error> {
-        let client = tokio::select! {
-            () = entrance.stop.requested() => return Ok(()),
-            client = self.connect() => client?,
-        };
-        match &self.reading {
+/// A connection and what is read by it.
+struct Link {
+    client: Client,
+    messages: Messages,
+}
+
+enum Messages {
+    Stream {
+        /// What makes a number of the stream an id.
+        prefix: String,
+        messages: Box<ReadyChunks<pull::Stream>>,
+    },
+    Subjects(ReadyChunks<SelectAll<Subscriber>>),
+}
+
+#[async_trait]
+impl Subscription for Nats {
+    type Link = Link;
+    /// A message of plain subjects has none.
+    type Receipt = Option<Message>;
+    type Error = Error;
+
+    async fn open(&self) -> Result<Link, Error> {
+        let (client, messages) = match &self.reading {
             Reading::Stream { name, consumer } => {
-                self.stream(&client, name, consumer, (entrance, waits))
-                    .await
+                let client = self.broker.connect(&self.id, None).await?;
+                let messages = self.stream(&client, name, consumer).await?;
+                (client, messages)
             }
             Reading::Subjects {
-                subjects, group, ..
+                subjects,
+                group,
+                window,
             } => {
-                let mut all = Vec::new();
-                for subject in subjects {
-                    let subject = subject.clone();
-                    let subscribed = match group.clone() {
-                        Some(group) => client.queue_subscribe(subject, group).await,
-                        None => client.subscribe(subject).await,
-                    };
-                    all.push(subscribed.map_err(|error| Error::of("subscribing", &error))?);
-                }
-                waits.reset();
-                self.subjects(stream::select_all(all), entrance).await
-            }
-        }
-    }
-
-    async fn connect(&self) -> Result<Client, Error> {
-        match &self.reading {
-            Reading::Stream { .. } => self.broker.connect(&self.id, None).await,
-            Reading::Subjects { window, .. } => {
                 let slow = Slow {
                     window: *window,
                     dropped: self.dropped.clone(),
                 };
-                self.broker.connect(&self.id, Some(slow)).await
+                let client = self.broker.connect(&self.id, Some(slow)).await?;
+                let all = subscribed(&client, subjects, group.as_ref()).await?;
+                (client, Messages::Subjects(all.ready_chunks(BATCH)))
+            }
+        };
+        Ok(Link { client, messages })
+    }
+
+    async fn take(&self, link: &mut Link) -> Result<Vec<Delivery<Option<Message>>>, Error> {
+        let ended = || Error::of("reading", &"it has ended");
+        match &mut link.messages {
+            Messages::Stream { prefix, messages } => {
+                let taken = messages.next().await.ok_or_else(ended)?;
+                let one = |message: Result<Message, _>| {
+                    let message = message.map_err(|error| Error::of("reading", &error))?;
+                    Ok(streamed(message, prefix))
+                };
+                taken.into_iter().map(one).collect()
+            }
+            Messages::Subjects(messages) => {
+                let taken = messages.next().await.ok_or_else(ended)?;
+                Ok(taken.into_iter().map(plain).collect())
             }
         }
     }
 
+    fn decode(
+        &self,
+        entrance: &Entrance<'_>,
+        bytes: &[u8],
+        envelope: Envelope,
+    ) -> Result<NewEvent, Option<NewEvent>> {
+        entrance.decode(&self.format, bytes, envelope)
+    }
+
+    fn lost(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
+
+    async fn settle(
+        &self,
+        _link: &mut Link,
+        settled: Vec<(Option<Message>, Fate)>,
+    ) -> Result<(), Error> {
+        for (message, fate) in settled {
+            let Some(message) = message else { continue };
+            let answered = message.ack_with(match fate {
+                Fate::Stored => AckKind::Ack,
+                Fate::Unusable => AckKind::Term,
+            });
+            let answered = answered.await;
+            answered.map_err(|error| Error::of("acknowledging", &error))?;
+        }
+        Ok(())
+    }
+
+    /// Acknowledgements that are on their way still go out.
+    async fn close(&self, link: Link) {
+        timeout(LEAVE, link.client.flush()).await.ok();
+    }
+}
+
+impl Nats {
     async fn stream(
         &self,
         client: &Client,
         name: &str,
         wanted: &pull::Config,
-        (entrance, waits): (&Entrance<'_>, &mut Reconnects),
-    ) -> Result<(), Error> {
+    ) -> Result<Messages, Error> {
         let context = jetstream::new(client.clone());
         let stream = context.get_stream(name).await;
         let stream = stream.map_err(|error| Error::of("the stream", &error))?;
         let prefix = format!("{name}@{}", stream.cached_info().created.unix_timestamp());
         let consumer = stream.create_consumer(wanted.clone()).await;
         let consumer = consumer.map_err(|error| Error::of("the consumer", &error))?;
-        let mut messages = consumer
+        let messages = consumer
             .stream()
             .max_messages_per_batch(BATCH)
             .heartbeat(HEARTBEAT)
@@ -264,95 +318,49 @@ impl Nats {
             .await
             .map_err(|error| Error::of("reading", &error))?;
         tracing::info!(source = %self.id, stream = %name, "reading");
-        waits.reset();
-        loop {
-            let first = tokio::select! {
-                () = entrance.stop.requested() => return Ok(()),
-                first = messages.next() => first,
-            };
-            let mut next = first;
-            let mut batch = Vec::new();
-            loop {
-                let message = next.ok_or_else(|| Error::of("reading", &"it has ended"))?;
-                batch.push(message.map_err(|error| Error::of("reading", &error))?);
-                match messages.next().now_or_never() {
-                    Some(ready) if batch.len() < BATCH => next = ready,
-                    _ => break,
-                }
-            }
-            if self.store(batch, &prefix, entrance).await? == Err(Stopping) {
-                return Ok(());
-            }
-        }
+        let messages = Box::new(messages.ready_chunks(BATCH));
+        Ok(Messages::Stream { prefix, messages })
     }
+}
 
-    /// Stores what was delivered, then acknowledges it.
-    async fn store(
-        &self,
-        messages: Vec<Message>,
-        prefix: &str,
-        entrance: &Entrance<'_>,
-    ) -> Result<Result<(), Stopping>, Error> {
-        let (mut events, mut answers) = (Vec::new(), Vec::new());
-        for message in messages {
-            let number = message.info().map(|info| info.stream_sequence).ok();
-            let own = number.map(|number| format!("{prefix}:{number}"));
-            let envelope = Envelope {
-                id: message_id(message.headers.as_ref()).or(own),
-                subject: Some(message.subject.to_string()),
-            };
-            let kind = match entrance.decode(&self.format, &message.payload, envelope) {
-                Ok(event) | Err(Some(event)) => {
-                    events.push(event);
-                    AckKind::Ack
-                }
-                Err(None) => AckKind::Term,
-            };
-            answers.push((message, kind));
-        }
-        if entrance.accept_usable(events, None).await == Err(Stopping) {
-            return Ok(Err(Stopping));
-        }
-        for (message, kind) in answers {
-            let answered = message.ack_with(kind).await;
-            answered.map_err(|error| Error::of("acknowledging", &error))?;
-        }
-        Ok(Ok(()))
+async fn subscribed(
+    client: &Client,
+    subjects: &[String],
+    group: Option<&String>,
+) -> Result<SelectAll<Subscriber>, Error> {
+    let mut all = Vec::new();
+    for subject in subjects {
+        let subject = subject.clone();
+        let subscribed = match group.cloned() {
+            Some(group) => client.queue_subscribe(subject, group).await,
+            None => client.subscribe(subject).await,
+        };
+        all.push(subscribed.map_err(|error| Error::of("subscribing", &error))?);
     }
+    Ok(select_all(all))
+}
 
-    async fn subjects(
-        &self,
-        mut messages: impl futures_util::Stream<Item = async_nats::Message> + Unpin,
-        entrance: &Entrance<'_>,
-    ) -> Result<(), Error> {
-        loop {
-            let mut next = tokio::select! {
-                () = entrance.stop.requested() => return Ok(()),
-                first = messages.next() => first,
-            };
-            let mut events = Vec::new();
-            let mut taken = 0;
-            loop {
-                let message = next.ok_or_else(|| Error::of("reading", &"it has ended"))?;
-                let envelope = Envelope {
-                    id: message_id(message.headers.as_ref()),
-                    subject: Some(message.subject.to_string()),
-                };
-                let decoded = entrance.decode(&self.format, &message.payload, envelope);
-                events.extend(decoded.map_or_else(|invalid| invalid, Some));
-                taken += 1;
-                match messages.next().now_or_never() {
-                    Some(ready) if taken < BATCH => next = ready,
-                    _ => break,
-                }
-            }
-            if entrance.accept_usable(events, None).await == Err(Stopping) {
-                return Ok(());
-            }
-            for _ in 0..self.dropped.swap(0, Ordering::Relaxed) {
-                entrance.refuse(&"plain subjects", &"it came faster than events are stored");
-            }
-        }
+fn streamed(message: Message, prefix: &str) -> Delivery<Option<Message>> {
+    let number = message.info().map(|info| info.stream_sequence).ok();
+    let own = number.map(|number| format!("{prefix}:{number}"));
+    Delivery {
+        bytes: message.payload.clone(),
+        envelope: Envelope {
+            id: message_id(message.headers.as_ref()).or(own),
+            subject: Some(message.subject.to_string()),
+        },
+        receipt: Some(message),
+    }
+}
+
+fn plain(message: async_nats::Message) -> Delivery<Option<Message>> {
+    Delivery {
+        envelope: Envelope {
+            id: message_id(message.headers.as_ref()),
+            subject: Some(message.subject.to_string()),
+        },
+        bytes: message.payload,
+        receipt: None,
     }
 }
 

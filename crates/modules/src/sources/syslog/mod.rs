@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use conche_runtime::clock::SharedClock;
 use conche_runtime::listener::{ClientAuth, TlsConfig};
 use conche_runtime::supervisor::{BoxError, Stop};
+use conche_runtime::tls;
 use conche_runtime::units::{Size, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -34,7 +35,6 @@ use tokio_rustls::TlsAcceptor;
 
 use self::drops::Drops;
 use super::delivery::{Entrance, Rejects, Stopping};
-use crate::clients::tls;
 use crate::intake::{Intake, NewEvent};
 use crate::source::{Source, SourceModule};
 use crate::{BuildContext, BuildError, config as settings};

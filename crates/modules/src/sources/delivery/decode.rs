@@ -1,25 +1,17 @@
-//! What all sources that fetch or listen share: from the bytes of one delivery (a line, a
-//! message) to an event, and the patient way in.
+//! From the bytes of one delivery to an event, or to the reason why it is none. Pure.
 //!
-//! [`Format::decode`] is pure. [`Entrance::accept`] waits as long as the intake refuses for
-//! now, so that whoever calls it neither reads on nor acknowledges meanwhile: that is all the
-//! back-pressure there is. What cannot be decoded is counted, told in the log a few times a
-//! minute at most, and made an event where the source is configured so; it is never tried again.
-
-use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+//! What the configuration names goes before what the wire says. Nothing here keeps more of a
+//! delivery than its limits allow, and no reason repeats its bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use conche_core::Json;
 use conche_core::json::{self, Limits};
-use conche_runtime::supervisor::Stop;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::intake::{Batch, Intake, NewEvent, Receipt, Refusal};
+use crate::intake::NewEvent;
 
 /// The longest id, type or subject in bytes: they are keys, and shown in lists.
 const TEXT_MAX: usize = 1024;
@@ -27,16 +19,10 @@ const TEXT_MAX: usize = 1024;
 /// So much of what cannot be decoded is kept in the event that is made of it.
 const RAW_MAX: usize = 64 << 10;
 
-/// One line of log for so long, however much is refused meanwhile.
-const TELL_EVERY: Duration = Duration::from_secs(10);
-
-/// The waits while the store cannot be written: from the first, doubled up to the last.
-const STORE_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-
 /// How the bytes of a delivery become an event's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Payload {
+pub(in crate::sources) enum Payload {
     /// The text is JSON and is the data as it is.
     #[default]
     Json,
@@ -46,34 +32,34 @@ pub(super) enum Payload {
 
 /// What the configuration says of a source's events.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Naming {
-    pub(super) event_type: Option<String>,
-    pub(super) event_type_from: Option<String>,
-    pub(super) id_from: Option<String>,
-    pub(super) subject_from: Option<String>,
-    pub(super) invalid_event_type: Option<String>,
-    pub(super) payload: Payload,
+pub(in crate::sources) struct Naming {
+    pub(in crate::sources) event_type: Option<String>,
+    pub(in crate::sources) event_type_from: Option<String>,
+    pub(in crate::sources) id_from: Option<String>,
+    pub(in crate::sources) subject_from: Option<String>,
+    pub(in crate::sources) invalid_event_type: Option<String>,
+    pub(in crate::sources) payload: Payload,
 }
 
 /// How deliveries are read.
 #[derive(Debug, Clone)]
-pub(super) struct Format {
+pub(in crate::sources) struct Format {
     naming: Naming,
     limits: Limits,
 }
 
 /// What the wire itself says of a delivery.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Envelope {
+pub(in crate::sources) struct Envelope {
     /// The id that the sender or the broker gave it.
-    pub(super) id: Option<String>,
+    pub(in crate::sources) id: Option<String>,
     /// The topic, subject, routing key or file name.
-    pub(super) subject: Option<String>,
+    pub(in crate::sources) subject: Option<String>,
 }
 
 /// Why a delivery is no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Reject {
+pub(in crate::sources) enum Reject {
     #[error(transparent)]
     Json(#[from] json::Error),
     #[error("the text is not UTF-8")]
@@ -90,7 +76,7 @@ pub(super) enum Reject {
 
 impl Format {
     /// Checks what can be checked before the first delivery; the message names the setting.
-    pub(super) fn new(naming: Naming, limits: Limits) -> Result<Self, String> {
+    pub(in crate::sources) fn new(naming: Naming, limits: Limits) -> Result<Self, String> {
         if naming.event_type.is_some() == naming.event_type_from.is_some() {
             return Err("write exactly one of `event_type` and `event_type_from`".to_owned());
         }
@@ -123,7 +109,11 @@ impl Format {
     }
 
     /// Reads one delivery. What is configured goes before what the wire says.
-    pub(super) fn decode(&self, bytes: &[u8], envelope: Envelope) -> Result<NewEvent, Reject> {
+    pub(in crate::sources) fn decode(
+        &self,
+        bytes: &[u8],
+        envelope: Envelope,
+    ) -> Result<NewEvent, Reject> {
         let naming = &self.naming;
         let data = match naming.payload {
             Payload::Json => Json::parse(bytes, self.limits)?,
@@ -177,7 +167,7 @@ impl Format {
 
     /// The event that is made of what cannot be decoded, where the source is configured so.
     /// It has the id of the delivery, so that it is one event however often it is delivered.
-    pub(super) fn invalid(
+    pub(in crate::sources) fn invalid(
         &self,
         bytes: &[u8],
         envelope: Envelope,
@@ -225,153 +215,6 @@ fn typed(name: String) -> Result<String, Reject> {
         return Err(Reject::Reserved);
     }
     Ok(name)
-}
-
-/// Counts what a source could not use, and says so in the log now and then.
-#[derive(Debug)]
-pub(super) struct Rejects {
-    source: String,
-    told: Mutex<Told>,
-}
-
-#[derive(Debug, Default)]
-struct Told {
-    total: u64,
-    last: Option<Instant>,
-}
-
-impl Rejects {
-    pub(super) fn new(source: &str) -> Self {
-        Self {
-            source: source.to_owned(),
-            told: Mutex::default(),
-        }
-    }
-
-    /// Counts one; `place` says where it came from. A sender's bytes are never logged.
-    fn count(&self, place: &dyn Display, reason: &dyn Display) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.total += 1;
-        if told.last.is_none_or(|last| last.elapsed() >= TELL_EVERY) {
-            told.last = Some(Instant::now());
-            tracing::warn!(
-                source = %self.source, %place, %reason, refused_so_far = told.total,
-                "a delivery cannot be used"
-            );
-        }
-    }
-}
-
-/// The source is to stop: nothing was accepted, so nothing may be acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the source is stopping")]
-pub(super) struct Stopping;
-
-/// Why events were not accepted for good.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
-    #[error(transparent)]
-    Stopping(#[from] Stopping),
-    /// The events themselves are not acceptable, and never will be.
-    #[error("{0}")]
-    Invalid(String),
-}
-
-/// One source's way in.
-pub(super) struct Entrance<'a> {
-    pub(super) source: &'a str,
-    pub(super) intake: &'a dyn Intake,
-    pub(super) stop: &'a Stop,
-    pub(super) rejects: &'a Rejects,
-}
-
-impl Entrance<'_> {
-    /// Hands events and cursor over in one transaction, waiting as long as they are refused
-    /// for now. When it returns `Ok`, they are on disk.
-    pub(super) async fn accept(
-        &self,
-        events: Vec<NewEvent>,
-        cursor: Option<String>,
-    ) -> Result<Vec<Receipt>, Refused> {
-        let mut wait = STORE_WAITS.0;
-        loop {
-            let batch = Batch {
-                source: self.source.to_owned(),
-                events: events.clone(),
-                cursor: cursor.clone(),
-            };
-            let pause = match self.intake.accept(batch).await {
-                Ok(receipts) => return Ok(receipts),
-                Err(Refusal::Stopping) => return Err(Stopping.into()),
-                Err(Refusal::Invalid(reason)) => return Err(Refused::Invalid(reason)),
-                Err(Refusal::Busy { retry_after }) => retry_after,
-                Err(Refusal::Unavailable(reason)) => {
-                    tracing::warn!(source = %self.source, %reason, "events wait for the store");
-                    wait = wait.saturating_mul(2).min(STORE_WAITS.1);
-                    wait
-                }
-            };
-            self.pause(pause).await?;
-        }
-    }
-
-    /// Like [`accept`](Self::accept) for events that came together by chance: the ones that
-    /// the intake will never take are counted and left out.
-    pub(super) async fn accept_usable(
-        &self,
-        events: Vec<NewEvent>,
-        cursor: Option<String>,
-    ) -> Result<(), Stopping> {
-        match self.accept(events.clone(), cursor.clone()).await {
-            Ok(_) => return Ok(()),
-            Err(Refused::Stopping(stopping)) => return Err(stopping),
-            Err(Refused::Invalid(_)) => {}
-        }
-        for event in events {
-            let place = event.id.clone().unwrap_or_default();
-            match self.accept(vec![event], None).await {
-                Ok(_) => {}
-                Err(Refused::Stopping(stopping)) => return Err(stopping),
-                Err(Refused::Invalid(reason)) => self.refuse(&place, &reason),
-            }
-        }
-        match self.accept(Vec::new(), cursor).await {
-            Ok(_) => Ok(()),
-            Err(Refused::Stopping(stopping)) => Err(stopping),
-            Err(Refused::Invalid(reason)) => {
-                self.refuse(&"cursor", &reason);
-                Ok(())
-            }
-        }
-    }
-
-    /// Waits; shorter where the source is to stop.
-    pub(super) async fn pause(&self, length: Duration) -> Result<(), Stopping> {
-        tokio::select! {
-            () = self.stop.requested() => Err(Stopping),
-            () = tokio::time::sleep(length) => Ok(()),
-        }
-    }
-
-    /// Counts a delivery that cannot be used, in the metrics and, now and then, in the log.
-    pub(super) fn refuse(&self, place: &dyn Display, reason: &dyn Display) {
-        self.intake.refused(self.source, "unusable");
-        self.rejects.count(place, reason);
-    }
-
-    /// One delivery becomes one event, that of an undecodable one, or none.
-    pub(super) fn decode(
-        &self,
-        format: &Format,
-        bytes: &[u8],
-        envelope: Envelope,
-    ) -> Result<NewEvent, Option<NewEvent>> {
-        format.decode(bytes, envelope.clone()).map_err(|reject| {
-            let place = envelope.subject.clone().unwrap_or_default();
-            self.refuse(&place, &reject);
-            format.invalid(bytes, envelope, &reject)
-        })
-    }
 }
 
 #[cfg(test)]
