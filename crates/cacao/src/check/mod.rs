@@ -1,0 +1,106 @@
+//! Everything that can be wrong with a document, each thing with a code of its own.
+//!
+//! The checks look at the JSON value, not at typed objects: what is malformed in one place
+//! must not hide what is wrong in another. A check that cannot see what it needs, because
+//! that is missing or malformed, keeps silent: the structural checks have said so.
+
+pub mod codes;
+mod structure;
+
+use std::collections::HashMap;
+
+pub use self::codes::{Check, Level};
+use crate::place::locate;
+use crate::pointer::{Key, Pointer};
+use crate::{Document, Finding, Profile, Severity};
+
+impl Document {
+    /// All that is wrong with the document under a profile, in the order of the text.
+    ///
+    /// ```
+    /// use conche_cacao::{Document, Profile};
+    ///
+    /// let document = Document::parse(br#"{"type": "playbook", "name": 7}"#)?;
+    /// let findings = document.check(Profile::Standard);
+    /// let name = findings.iter().find(|finding| finding.pointer == "/name").expect("a finding");
+    /// assert_eq!(name.code, "CACAO003");
+    /// assert_eq!(name.place.map(|place| place.column), Some(22));
+    /// # Ok::<(), conche_cacao::json::Error>(())
+    /// ```
+    pub fn check(&self, profile: Profile) -> Vec<Finding> {
+        let mut said = Said::new(profile);
+        structure::check(self.value(), &mut said);
+        said.into_findings(self.text())
+    }
+}
+
+/// What the checks have said so far.
+pub(crate) struct Said {
+    profile: Profile,
+    all: Vec<Remark>,
+}
+
+struct Remark {
+    check: &'static Check,
+    severity: Severity,
+    at: Pointer,
+    message: String,
+    help: String,
+}
+
+impl Said {
+    pub(crate) const fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            all: Vec::new(),
+        }
+    }
+
+    /// Says what is wrong somewhere, unless the profile does not care, and what to do.
+    pub(crate) fn say(
+        &mut self,
+        check: &'static Check,
+        at: &Pointer,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let severity = match check.level(self.profile) {
+            Level::Off => return,
+            Level::Warning => Severity::Warning,
+            Level::Error => Severity::Error,
+        };
+        self.all.push(Remark {
+            check,
+            severity,
+            at: at.clone(),
+            message: message.into(),
+            help: help.into(),
+        });
+    }
+
+    fn into_findings(self, text: Option<&str>) -> Vec<Finding> {
+        let places = text.map_or_else(HashMap::new, |text| {
+            let pointers = self.all.iter().map(|remark| remark.at.keys());
+            locate(text, pointers)
+        });
+        let place = |keys: &[Key]| places.get(keys).copied();
+        let mut findings: Vec<Finding> = self
+            .all
+            .iter()
+            .map(|remark| Finding {
+                code: remark.check.code,
+                severity: remark.severity,
+                pointer: remark.at.to_string(),
+                place: place(remark.at.keys()),
+                message: remark.message.clone(),
+                help: remark.help.clone(),
+            })
+            .collect();
+        findings.sort_by(|a, b| {
+            (a.place, a.code, &a.pointer, &a.message)
+                .cmp(&(b.place, b.code, &b.pointer, &b.message))
+        });
+        findings.dedup();
+        findings
+    }
+}

@@ -1,0 +1,5 @@
+//! What the crate promises, as its users see it.
+
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+
+mod examples;
