@@ -186,6 +186,7 @@ async fn sandbox(config: &Config) -> Check {
         script: script.into(),
         event: serde_json::value::RawValue::NULL.to_owned().into(),
         action_data: None,
+        lists: None,
         isolation: Isolation::Fresh,
         limits: None,
     };

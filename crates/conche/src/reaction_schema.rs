@@ -40,6 +40,12 @@ pub(crate) fn schema() -> Value {
                 "window": span("From the first event; at most 7d."),
                 "max": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "Events at which it runs at once. Default: 100." },
             })),
+            "lists": {
+                "type": "array",
+                "items": { "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" },
+                "maxItems": 16,
+                "description": "Named lists whose entries its scripts see, as `lists.NAME[KEY]`.",
+            },
             "script": text("The JavaScript that decides first: it sets `nextAction` and `result`."),
             "script_file": text("A file with that script, relative to this one."),
             "actions": {

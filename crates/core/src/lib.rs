@@ -13,6 +13,7 @@ pub mod definition;
 pub mod event;
 pub mod id;
 pub mod json;
+pub mod list;
 pub mod place;
 pub mod reaction;
 pub mod run;

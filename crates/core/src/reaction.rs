@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::Isolation;
 use crate::id::Digest;
+use crate::list;
 use crate::run::{OnUncertain, Retry};
 use crate::span::Span;
 use crate::storm::{Controls, Debounce, Dedup, Group, Throttle};
@@ -39,6 +40,9 @@ pub struct Reaction {
     /// Runs once for many events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
+    /// Lists whose entries its scripts see, by name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lists: BTreeSet<String>,
     /// The script that decides first.
     pub script: String,
     /// Actions by the name that scripts know them by.
@@ -109,6 +113,8 @@ pub struct Authored {
     debounce: Option<Debounce>,
     #[serde(default)]
     group: Option<Group>,
+    #[serde(default)]
+    lists: BTreeSet<String>,
     #[serde(default)]
     script: Option<String>,
     #[serde(default)]
@@ -253,6 +259,7 @@ impl Authored {
             self.group.as_ref(),
         )
         .map_err(|error| Error::Invalid(error.to_string()))?;
+        check_lists(&self.lists)?;
         check_above_zero("'limits.deadline'", self.limits.deadline)?;
         if self.limits.steps == Some(0) {
             return invalid("'limits.steps' is at least 1".to_owned());
@@ -265,6 +272,7 @@ impl Authored {
             throttle: self.throttle,
             debounce: self.debounce,
             group: self.group,
+            lists: self.lists,
             script,
             actions,
             isolation: self.isolation,
@@ -278,6 +286,21 @@ fn checked_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Str
     let name = String::deserialize(deserializer)?;
     name::check(&name).map_err(serde::de::Error::custom)?;
     Ok(name)
+}
+
+fn check_lists(lists: &BTreeSet<String>) -> Result<(), Error> {
+    if lists.len() > list::READ_MAX {
+        return Err(Error::Invalid(format!(
+            "'lists' names {} lists; a reaction reads at most {}",
+            lists.len(),
+            list::READ_MAX
+        )));
+    }
+    let wrong = |name: &String| {
+        let error = list::check_name(name).err()?;
+        Some(Error::Invalid(format!("'lists' names '{name}': {error}")))
+    };
+    lists.iter().find_map(wrong).map_or(Ok(()), Err)
 }
 
 fn check_retry(key: &str, retry: Option<Retry>) -> Result<(), Error> {

@@ -247,6 +247,7 @@ impl<'a> Drive<'a> {
                 visit,
                 script,
                 isolation,
+                lists,
                 event,
                 action_data,
             } => {
@@ -257,6 +258,7 @@ impl<'a> Drive<'a> {
                     isolation,
                     event: event.unwrap_or_else(Json::empty_object),
                     action_data,
+                    lists,
                 };
                 self.fly(visit, async move { perform::evaluate(&engine, call).await });
             }

@@ -18,6 +18,8 @@ pub struct Evaluation {
     pub event: Json,
     /// The `actionData` global; an empty object where there is none.
     pub action_data: Option<Json>,
+    /// The `lists` global, an object of objects; there is none where this is none.
+    pub lists: Option<Json>,
 }
 
 /// What a script call gave.

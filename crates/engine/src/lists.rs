@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use conche_core::list::check_name;
 use conche_core::storm::KEY_BYTES_MAX;
 use conche_core::{Json, Timestamp};
 use conche_store::{ListEntry, Store};
@@ -19,8 +20,8 @@ use crate::{Engine, Inner};
 const ENTRIES_MAX: usize = 50_000;
 /// Bytes of a value.
 const VALUE_BYTES_MAX: usize = 1024;
-/// Bytes of a list's name.
-const NAME_BYTES_MAX: usize = 64;
+/// Bytes of the lists that a script is given, as JSON: they go to its worker with each call.
+const SHOWN_BYTES_MAX: usize = 256 * 1024;
 /// Entries read from the store at once.
 const PIECE: u32 = 1000;
 
@@ -37,6 +38,14 @@ pub enum ListError {
     #[error(transparent)]
     Store(#[from] conche_store::Error),
 }
+
+/// The lists that a script may read hold more than it can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the lists of the reaction have {0} bytes together, and a script is given at most {SHOWN_BYTES_MAX}: \
+     ask them by 'when', or let their entries end sooner"
+)]
+pub(crate) struct TooLarge(usize);
 
 type Entries = BTreeMap<String, BTreeMap<String, ListEntry>>;
 
@@ -71,6 +80,34 @@ impl Lists {
         let entries = self.read();
         let entry = entries.get(list)?.get(key)?;
         entry.counts(now).then(|| entry.value.clone())
+    }
+
+    /// What a script that may read these lists is given: an object with all of them, each the
+    /// values that count at a time by their keys. A list without entries is an empty object.
+    /// `None` where it may read no list.
+    pub(crate) fn shown(&self, lists: &[String], now: Timestamp) -> Result<Option<Json>, TooLarge> {
+        if lists.is_empty() {
+            return Ok(None);
+        }
+        let entries = self.read();
+        let counting = |list: &String| {
+            let entries = entries.get(list).into_iter().flatten();
+            let counting = entries.filter(|(_, entry)| entry.counts(now));
+            counting.map(|(key, entry)| (key.as_str(), &entry.value))
+        };
+        let values = lists.iter().flat_map(counting);
+        let bytes: usize = values
+            .map(|(key, value)| key.len() + value.as_str().len())
+            .sum();
+        if bytes > SHOWN_BYTES_MAX {
+            return Err(TooLarge(bytes));
+        }
+        let shown: BTreeMap<&str, BTreeMap<&str, &Json>> = lists
+            .iter()
+            .map(|list| (list.as_str(), counting(list).collect()))
+            .collect();
+        // Texts and JSON are JSON.
+        Ok(Json::from_value(&shown).ok())
     }
 
     /// Whether there is room for another entry. Forgets those that are over where there is none.
@@ -201,11 +238,8 @@ impl Engine {
 
 fn check(list: &str, key: &str, value: &Json) -> Result<(), ListError> {
     let invalid = |message: String| Err(ListError::Invalid(message));
-    let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
-    if list.is_empty() || list.len() > NAME_BYTES_MAX || !list.chars().all(fits) {
-        return invalid(format!(
-            "the name of a list has 1 to {NAME_BYTES_MAX} letters, digits and '_', '-', '.'"
-        ));
+    if let Err(no_name) = check_name(list) {
+        return invalid(no_name.to_string());
     }
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
         return invalid(format!(

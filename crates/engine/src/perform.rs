@@ -95,21 +95,28 @@ pub(crate) struct ScriptCall {
     pub(crate) isolation: Isolation,
     pub(crate) event: Json,
     pub(crate) action_data: Option<Json>,
+    /// Lists that it may read.
+    pub(crate) lists: Arc<[String]>,
 }
 
 /// Evaluates a script.
 pub(crate) async fn evaluate(engine: &Inner, call: ScriptCall) -> Report {
     let _timer = engine.metrics.script_seconds.start_timer();
+    let failed = |kind, message, logs: Vec<LogLine>| Report::Failed {
+        error: StepError { kind, message },
+        after: None,
+        logs,
+    };
+    let lists = match engine.lists.shown(&call.lists, engine.now()) {
+        Ok(lists) => lists,
+        Err(error) => return failed(ErrorKind::Limit, error.to_string(), Vec::new()),
+    };
     let evaluation = Evaluation {
         script: call.script,
         isolation: call.isolation,
         event: call.event,
         action_data: call.action_data,
-    };
-    let failed = |kind, message, logs: Vec<LogLine>| Report::Failed {
-        error: StepError { kind, message },
-        after: None,
-        logs,
+        lists,
     };
     // What is emitted or recorded must be readable everywhere.
     let depth = engine.config.json_depth;

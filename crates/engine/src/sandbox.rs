@@ -58,6 +58,7 @@ impl Evaluator for SandboxEvaluator {
             script: self.script(&evaluation.script),
             event: evaluation.event.raw().clone(),
             action_data: evaluation.action_data.map(|data| data.raw().clone()),
+            lists: evaluation.lists.map(|lists| lists.raw().clone()),
             isolation: match evaluation.isolation {
                 Isolation::Warm => conche_script::Isolation::Warm,
                 Isolation::Fresh => conche_script::Isolation::Fresh,

@@ -64,6 +64,7 @@ fn evaluation(script: &str, event: &str, isolation: Isolation) -> Outcome<Evalua
         script: Arc::new(Script::new("bench", script)),
         event: RawValue::from_string(event.to_owned())?.into(),
         action_data: None,
+        lists: None,
         isolation,
         limits: None,
     })

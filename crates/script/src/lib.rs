@@ -9,7 +9,7 @@
 //! Landlock and seccomp; the parent keeps the clock, kills at the deadline and
 //! starts a replacement. See `child` for the worker and `pool` for the parent.
 //!
-//! A script sees `event` and `actionData`, sets `nextAction`, `result` and
+//! A script sees `event`, `actionData` and, where the call brings them, `lists`; it sets `nextAction`, `result` and
 //! `err`, and can write to `console`. Nothing else crosses the border. The
 //! semantics are CSF's: an exception fails; then a non-empty `String(err)`
 //! fails; then a falsy or empty `nextAction` stops; `result` must be an object

@@ -60,6 +60,7 @@ pub(crate) enum Request<'a> {
         limits: CallLimits,
         event: &'a str,
         action_data: Option<&'a str>,
+        lists: Option<&'a str>,
     },
     Check {
         id: u64,

@@ -98,6 +98,8 @@ pub struct Evaluation {
     pub event: Arc<RawValue>,
     /// The script's `actionData`; an empty object where none.
     pub action_data: Option<Arc<RawValue>>,
+    /// The script's `lists`: an object of objects. Where none there is no such global.
+    pub lists: Option<Arc<RawValue>>,
     /// Whether a kept realm may be used.
     pub isolation: Isolation,
     /// Replaces the sandbox's limits for this call. `memory` can only be

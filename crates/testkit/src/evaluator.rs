@@ -6,6 +6,7 @@
 //! | `next NAME`           | the action NAME with `{"event": …, "actionData": …}` |
 //! | `next NAME {…}`       | the action NAME with this input |
 //! | `change {…} next NAME`| as `next NAME`, and the event becomes `{…}` |
+//! | `lists NAME`          | the action NAME with `{"lists": …}`, as the call brought them |
 //! | `fail TEXT`           | an error of the script |
 //! | `hang`                | a limit of the sandbox |
 //! | `quarantined`         | a script that may run again in ten minutes |
@@ -77,6 +78,13 @@ impl Evaluator for ScriptedEvaluator {
                 Verdict::Next {
                     action: name.to_owned(),
                     data,
+                }
+            }
+            "lists" => {
+                let lists = call.lists.as_ref().map_or("null", Json::as_str);
+                Verdict::Next {
+                    action: argument.to_owned(),
+                    data: json(&format!(r#"{{"lists":{lists}}}"#))?,
                 }
             }
             "fail" => return Err(script_error(argument, logs)),

@@ -136,6 +136,7 @@ pub(crate) fn evaluation(
         script: Arc::new(Script::new(name, source)),
         event: event.map_err(|cause| Error::of("an event", cause))?.into(),
         action_data: None,
+        lists: None,
         isolation,
         limits: None,
     })

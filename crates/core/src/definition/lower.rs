@@ -52,10 +52,12 @@ pub fn lower(reaction: &Reaction, table: &dyn ActionTable, defaults: &Defaults) 
         .keys()
         .map(|key| (key.clone(), StepId::from(key)))
         .collect();
+    let lists: Arc<[String]> = reaction.lists.iter().cloned().collect();
     let script_step = |source: &str| {
         Step::Script(ScriptStep {
             script: Arc::new(Script::new(source)),
             isolation: reaction.isolation,
+            lists: lists.clone(),
             branches: branches.clone(),
         })
     };

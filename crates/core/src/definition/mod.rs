@@ -107,6 +107,8 @@ pub struct ScriptStep {
     pub script: Arc<Script>,
     /// Whether it may share a context with earlier calls.
     pub isolation: Isolation,
+    /// Lists that it may read, by name.
+    pub lists: Arc<[String]>,
     /// Steps by the name that the script knows them by.
     pub branches: BTreeMap<String, StepId>,
 }

@@ -90,6 +90,14 @@ fn what_makes_no_sense_is_refused() {
             "name: r\nevent: e\nscript: ''\ndebounce: {wait: 1m}\ngroup: {window: 1m}\n",
             "not both",
         ),
+        (
+            "name: r\nevent: e\nscript: ''\nlists: [fine, 'a b']\n",
+            "'lists' names 'a b': the name of a list has",
+        ),
+        (
+            "name: r\nevent: e\nscript: ''\nlists: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]\n",
+            "'lists' names 17 lists; a reaction reads at most 16",
+        ),
     ] {
         let error = resolve(text, Format::Yaml).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
@@ -147,4 +155,16 @@ fn storm_controls_are_read_in_order_and_leave_other_digests_alone() {
     assert_eq!(Reaction::from_text(&reaction.to_text()).unwrap(), reaction);
     let plain = resolve(plain, Format::Yaml).unwrap();
     assert!(!plain.to_text().contains("dedup"), "{}", plain.to_text());
+}
+
+#[test]
+fn lists_are_kept_once_each_and_leave_other_digests_alone() {
+    let plain = "name: r\nevent: e\nscript: ''\n";
+    let listed = |lists: &str| resolve(&format!("{plain}lists: {lists}\n"), Format::Yaml).unwrap();
+    let reaction = listed("[b, a, b]");
+    assert_eq!(reaction, listed("[a, b]"));
+    assert_eq!(Reaction::from_text(&reaction.to_text()).unwrap(), reaction);
+    let plain = resolve(plain, Format::Yaml).unwrap();
+    assert_eq!(listed("[]").to_text(), plain.to_text());
+    assert!(!plain.to_text().contains("lists"), "{}", plain.to_text());
 }

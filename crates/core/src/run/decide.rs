@@ -195,6 +195,7 @@ impl Decision<'_> {
             visit: number,
             script: step.script.clone(),
             isolation: step.isolation,
+            lists: step.lists.clone(),
             event: self.state.event().cloned(),
             action_data: self.state.output_before(visit).cloned(),
         });

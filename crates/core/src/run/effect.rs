@@ -25,6 +25,8 @@ pub enum Effect {
         script: Arc<Script>,
         /// Whether it may share a context with earlier calls of itself.
         isolation: Isolation,
+        /// Lists that it may read, by name: their entries are those of the time of the call.
+        lists: Arc<[String]>,
         /// The event as an earlier script of this run left it; else the run's event as it came.
         event: Option<Json>,
         /// What the action before it returned; absent for a run's first script.

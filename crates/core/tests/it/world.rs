@@ -66,6 +66,7 @@ fn reactions() -> impl Strategy<Value = Case> {
             .collect();
         let script = || {
             Step::Script(ScriptStep {
+                lists: std::sync::Arc::default(),
                 script: std::sync::Arc::new(Script::new("")),
                 isolation: Isolation::Warm,
                 branches: branches.clone(),

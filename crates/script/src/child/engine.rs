@@ -158,10 +158,12 @@ impl Engine {
                 limits,
                 event,
                 action_data,
+                lists,
             } => {
                 let input = Input {
                     event,
                     action_data,
+                    lists,
                     limits,
                     may_write: self
                         .sources

@@ -6,8 +6,8 @@
 (function (harden, emit) {
   'use strict';
   const { parse, stringify } = JSON;
-  const { ownKeys, getPrototypeOf, defineProperty, deleteProperty } = Reflect;
-  const { isExtensible } = Object;
+  const { ownKeys, getPrototypeOf, setPrototypeOf, defineProperty, deleteProperty } = Reflect;
+  const { freeze, isExtensible } = Object;
   const { isArray } = Array;
   const text = String;
   const global = globalThis;
@@ -81,8 +81,33 @@
   preset('err', () => err, (value) => { err = value; });
   preset('result', () => result, (value) => { result = value; });
 
+  // ---- lists ----
+  // A global of one call only: it is there where the call brings lists, its getter keeps what
+  // it gives, and the sweep removes both. Without a prototype no key is found that was not put.
+  const readLists = (listsText) => {
+    const lists = parse(listsText);
+    setPrototypeOf(lists, null);
+    const names = ownKeys(lists);
+    for (let i = 0; i < names.length; i++) setPrototypeOf(lists[names[i]], null);
+    const open = [lists];
+    for (let at = 0; at < open.length; at++) {
+      const thing = freeze(open[at]);
+      const keys = ownKeys(thing);
+      for (let i = 0; i < keys.length; i++) {
+        const value = thing[keys[i]];
+        if (typeof value === 'object' && value !== null) open[open.length] = value;
+      }
+    }
+    return lists;
+  };
+  const giveLists = (listsText) => {
+    let lists;
+    const get = () => (lists ??= readLists(listsText));
+    defineProperty(global, 'lists', { get, enumerable: true, configurable: true });
+  };
+
   // `mayWrite`: whether the event can have changed when the script has ended.
-  const begin = (newEvent, newData, logRoom, mayWrite) => {
+  const begin = (newEvent, newData, logRoom, mayWrite, lists) => {
     room = logRoom;
     watched = mayWrite;
     eventText = newEvent;
@@ -93,6 +118,7 @@
     actionData = undefined;
     nextAction = err = '';
     result = undefined;
+    if (lists !== undefined) giveLists(lists);
   };
 
   // ---- the verdict ----
@@ -123,8 +149,8 @@
   };
 
   // ---- what a kept realm needs besides ----
-  const own = (body, newEvent, newData, logRoom, mayWrite) => {
-    begin(newEvent, newData, logRoom, mayWrite);
+  const own = (body, newEvent, newData, logRoom, mayWrite, lists) => {
+    begin(newEvent, newData, logRoom, mayWrite, lists);
     return settle(body());
   };
   const describe = (thrown) => {

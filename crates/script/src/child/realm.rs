@@ -33,6 +33,7 @@ pub(super) struct Logs {
 pub(super) struct Input<'a> {
     pub(super) event: &'a str,
     pub(super) action_data: Option<&'a str>,
+    pub(super) lists: Option<&'a str>,
     pub(super) limits: CallLimits,
     /// Whether the script could change the event at all.
     pub(super) may_write: bool,
@@ -151,7 +152,7 @@ impl Realm {
             input.action_data,
             input.limits.logs,
             input.may_write,
-            input.may_write,
+            input.lists,
         ))
     }
 
@@ -168,7 +169,7 @@ impl Realm {
                     input.action_data,
                     input.limits.logs,
                     input.may_write,
-                    input.may_write,
+                    input.lists,
                 ))?;
                 compile::evaluate::<Value<'_>>(&ctx, source)?;
                 let names: Value<'_> = compile::evaluate(&ctx, NAMES)?;

@@ -60,8 +60,9 @@ impl Errand {
     pub(super) fn input_bytes(&self) -> usize {
         match &self.work {
             Work::Evaluate(call) => {
-                let data = call.action_data.as_ref().map_or(0, |data| data.get().len());
-                call.event.get().len() + data
+                let length =
+                    |part: &Option<Arc<RawValue>>| part.as_ref().map_or(0, |part| part.get().len());
+                call.event.get().len() + length(&call.action_data) + length(&call.lists)
             }
             Work::Check { source } => source.len(),
             Work::Jq { filter, input } => filter.len() + input.len(),
@@ -84,6 +85,7 @@ impl Errand {
                 limits,
                 event: call.event.get(),
                 action_data: call.action_data.as_ref().map(|data| data.get()),
+                lists: call.lists.as_ref().map(|lists| lists.get()),
             },
             Work::Check { source } => Request::Check { id, limits, source },
             Work::Jq { filter, input } => Request::Jq {

@@ -5,6 +5,7 @@
 mod hostile;
 mod isolation;
 mod jq;
+mod lists;
 mod pool;
 mod probes;
 mod rig;

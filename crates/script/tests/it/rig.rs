@@ -39,6 +39,7 @@ pub(crate) fn call(source: &str) -> Evaluation {
         script: Arc::new(Script::new("test", source)),
         event: raw(&json!({ "n": 1, "list": [1, 2], "nested": { "a": "b" } })),
         action_data: None,
+        lists: None,
         isolation: Isolation::Warm,
         limits: None,
     }

@@ -85,6 +85,7 @@ fn call(body: &str, time: Duration) -> Evaluation {
         script: Arc::new(Script::new("hostile", body)),
         event: event.into(),
         action_data: None,
+        lists: None,
         isolation: Isolation::Warm,
         limits: Some(Limits {
             time,
