@@ -11,6 +11,7 @@
 pub mod check;
 pub mod document;
 pub mod finding;
+pub mod graph;
 pub mod identifier;
 pub mod json;
 pub mod place;

@@ -65,8 +65,7 @@ pub static INDUSTRY_SECTOR: Vocabulary = Vocabulary {
         "food",
         "gambling",
         "government",
-        "local-
-        government",
+        "local-government",
         "national-government",
         "regional-government",
         "public-services",
@@ -89,8 +88,7 @@ pub static INDUSTRY_SECTOR: Vocabulary = Vocabulary {
         "pharmaceuticals",
         "research",
         "transportation",
-        "logistics-
-        shipping",
+        "logistics-shipping",
         "utilities",
         "video-game",
         "water",
@@ -108,8 +106,7 @@ pub static STEP_TYPE: Vocabulary = Vocabulary {
         "playbook-action",
         "parallel",
         "if-condition",
-        "while-
-        condition",
+        "while-condition",
         "switch-condition",
     ],
 };
@@ -153,8 +150,7 @@ pub static AGENT_TARGET_TYPE: Vocabulary = Vocabulary {
         "sector",
         "http-api",
         "linux",
-        "net-
-        address",
+        "net-address",
         "security-category",
         "ssh",
     ],
@@ -180,8 +176,7 @@ pub static SECURITY_CATEGORY: Vocabulary = Vocabulary {
         "orchestrator",
         "os-linux",
         "os-mac",
-        "os-
-        windows",
+        "os-windows",
         "redcanary-atomicred",
         "ragdoll",
         "router",
@@ -285,20 +280,17 @@ pub static REGION: Vocabulary = Vocabulary {
         "asia",
         "central-asia",
         "eastern-asia",
-        "southern-
-        asia",
+        "southern-asia",
         "south-eastern-asia",
         "western-asia",
         "europe",
         "eastern-europe",
-        "northern-
-        europe",
+        "northern-europe",
         "southern-europe",
         "western-europe",
         "oceania",
         "antarctica",
-        "australia-new-
-        zealand",
+        "australia-new-zealand",
         "melanesia",
         "micronesia",
         "polynesia",
@@ -314,24 +306,20 @@ pub static ACTIVITY: Vocabulary = Vocabulary {
         "deliver-content",
         "identify-audience",
         "identify-channel",
-        "scan-
-        system",
+        "scan-system",
         "match-indicator",
         "analyze-collected-data",
         "identify-indicators",
-        "scan-
-        vulnerabilities",
+        "scan-vulnerabilities",
         "configure-systems",
         "restrict-access",
         "eliminate-risk",
-        "revert-
-        system",
+        "revert-system",
         "restore-data",
         "restore-capabilities",
         "map-network",
         "identify-steps",
-        "step-
-        sequence",
+        "step-sequence",
         "prepare-engagement",
         "execute-operation",
         "analyze-engagement-results",

@@ -75,6 +75,81 @@ checks! {
     NAME "CACAO013" "dictionary-name" W E E "Names in dictionaries are of the characters that they may be of.";
     IDENTIFIER_KIND "CACAO014" "identifier-type" E E E "An identifier names an object of a type that belongs there.";
     BASE64 "CACAO015" "base64" E E E "What is called base64 is base64.";
+
+    // Identity and time.
+    KEY_TYPE "CACAO016" "key-type" E E E "The key of an object names the type that the object has, and its `id` if it has one.";
+    STEP_UUID "CACAO017" "step-uuid" W E E "The UUID of a step is of version 4.";
+    PLAYBOOK_UUID "CACAO018" "playbook-uuid" O W W "The UUID of a playbook is of version 4 or 5.";
+    SAME_UUID "CACAO019" "same-uuid" W E E "No two objects of different types share a UUID.";
+    MODIFIED "CACAO020" "modified-before-created" E E E "`modified` is not before `created`.";
+    VALIDITY "CACAO021" "validity" E E E "`valid_until` is after `valid_from`.";
+    DERIVED_FROM_SELF "CACAO022" "derived-from-itself" W W W "A playbook is not derived from itself.";
+    NOT_VALID_NOW "CACAO023" "not-valid-now" W W W "The playbook is neither revoked nor out of its time.";
+
+    // What the playbook says of itself.
+    NO_ACTIVITIES "CACAO024" "no-activities" O W W "A playbook with types lists its activities.";
+    TYPE_WITHOUT_ACTIVITY "CACAO025" "type-without-activity" O W W "The activity that a type of playbook must have is listed.";
+    UNUSED_ACTIVITY "CACAO026" "unused-activity" O W W "A listed activity is that of a command.";
+    UNLISTED_ACTIVITY "CACAO027" "unlisted-activity" O W W "The activity of a command is listed.";
+    UNLISTED_SECTOR "CACAO028" "unlisted-sector" O W W "A sector used below is listed in `industry_sectors`.";
+    UNLISTED_REFERENCE "CACAO029" "unlisted-reference" O W W "An external reference used below is repeated at the top.";
+    SUMMARY "CACAO030" "processing-summary" W W W "The processing summary says what is so.";
+    BARE_REFERENCE "CACAO031" "bare-reference" W E E "An external reference says more than a name.";
+    LOCATION "CACAO032" "location" W E E "Latitude and longitude are on earth and together.";
+
+    // What refers to what.
+    NO_SUCH_STEP "CACAO033" "no-such-step" E E E "A step that is named is in the workflow.";
+    NO_SUCH_AGENT "CACAO034" "no-such-agent" W E E "An agent that is named is defined as an agent.";
+    NO_SUCH_TARGET "CACAO035" "no-such-target" W E E "A target that is named is defined as a target.";
+    NO_SUCH_AUTHENTICATION "CACAO036" "no-such-authentication" E E E "Credentials that are named are defined.";
+    NO_SUCH_MARKING "CACAO037" "no-such-marking" W E E "A marking that is named is defined.";
+    NO_SUCH_EXTENSION "CACAO038" "no-such-extension" W E E "An extension that is used is defined.";
+    UNUSED "CACAO039" "unused-definition" O W W "What is defined is used.";
+    NO_SUCH_PLAYBOOK "CACAO040" "no-such-playbook" W W W "A playbook that a step runs is known, in that version.";
+    RUNS_ITSELF "CACAO041" "runs-itself" W E E "A playbook does not run itself.";
+
+    // The flow of control.
+    START_TYPE "CACAO042" "start-type" E E E "`workflow_start` names a start step.";
+    ONE_START "CACAO043" "one-start" E E E "There is exactly one start step.";
+    BACK_TO_START "CACAO044" "back-to-start" E E E "Nothing leads back to the start step.";
+    NO_END "CACAO045" "no-end" E E E "There is an end step, and a way from the start to one.";
+    NO_ACTION "CACAO046" "no-action" W E E "There is a step that does something.";
+    UNREACHABLE "CACAO047" "unreachable-step" W E E "A way leads to every step.";
+    NO_NEXT "CACAO048" "no-next-step" E E E "Every step but an end says what comes next.";
+    BOTH_NEXT "CACAO049" "completion-and-outcome" E E E "A step has `on_completion`, or `on_success` and `on_failure`, not both.";
+    NOT_HERE "CACAO050" "next-step-not-here" E E E "An end step leads nowhere, and a start step cannot succeed or fail.";
+    ONLY_FAILURE "CACAO051" "only-on-failure" W E E "A step that says what follows a failure says what follows success.";
+    CYCLE "CACAO052" "cycle" E E E "No way leads back to where it came from: what repeats is a while-condition.";
+    BRANCH_WITHOUT_END "CACAO053" "branch-without-end" W E E "Every branch reaches an end step.";
+    BRANCH_LEAVES "CACAO054" "branch-leaves" W E E "A branch does not flow into steps of another branch.";
+    SHARED_END "CACAO055" "shared-end" W W E "Every branch has an end step of its own.";
+    SAME_BRANCH "CACAO056" "same-branch" W E E "The branches that a step opens begin with different steps.";
+    NO_DEFAULT "CACAO057" "no-default" O W W "A switch says what is done with any other value.";
+    OWN_BRANCH "CACAO058" "own-branch" E E E "A branch does not begin with the step that opens it.";
+    EMPTY_BRANCH "CACAO059" "empty-branch" O W W "A branch does something.";
+    NO_EXCEPTION "CACAO060" "no-exception" O O W "Where a failure has no step of its own, `workflow_exception` takes it.";
+    EXCEPTION_OVERLAPS "CACAO061" "exception-overlaps" W W W "What handles an exception is apart from the main flow.";
+    SHORT_TIMEOUT "CACAO062" "short-timeout" O W W "A step that opens branches has as much time as what is in them.";
+    NO_TIMEOUT "CACAO063" "no-timeout" O O W "What waits for people has an end.";
+
+    // Commands.
+    ONE_FORM "CACAO064" "one-form" W E E "A command is there as text or as base64, not as both and not as neither.";
+    EMPTY_COMMAND "CACAO065" "empty-command" W E E "A command says something.";
+    START_LINE "CACAO066" "start-line" E E E "The start line of an HTTP command is a method, a target and a version.";
+    OPENC2_METHOD "CACAO067" "openc2-method" E E E "The method of an OpenC2 command is POST.";
+    ABSOLUTE_TARGET "CACAO068" "absolute-target" W W W "An HTTP command leaves the host to its target.";
+    BODY_WITH_GET "CACAO069" "body-with-get" O W W "A GET has no body.";
+    UNKNOWN_COMMAND "CACAO070" "unknown-command" W W W "The command is of a type that is known here.";
+    AGENT_CANNOT "CACAO071" "agent-cannot" O W W "The agent is of a type that can carry the command out.";
+
+    // Agents, targets, credentials.
+    NO_ADDRESS "CACAO072" "no-address" W W W "What is reached over a network has an address.";
+    MANY_ADDRESSES "CACAO073" "many-addresses" O W W "It is clear which address is used.";
+    PORT "CACAO074" "port" E E E "A port is a number from 1 to 65535.";
+    ADDRESS "CACAO075" "address" W E E "An address is one of its kind.";
+    EMAIL "CACAO076" "email" W E E "An address of mail is one.";
+    KMS "CACAO077" "kms" W E E "Credentials are in a key management system or here, not both.";
+    LITERAL_SECRET "CACAO078" "literal-secret" W W W "A secret is not written into the playbook.";
 }
 
 #[cfg(test)]

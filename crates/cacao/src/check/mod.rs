@@ -5,11 +5,21 @@
 //! that is missing or malformed, keeps silent: the structural checks have said so.
 
 pub mod codes;
+mod commands;
+mod flow;
+mod identity;
+mod metadata;
+mod parties;
+mod references;
 mod structure;
+mod surroundings;
+mod view;
 
 use std::collections::HashMap;
 
 pub use self::codes::{Check, Level};
+pub use self::surroundings::{Known, LookUp, Surroundings};
+use self::view::View;
 use crate::place::locate;
 use crate::pointer::{Key, Pointer};
 use crate::{Document, Finding, Profile, Severity};
@@ -28,8 +38,20 @@ impl Document {
     /// # Ok::<(), conche_cacao::json::Error>(())
     /// ```
     pub fn check(&self, profile: Profile) -> Vec<Finding> {
+        self.check_within(profile, &Surroundings::default())
+    }
+
+    /// All that is wrong with the document under a profile, given what is around it.
+    pub fn check_within(&self, profile: Profile, around: &Surroundings<'_>) -> Vec<Finding> {
         let mut said = Said::new(profile);
         structure::check(self.value(), &mut said);
+        let view = View::of(self.value());
+        identity::check(&view, around, &mut said);
+        metadata::check(&view, &mut said);
+        references::check(&view, around, &mut said);
+        flow::check(&view, &mut said);
+        commands::check(&view, around, &mut said);
+        parties::check(&view, &mut said);
         said.into_findings(self.text())
     }
 }

@@ -112,7 +112,7 @@ pub static PLAYBOOK: Object = Object {
         ),
         required(
             "workflow_start",
-            Identifier(&["start"]),
+            Identifier(&[]),
             "The step that it begins with.",
         ),
         optional(

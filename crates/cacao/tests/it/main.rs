@@ -3,3 +3,4 @@
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod examples;
+mod faults;

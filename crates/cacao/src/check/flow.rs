@@ -1,0 +1,394 @@
+//! The flow of control (checks 12 and 15 to 24 of the digest).
+
+use serde_json::Value;
+
+use super::view::{View, objects};
+use super::{Said, codes};
+use crate::graph::{Edge, Node, Way};
+use crate::pointer::Pointer;
+
+pub(super) fn check(view: &View<'_>, said: &mut Said) {
+    start(view, said);
+    minimum(view, said);
+    next_steps(view, said);
+    let closing = cycles(view, said);
+    reach(view, said);
+    levels(view, &closing, said);
+    openers(view, said);
+    exception(view, said);
+    times(view, said);
+}
+
+fn start(view: &View<'_>, said: &mut Said) {
+    let nodes = view.flow.nodes();
+    if let Some(start) = view.flow.start().map(|number| &nodes[number])
+        && start.kind != "start"
+    {
+        said.say(
+            &codes::START_TYPE,
+            &Pointer::top().then("workflow_start"),
+            format!("{} is a step of type {}", start.id, start.kind),
+            "name a step of type start",
+        );
+    }
+    let starts: Vec<&Node<'_>> = nodes.iter().filter(|node| node.kind == "start").collect();
+    if starts.is_empty() && !nodes.is_empty() {
+        said.say(
+            &codes::ONE_START,
+            &Pointer::top().then("workflow"),
+            "there is no step of type start",
+            "add one, and name it in `workflow_start`",
+        );
+    }
+    for other in starts.iter().skip(1) {
+        said.say(
+            &codes::ONE_START,
+            &other.pointer(),
+            "this is one start step too many",
+            "a workflow has exactly one",
+        );
+    }
+    for edge in view.flow.edges() {
+        if nodes[edge.to].kind == "start" {
+            said.say(
+                &codes::BACK_TO_START,
+                &view.flow.place(edge.from, edge.way),
+                "this leads back to the start step",
+                "lead to the step after it, or repeat by a while-condition",
+            );
+        }
+    }
+}
+
+/// A workflow has something to do and somewhere to stop.
+fn minimum(view: &View<'_>, said: &mut Said) {
+    let nodes = view.flow.nodes();
+    if nodes.is_empty() {
+        return;
+    }
+    let at = Pointer::top().then("workflow");
+    if !nodes.iter().any(|node| node.kind == "end") {
+        said.say(
+            &codes::NO_END,
+            &at,
+            "there is no step of type end",
+            "add one where the playbook is over, and one for each branch",
+        );
+    } else if view.flow.start().is_some()
+        && view.levels.all().first().is_some_and(|main| !main.ends)
+    {
+        said.say(
+            &codes::NO_END,
+            &at,
+            "no way leads from the start to an end",
+            "lead the last step to a step of type end",
+        );
+    }
+    if !nodes
+        .iter()
+        .any(|node| matches!(node.kind, "action" | "playbook-action"))
+    {
+        said.say(
+            &codes::NO_ACTION,
+            &at,
+            "no step does anything",
+            "add a step of type action or playbook-action",
+        );
+    }
+}
+
+/// What comes after each step.
+fn next_steps(view: &View<'_>, said: &mut Said) {
+    for node in view.flow.nodes() {
+        let at = node.pointer();
+        let has = |name: &str| node.object.contains_key(name);
+        let (completion, success, failure) =
+            (has("on_completion"), has("on_success"), has("on_failure"));
+        let forbidden: &[&str] = match node.kind {
+            "end" => &["on_completion", "on_success", "on_failure"],
+            "start" => &["on_success", "on_failure"],
+            _ => &[],
+        };
+        for name in forbidden.iter().filter(|name| has(name)) {
+            said.say(
+                &codes::NOT_HERE,
+                &at.then(*name),
+                format!("a step of type {} has no `{name}`", node.kind),
+                if node.kind == "start" {
+                    "use `on_completion`"
+                } else {
+                    "take it out"
+                },
+            );
+        }
+        if node.kind == "end" {
+            continue;
+        }
+        if completion && (success || failure) {
+            said.say(
+                &codes::BOTH_NEXT,
+                &at.then("on_completion"),
+                "`on_completion` stands beside `on_success` or `on_failure`",
+                "use the one, or the others",
+            );
+        } else if !completion && !success && failure {
+            said.say(
+                &codes::ONLY_FAILURE,
+                &at,
+                "it says what follows a failure, and not what follows success",
+                "add `on_success`",
+            );
+        } else if !completion && !success {
+            let help = if node.kind == "start" {
+                "add `on_completion`"
+            } else {
+                "add `on_completion`, or `on_success` and `on_failure`"
+            };
+            said.say(
+                &codes::NO_NEXT,
+                &at,
+                "nothing says what comes after this step",
+                help,
+            );
+        }
+    }
+}
+
+/// Ways that close a cycle. Branches end by an end step, so that a sound workflow has none,
+/// whatever it repeats.
+fn cycles<'d>(view: &View<'d>, said: &mut Said) -> Vec<Edge<'d>> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mark {
+        New,
+        Open,
+        Done,
+    }
+    let flow = &view.flow;
+    let mut marks = vec![Mark::New; flow.nodes().len()];
+    let mut closing = Vec::new();
+    for root in 0..flow.nodes().len() {
+        if marks[root] != Mark::New {
+            continue;
+        }
+        marks[root] = Mark::Open;
+        let mut path = vec![(root, 0)];
+        while let Some((step, next)) = path.last_mut() {
+            let Some(edge) = flow.leaving(*step).get(*next) else {
+                marks[*step] = Mark::Done;
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            match marks[edge.to] {
+                Mark::New => {
+                    marks[edge.to] = Mark::Open;
+                    path.push((edge.to, 0));
+                }
+                Mark::Open => closing.push(*edge),
+                Mark::Done => {}
+            }
+        }
+    }
+    for edge in &closing {
+        let to = &flow.nodes()[edge.to];
+        if edge.from == edge.to && edge.way.opens_branch() {
+            said.say(
+                &codes::OWN_BRANCH,
+                &flow.place(edge.from, edge.way),
+                "the branch begins with the step that opens it",
+                "name the first step of the branch",
+            );
+            continue;
+        }
+        let help = if to.kind == "while-condition" {
+            "lead to an end step: the condition is asked again by itself"
+        } else {
+            "what repeats is a branch of a while-condition"
+        };
+        said.say(
+            &codes::CYCLE,
+            &flow.place(edge.from, edge.way),
+            format!("this leads back to {}, where it came from", to.label()),
+            help,
+        );
+    }
+    closing
+}
+
+fn reach(view: &View<'_>, said: &mut Said) {
+    if view.flow.start().is_none() {
+        return;
+    }
+    for (number, node) in view.flow.nodes().iter().enumerate() {
+        // A second start step has been told as such.
+        if view.levels.home(number).is_none() && node.kind != "start" {
+            said.say(
+                &codes::UNREACHABLE,
+                &node.pointer(),
+                "no way leads to this step",
+                "lead to it, or take it out",
+            );
+        }
+    }
+}
+
+/// Branches: each has its own steps and its own end.
+fn levels(view: &View<'_>, closing: &[Edge<'_>], said: &mut Said) {
+    let flow = &view.flow;
+    for level in view.levels.all() {
+        let Some(opened_by) = level.opened_by.filter(|edge| !closing.contains(edge)) else {
+            continue;
+        };
+        if !level.ends {
+            said.say(
+                &codes::BRANCH_WITHOUT_END,
+                &flow.place(opened_by.from, opened_by.way),
+                "this branch reaches no end step",
+                "lead its last step to an end step of its own",
+            );
+        }
+    }
+    for (_, edge) in view.levels.meetings() {
+        if !closing.contains(edge) {
+            meeting(view, *edge, said);
+        }
+    }
+    for (level, _) in view.levels.shared() {
+        let opened_by = view.levels.all()[*level].opened_by;
+        if let Some(edge) = opened_by.filter(|edge| !closing.contains(edge)) {
+            meeting(view, edge, said);
+        }
+    }
+}
+
+fn meeting(view: &View<'_>, edge: Edge<'_>, said: &mut Said) {
+    let at = view.flow.place(edge.from, edge.way);
+    let to = &view.flow.nodes()[edge.to];
+    if to.kind == "end" {
+        said.say(
+            &codes::SHARED_END,
+            &at,
+            format!("{} is the end of another branch as well", to.id),
+            "give each branch an end step of its own",
+        );
+    } else {
+        said.say(
+            &codes::BRANCH_LEAVES,
+            &at,
+            format!(
+                "this leads into {}, which belongs to another branch",
+                to.label()
+            ),
+            "end the branch; what comes after it follows the step that opened it",
+        );
+    }
+}
+
+/// Steps that open branches.
+fn openers(view: &View<'_>, said: &mut Said) {
+    let nodes = view.flow.nodes();
+    for (number, node) in nodes.iter().enumerate() {
+        let branches: Vec<&Edge<'_>> = view
+            .flow
+            .leaving(number)
+            .iter()
+            .filter(|edge| edge.way.opens_branch())
+            .collect();
+        for (index, edge) in branches.iter().enumerate() {
+            let at = view.flow.place(number, edge.way);
+            // Cases of a switch may lead to the same branch.
+            let same = branches[..index].iter().any(|other| other.to == edge.to);
+            if same && !matches!(edge.way, Way::Case(_)) {
+                said.say(
+                    &codes::SAME_BRANCH,
+                    &at,
+                    "two branches of this step begin with the same step",
+                    "give each branch steps of its own",
+                );
+            }
+            if nodes[edge.to].kind == "end" && !matches!(edge.way, Way::Case(_)) {
+                said.say(
+                    &codes::EMPTY_BRANCH,
+                    &at,
+                    "there is nothing in this branch",
+                    "leave the branch out, or give it a step",
+                );
+            }
+        }
+        let cases = node.object.get("cases").and_then(Value::as_object);
+        if cases.is_some_and(|cases| !cases.contains_key("default")) {
+            said.say(
+                &codes::NO_DEFAULT,
+                &node.pointer().then("cases"),
+                "nothing is said of any other value",
+                "add a case `default`",
+            );
+        }
+    }
+}
+
+fn exception(view: &View<'_>, said: &mut Said) {
+    let Some(handler) = view.flow.exception() else {
+        let alone = view.flow.nodes().iter().find(|node| {
+            !matches!(node.kind, "start" | "end") && !node.object.contains_key("on_failure")
+        });
+        if let Some(node) = alone.filter(|_| view.text("workflow_exception").is_none()) {
+            said.say(
+                &codes::NO_EXCEPTION,
+                &node.pointer(),
+                "nobody takes a failure of this step",
+                "add `on_failure`, or `workflow_exception` to the playbook",
+            );
+        }
+        return;
+    };
+    if view.levels.home(handler) == Some(0) {
+        said.say(
+            &codes::EXCEPTION_OVERLAPS,
+            &Pointer::top().then("workflow_exception"),
+            "what handles an exception is a step of the main flow",
+            "give exceptions steps of their own",
+        );
+    }
+}
+
+fn times(view: &View<'_>, said: &mut Said) {
+    for (number, node) in view.flow.nodes().iter().enumerate() {
+        let timeout = milliseconds(node, "timeout").filter(|timeout| *timeout > 0);
+        let branches = view
+            .flow
+            .leaving(number)
+            .iter()
+            .filter(|edge| edge.way.opens_branch());
+        for first in branches.map(|edge| &view.flow.nodes()[edge.to]) {
+            let within = milliseconds(first, "delay").unwrap_or(0)
+                + milliseconds(first, "timeout").unwrap_or(0);
+            if let Some(timeout) = timeout.filter(|timeout| *timeout < within) {
+                said.say(
+                    &codes::SHORT_TIMEOUT,
+                    &node.pointer().then("timeout"),
+                    format!(
+                        "{timeout} ms are less than the {within} ms that {} has",
+                        first.label()
+                    ),
+                    "give it at least as much",
+                );
+                break;
+            }
+        }
+        let manual = objects(node.object, "commands")
+            .any(|(_, command)| command.get("type") == Some(&Value::from("manual")));
+        if manual && timeout.is_none() {
+            said.say(
+                &codes::NO_TIMEOUT,
+                &node.pointer(),
+                "this waits for a person, and does not say how long",
+                "add a `timeout` in milliseconds",
+            );
+        }
+    }
+}
+
+fn milliseconds(node: &Node<'_>, name: &str) -> Option<u64> {
+    node.object.get(name)?.as_u64()
+}

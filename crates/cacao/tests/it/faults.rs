@@ -1,0 +1,642 @@
+//! Every check against a document that fails it, and no other.
+//!
+//! Each row takes the sound document, breaks one thing, and names the one code that must come
+//! of it under the strict profile.
+
+#![allow(
+    clippy::semicolon_if_nothing_returned,
+    reason = "a row of the table is an expression"
+)]
+
+use std::collections::BTreeSet;
+
+use conche_cacao::check::codes::ALL;
+use conche_cacao::check::{Known, Surroundings};
+use conche_cacao::{Document, Finding, Profile};
+use serde_json::{Map, Value, json};
+
+/// A document in which nothing is wrong.
+pub(crate) fn sound() -> Value {
+    let text = include_bytes!("documents/sound.json");
+    Document::parse(text).expect("I-JSON").into_value()
+}
+
+/// The document with names for its parts, so that a fault can be said in a line.
+struct Parts(Value);
+
+impl Parts {
+    fn top(&mut self) -> &mut Map<String, Value> {
+        self.0.as_object_mut().expect("an object")
+    }
+
+    fn set(&mut self, name: &str, value: Value) {
+        self.top().insert(name.to_owned(), value);
+    }
+
+    fn within(&mut self, dictionary: &str) -> &mut Map<String, Value> {
+        self.0[dictionary].as_object_mut().expect("a dictionary")
+    }
+
+    /// The identifier of the step with a name, or of the n-th of a type.
+    fn id(&self, what: &str) -> String {
+        let workflow = self.0["workflow"].as_object().expect("a workflow");
+        let named = workflow.iter().find(|(_, step)| step["name"] == what);
+        let start = || workflow.iter().find(|(_, step)| step["type"] == what);
+        let (id, _) = named.or_else(start).expect(what);
+        id.clone()
+    }
+
+    fn step(&mut self, what: &str) -> &mut Map<String, Value> {
+        let id = self.id(what);
+        self.0["workflow"][&id].as_object_mut().expect("a step")
+    }
+
+    fn command(&mut self, step: &str) -> &mut Map<String, Value> {
+        let commands = self.step(step).get_mut("commands").expect("commands");
+        commands[0].as_object_mut().expect("a command")
+    }
+
+    /// An agent by its name.
+    fn agent(&mut self, name: &str) -> &mut Map<String, Value> {
+        let agents = self.within("agent_definitions");
+        let found = agents.values_mut().find(|agent| agent["name"] == name);
+        found.expect(name).as_object_mut().expect("an agent")
+    }
+
+    fn credentials(&mut self, name: &str) -> &mut Map<String, Value> {
+        let all = self.within("authentication_info_definitions");
+        let found = all.values_mut().find(|info| info["name"] == name);
+        found.expect(name).as_object_mut().expect("credentials")
+    }
+
+    fn summary(&mut self, name: &str, so: bool) {
+        self.0["playbook_processing_summary"][name] = so.into();
+    }
+
+    /// Adds a step, and gives its identifier.
+    fn add(&mut self, id: &str, step: Value) -> String {
+        self.within("workflow").insert(id.to_owned(), step);
+        id.to_owned()
+    }
+
+    /// The identifier that a step has under a key.
+    fn next(&mut self, step: &str, key: &str) -> Value {
+        self.step(step)[key].clone()
+    }
+
+    /// Gives a member of a dictionary another key, wherever it is named.
+    fn rename(&mut self, from: &str, to: &str) {
+        let text = self.0.to_string().replace(from, to);
+        self.0 = serde_json::from_str(&text).expect("JSON");
+    }
+}
+
+const NEW: &str = "0b6a8a5e-7f43-4c57-9d0a-3c3f7a1c9b10";
+
+type Break = fn(&mut Parts);
+
+/// Codes and fault. The first code is the one that the fault is for; others are those that it
+/// cannot be without: what leads nowhere, say, reaches no end. More than one row for a code
+/// where it has more than one face.
+const FAULTS: &[(&str, Break)] = &[
+    ("CACAO002", |it| drop(it.top().remove("created_by"))),
+    ("CACAO002", |it| {
+        drop(it.command("Look the address up").remove("command"))
+    }),
+    ("CACAO002", |it| drop(it.agent("Firewall").remove("name"))),
+    ("CACAO003", |it| it.set("revoked", json!("no"))),
+    ("CACAO003", |it| it.set("severity", json!(1.5))),
+    ("CACAO003", |it| {
+        drop(it.step("Ask").insert("description".into(), json!(null)))
+    }),
+    ("CACAO004", |it| it.set("playbook_class", json!("x"))),
+    ("CACAO004", |it| {
+        drop(it.command("Ask").insert("headers".into(), json!({})))
+    }),
+    ("CACAO005", |it| {
+        it.agent("People on duty")["location"]["region"] = json!("atlantis")
+    }),
+    ("CACAO006", |it| {
+        it.set(
+            "playbook_types",
+            json!(["mitigation", "notification", "gardening"]),
+        )
+    }),
+    ("CACAO007", |it| it.set("related_to", json!(["nobody"]))),
+    ("CACAO008", |it| {
+        it.set("valid_until", json!("2036-02-31T00:00:00Z"))
+    }),
+    ("CACAO009", |it| {
+        it.set("modified", json!("2026-03-02T09:30:00Z"))
+    }),
+    ("CACAO010", |it| it.set("priority", json!(101))),
+    ("CACAO010", |it| {
+        drop(it.step("Block it").insert("delay".into(), json!(-1)))
+    }),
+    ("CACAO011", |it| it.set("labels", json!([]))),
+    ("CACAO011", |it| {
+        let first = it.next("Block and tell", "next_steps")[0].clone();
+        let gone: Vec<String> = [
+            it.id("Write to the team"),
+            it.next("Write to the team", "on_completion")
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        ]
+        .into();
+        it.step("Block and tell")
+            .insert("next_steps".into(), json!([first]));
+        for id in gone {
+            it.within("workflow").remove(&id);
+        }
+        it.set(
+            "playbook_activities",
+            json!(["eliminate-risk", "analyze-collected-data"]),
+        );
+        it.set("playbook_types", json!(["mitigation"]));
+    }),
+    ("CACAO012", |it| it.set("spec_version", json!("cacao-2.1"))),
+    ("CACAO013", |it| {
+        it.agent("People on duty")["contact"]["email"] = json!({"at work": "a@example.org"})
+    }),
+    ("CACAO013", |it| {
+        it.command("Look the address up")["headers"] = json!({"Accept it": ["x"]})
+    }),
+    ("CACAO014", |it| {
+        it.set("created_by", json!(format!("group--{NEW}")))
+    }),
+    ("CACAO015", |it| {
+        drop(
+            it.command("Note it")
+                .insert("command_b64".into(), json!("bG9n Z2Vy")),
+        )
+    }),
+    ("CACAO016", |it| {
+        let marking = it.0["markings"][1].as_str().expect("a marking").to_owned();
+        it.within("data_marking_definitions")[&marking]["id"] =
+            json!(format!("marking-statement--{NEW}"));
+    }),
+    ("CACAO016", |it| {
+        let id = it.id("Ask");
+        it.rename(&id, &format!("step--{NEW}"));
+    }),
+    ("CACAO017", |it| {
+        let id = it.id("Ask");
+        it.rename(&id, "action--0b6a8a5e-7f43-5c57-9d0a-3c3f7a1c9b10");
+    }),
+    ("CACAO018", |it| {
+        it.set(
+            "id",
+            json!("playbook--0b6a8a5e-7f43-1c57-9d0a-3c3f7a1c9b10"),
+        )
+    }),
+    ("CACAO019", |it| {
+        let (ask, end) = (it.id("Ask"), it.id("end"));
+        let uuid = ask.split_once("--").expect("an identifier").1;
+        it.rename(&end, &format!("end--{uuid}"));
+    }),
+    ("CACAO020", |it| {
+        it.set("modified", json!("2026-02-01T08:00:00.000Z"))
+    }),
+    ("CACAO021", |it| {
+        let marking = it.0["markings"][1].as_str().expect("a marking").to_owned();
+        let marking = &mut it.within("data_marking_definitions")[&marking];
+        marking["valid_from"] = json!("2026-03-02T09:30:00Z");
+        marking["valid_until"] = json!("2026-03-02T09:30:00.000Z");
+    }),
+    ("CACAO022", |it| {
+        let id = it.0["id"].clone();
+        it.set("derived_from", json!([id]));
+    }),
+    ("CACAO023", |it| it.set("revoked", json!(true))),
+    ("CACAO023", |it| {
+        it.set("valid_from", json!("2030-01-01T00:00:00Z"))
+    }),
+    ("CACAO023", |it| {
+        it.set("valid_until", json!("2026-03-03T00:00:00Z"))
+    }),
+    ("CACAO024", |it| {
+        it.top().remove("playbook_activities");
+        let names = ["Look the address up", "Block it", "Write to the team"];
+        for name in names {
+            it.command(name).remove("playbook_activity");
+        }
+    }),
+    ("CACAO025", |it| {
+        it.set("playbook_types", json!(["mitigation", "attack"]))
+    }),
+    ("CACAO026", |it| {
+        it.set(
+            "playbook_activities",
+            json!([
+                "eliminate-risk",
+                "compose-content",
+                "analyze-collected-data",
+                "scan-system"
+            ]),
+        )
+    }),
+    ("CACAO027", |it| {
+        drop(
+            it.command("Ask")
+                .insert("playbook_activity".into(), json!("scan-system")),
+        )
+    }),
+    ("CACAO028", |it| {
+        let id = format!("sector--{NEW}");
+        it.within("target_definitions").insert(
+            id.clone(),
+            json!({"type": "sector", "name": "Ships", "sector": "maritime"}),
+        );
+        it.step("Ask").insert("targets".into(), json!([id]));
+    }),
+    ("CACAO029", |it| {
+        drop(it.step("Ask").insert(
+            "external_references".into(),
+            json!([{"name": "a", "source": "b"}]),
+        ))
+    }),
+    ("CACAO030", |it| it.summary("parallel_processing", false)),
+    ("CACAO030", |it| it.summary("manual_playbook", true)),
+    ("CACAO031", |it| {
+        let mut all = it.0["external_references"]
+            .as_array()
+            .expect("references")
+            .clone();
+        all.push(json!({"name": "only"}));
+        it.set("external_references", json!(all));
+    }),
+    ("CACAO032", |it| {
+        drop(
+            it.agent("People on duty")["location"]
+                .as_object_mut()
+                .expect("a place")
+                .remove("longitude"),
+        )
+    }),
+    ("CACAO032", |it| {
+        it.agent("People on duty")["location"]["latitude"] = json!("-90")
+    }),
+    ("CACAO033", |it| {
+        drop(
+            it.step("Is it bad?")
+                .insert("on_false".into(), json!(format!("action--{NEW}"))),
+        )
+    }),
+    ("CACAO034", |it| {
+        let soc = it.next("Ask", "agent");
+        it.within("agent_definitions")
+            .remove(soc.as_str().expect("an id"));
+    }),
+    ("CACAO035", |it| {
+        drop(
+            it.step("Ask")
+                .insert("targets".into(), json!([format!("ssh--{NEW}")])),
+        )
+    }),
+    ("CACAO036", |it| {
+        drop(it.agent("Chat").insert(
+            "authentication_info".into(),
+            json!(format!("oauth2--{NEW}")),
+        ))
+    }),
+    ("CACAO037", |it| {
+        it.set(
+            "markings",
+            json!([
+                it.0["markings"][0].clone(),
+                it.0["markings"][1].clone(),
+                format!("marking-statement--{NEW}")
+            ]),
+        )
+    }),
+    ("CACAO038", |it| {
+        drop(it.step("Ask").insert(
+            "step_extensions".into(),
+            json!({format!("extension-definition--{NEW}"): {}}),
+        ))
+    }),
+    ("CACAO039", |it| {
+        drop(it.within("agent_definitions").insert(
+            format!("group--{NEW}"),
+            json!({"type": "group", "name": "Nobody"}),
+        ))
+    }),
+    ("CACAO040", |it| {
+        drop(
+            it.step("Look at the host")
+                .insert("playbook_id".into(), json!(format!("playbook--{NEW}"))),
+        )
+    }),
+    ("CACAO041", |it| {
+        let id = it.0["id"].clone();
+        it.step("Look at the host").insert("playbook_id".into(), id);
+    }),
+    ("CACAO042", |it| {
+        let id = it.id("start");
+        it.rename(&id, &format!("start--{NEW}"));
+        let step = it.0["workflow"][format!("start--{NEW}")].clone();
+        it.within("workflow").shift_remove(&format!("start--{NEW}"));
+        let next = step["on_completion"].clone();
+        it.add(&format!("start--{NEW}"), step);
+        it.set("workflow_start", next);
+    }),
+    ("CACAO043", |it| {
+        let look = it.id("Look the address up");
+        it.add(
+            &format!("start--{NEW}"),
+            json!({"type": "start", "on_completion": look}),
+        );
+    }),
+    ("CACAO044 CACAO054", |it| {
+        let start = it.id("start");
+        let end = it.next("Say that it failed", "on_completion");
+        it.within("workflow").remove(end.as_str().expect("an id"));
+        it.step("Say that it failed")
+            .insert("on_completion".into(), json!(start));
+    }),
+    ("CACAO045 CACAO048", |it| {
+        let end = it.next("How severe is it?", "on_completion");
+        it.within("workflow").remove(end.as_str().expect("an id"));
+        it.step("How severe is it?").remove("on_completion");
+    }),
+    ("CACAO046", |it| {
+        let workflow = json!({
+            format!("start--{NEW}"): {"type": "start", "on_completion": "end--6cf8f26c-7b23-4f3c-8a3f-93be1f35a9ab"},
+            "end--6cf8f26c-7b23-4f3c-8a3f-93be1f35a9ab": {"type": "end"},
+        });
+        it.set("workflow_start", json!(format!("start--{NEW}")));
+        it.set("workflow", workflow);
+        for name in [
+            "workflow_exception",
+            "playbook_types",
+            "playbook_activities",
+            "playbook_processing_summary",
+            "agent_definitions",
+            "target_definitions",
+            "authentication_info_definitions",
+            "extension_definitions",
+        ] {
+            it.top().remove(name);
+        }
+    }),
+    ("CACAO047", |it| {
+        drop(it.add(&format!("end--{NEW}"), json!({"type": "end"})))
+    }),
+    ("CACAO048", |it| {
+        let end = it.next("Say that it failed", "on_completion");
+        it.within("workflow").remove(end.as_str().expect("an id"));
+        it.step("Say that it failed").remove("on_completion");
+    }),
+    ("CACAO049", |it| {
+        let end = it.next("Ask", "on_completion");
+        it.step("Ask").insert("on_success".into(), end);
+    }),
+    ("CACAO050", |it| {
+        let end = it.add(&format!("end--{NEW}"), json!({"type": "end"}));
+        let first = it.next("Ask", "on_completion");
+        let first = first.as_str().expect("an id");
+        it.within("workflow")[first]["on_completion"] = json!(end);
+    }),
+    ("CACAO051", |it| {
+        let end = it.step("Ask").remove("on_completion").expect("a next step");
+        it.step("Ask").insert("on_failure".into(), end);
+    }),
+    ("CACAO052", |it| {
+        let ask = it.id("Look the address up");
+        it.step("Look the address up")
+            .insert("on_failure".into(), json!(ask));
+    }),
+    ("CACAO053 CACAO048", |it| {
+        let end = it.next("Ask", "on_completion");
+        it.within("workflow").remove(end.as_str().expect("an id"));
+        it.step("Ask").remove("on_completion");
+    }),
+    ("CACAO054", |it| {
+        let end = it.next("Write to the team", "on_completion");
+        it.within("workflow").remove(end.as_str().expect("an id"));
+        let other = it.id("Block it");
+        it.step("Write to the team")
+            .insert("on_completion".into(), json!(other));
+    }),
+    ("CACAO055", |it| {
+        let end = it.next("Block it", "on_completion");
+        let other = it.next("Write to the team", "on_completion");
+        it.within("workflow").remove(other.as_str().expect("an id"));
+        it.step("Write to the team")
+            .insert("on_completion".into(), end);
+    }),
+    ("CACAO056", |it| {
+        let first = it.id("Block and tell");
+        it.step("Is it bad?")
+            .insert("on_false".into(), json!(first));
+    }),
+    ("CACAO057", |it| {
+        let low = it.0["workflow"][it.id("How severe is it?")]["cases"]["default"].clone();
+        let cases = it
+            .step("How severe is it?")
+            .get_mut("cases")
+            .expect("cases")
+            .as_object_mut()
+            .expect("cases");
+        cases.remove("default");
+        cases.insert("low".into(), low);
+    }),
+    ("CACAO058", |it| {
+        let own = it.id("Is it bad?");
+        it.step("Is it bad?").insert("on_false".into(), json!(own));
+    }),
+    ("CACAO059", |it| {
+        let end = it.add(&format!("end--{NEW}"), json!({"type": "end"}));
+        it.step("Is it bad?").insert("on_false".into(), json!(end));
+    }),
+    ("CACAO060", |it| {
+        it.top().remove("workflow_exception");
+        let (sorry, end) = (
+            it.id("Say that it failed"),
+            it.next("Say that it failed", "on_completion"),
+        );
+        it.within("workflow").remove(&sorry);
+        it.within("workflow").remove(end.as_str().expect("an id"));
+    }),
+    ("CACAO061", |it| {
+        let (sorry, end) = (
+            it.id("Say that it failed"),
+            it.next("Say that it failed", "on_completion"),
+        );
+        it.within("workflow").remove(&sorry);
+        it.within("workflow").remove(end.as_str().expect("an id"));
+        let handler = it.id("How severe is it?");
+        it.set("workflow_exception", json!(handler));
+    }),
+    ("CACAO062", |it| {
+        drop(
+            it.step("Block and tell")
+                .insert("timeout".into(), json!(1000)),
+        )
+    }),
+    ("CACAO063", |it| drop(it.step("Ask").remove("timeout"))),
+    ("CACAO064", |it| drop(it.command("Ask").remove("command"))),
+    ("CACAO064", |it| {
+        drop(
+            it.command("Ask")
+                .insert("command_b64".into(), json!("eA==")),
+        )
+    }),
+    ("CACAO064", |it| {
+        drop(
+            it.command("Write to the team")
+                .insert("content_b64".into(), json!("eA==")),
+        )
+    }),
+    ("CACAO065", |it| {
+        drop(
+            it.command("Note it")
+                .insert("command_b64".into(), json!("Cg==")),
+        )
+    }),
+    ("CACAO065", |it| {
+        drop(
+            it.command("Look the address up")
+                .insert("command".into(), json!(" ")),
+        )
+    }),
+    ("CACAO066", |it| {
+        drop(
+            it.command("Write to the team")
+                .insert("command".into(), json!("POST /messages")),
+        )
+    }),
+    ("CACAO066", |it| {
+        drop(
+            it.command("Write to the team")
+                .insert("command".into(), json!("POST /messages HTTP/1.1.1")),
+        )
+    }),
+    ("CACAO067", |it| {
+        *it.command("Say that it failed") = object(
+            json!({"type": "openc2-http", "command": "PUT /oc2 HTTP/1.1", "content_b64": "e30="}),
+        )
+    }),
+    ("CACAO068", |it| {
+        drop(it.command("Write to the team").insert(
+            "command".into(),
+            json!("POST https://chat.example/messages HTTP/1.1"),
+        ))
+    }),
+    ("CACAO069", |it| {
+        drop(
+            it.command("Look the address up")
+                .insert("content".into(), json!("x")),
+        )
+    }),
+    ("CACAO070 CACAO006", |it| {
+        drop(
+            it.command("Note it")
+                .insert("type".into(), json!("incantation")),
+        )
+    }),
+    ("CACAO071", |it| {
+        let soc = it.next("Ask", "agent");
+        it.step("Note it").insert("agent".into(), soc);
+    }),
+    ("CACAO072", |it| {
+        it.agent("Chat")["address"] = json!({"l2mac": ["02:00:00:00:00:01"]})
+    }),
+    ("CACAO073", |it| {
+        it.agent("Chat")["address"] = json!({"dname": ["chat.example", "chat2.example"]})
+    }),
+    ("CACAO074", |it| {
+        drop(it.agent("SIEM").insert("port".into(), json!("65536")))
+    }),
+    ("CACAO074", |it| {
+        drop(it.agent("SIEM").insert("port".into(), json!("+22")))
+    }),
+    ("CACAO075", |it| {
+        it.agent("Firewall")["address"] = json!({"ipv4": ["192.0.2.256"]})
+    }),
+    ("CACAO075", |it| {
+        it.agent("Firewall")["address"] = json!({"dname": ["fw"], "vlan": ["4096"]})
+    }),
+    ("CACAO076", |it| {
+        it.agent("People on duty")["contact"]["email"]["work"] = json!("soc at example.org")
+    }),
+    ("CACAO077", |it| {
+        drop(
+            it.credentials("Firewall operator")
+                .remove("kms_key_identifier"),
+        )
+    }),
+    ("CACAO077", |it| {
+        drop(
+            it.credentials("Firewall operator")
+                .insert("password".into(), json!("x")),
+        )
+    }),
+    ("CACAO078", |it| {
+        drop(
+            it.credentials("SIEM reader")
+                .insert("password".into(), json!("hunter2")),
+        )
+    }),
+];
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().expect("an object").clone()
+}
+
+fn strict(value: Value) -> Vec<Finding> {
+    let here = |id: &str, _: Option<&str>| {
+        if id.ends_with(NEW) {
+            Known::No
+        } else {
+            Known::Yes
+        }
+    };
+    let around = Surroundings {
+        now: Some("2026-06-01T00:00:00Z".parse().expect("a time")),
+        playbooks: Some(&here),
+        commands: &[],
+    };
+    Document::of(value).check_within(Profile::Strict, &around)
+}
+
+#[test]
+fn nothing_is_wrong_with_a_sound_document_in_any_profile() {
+    assert_eq!(strict(sound()), []);
+    for profile in [Profile::Lenient, Profile::Standard, Profile::Strict] {
+        assert_eq!(Document::of(sound()).check(profile), [], "{profile}");
+    }
+}
+
+#[test]
+fn each_fault_is_found_by_its_own_check_and_no_other() {
+    let mut wrong = Vec::new();
+    for (row, (code, fault)) in FAULTS.iter().enumerate() {
+        let mut parts = Parts(sound());
+        fault(&mut parts);
+        let findings = strict(parts.0);
+        let codes: BTreeSet<&str> = findings.iter().map(|finding| finding.code).collect();
+        if codes != code.split(' ').collect() {
+            wrong.push(format!("row {row}, {code}: {findings:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_check_has_a_fault_that_it_finds() {
+    // The text itself is looked at before there is a document.
+    let elsewhere = ["CACAO001"];
+    let covered: BTreeSet<&str> = FAULTS
+        .iter()
+        .filter_map(|(codes, _)| codes.split(' ').next())
+        .chain(elsewhere)
+        .collect();
+    let missing: Vec<&str> = ALL
+        .iter()
+        .map(|check| check.code)
+        .filter(|code| !covered.contains(code))
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
