@@ -10,6 +10,7 @@
 
 pub mod check;
 pub mod document;
+pub mod draw;
 pub mod finding;
 pub mod graph;
 pub mod identifier;

@@ -150,6 +150,14 @@ checks! {
     EMAIL "CACAO076" "email" W E E "An address of mail is one.";
     KMS "CACAO077" "kms" W E E "Credentials are in a key management system or here, not both.";
     LITERAL_SECRET "CACAO078" "literal-secret" W W W "A secret is not written into the playbook.";
+
+    // Markings and extensions.
+    TLP "CACAO096" "tlp-object" W E E "A marking of TLP is one of the five that are given.";
+    SEVERAL_TLP "CACAO097" "several-tlp" W W W "There is one level of TLP.";
+    MARKING_NOT_VALID "CACAO098" "marking-not-valid" W W W "A marking is neither revoked nor out of its time.";
+    EXTENSION_NAME "CACAO099" "extension-property" W W E "A property of an extension is 3 to 250 lower-case letters, digits and `_`.";
+    LAYOUT_POINTS "CACAO100" "layout-points" W E E "A line that is drawn has as many x as y, at least two of each.";
+    LAYOUT_TARGET "CACAO101" "layout-target" W W W "A line that is drawn leads where the step leads.";
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ pub mod codes;
 mod commands;
 mod flow;
 mod identity;
+mod layout;
+mod markings;
 mod metadata;
 mod parties;
 mod references;
@@ -52,6 +54,8 @@ impl Document {
         flow::check(&view, &mut said);
         commands::check(&view, around, &mut said);
         parties::check(&view, &mut said);
+        markings::check(&view, around, &mut said);
+        layout::check(&view, &mut said);
         said.into_findings(self.text())
     }
 }

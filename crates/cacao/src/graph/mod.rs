@@ -1,6 +1,7 @@
 //! A workflow as a graph: which step leads where, and which branch a step belongs to.
 
 mod flow;
+pub mod layout;
 mod levels;
 
 pub use self::flow::{Edge, Flow, Node, Way};

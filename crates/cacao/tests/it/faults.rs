@@ -84,6 +84,18 @@ impl Parts {
         self.step(step)[key].clone()
     }
 
+    /// Gives a step a layout with lines.
+    fn layout(&mut self, lines: Value) {
+        const LAYOUT: &str = "extension-definition--418ee24c-9cb1-46d9-afa5-309e01aabc7f";
+        let by = self.0["created_by"].clone();
+        let definition = json!({"type": "extension-definition", "name": "CACAO Layout", "created_by": by, "schema": "https://example.org/layout.json", "version": "1.0.0"});
+        self.within("extension_definitions")
+            .insert(LAYOUT.into(), definition);
+        let layout = json!({"type": "layout", "coordinates": {"x": 1, "y": 1, "outgoing_connections": lines}});
+        self.step("How severe is it?")
+            .insert("step_extensions".into(), json!({LAYOUT: layout}));
+    }
+
     /// Gives a member of a dictionary another key, wherever it is named.
     fn rename(&mut self, from: &str, to: &str) {
         let text = self.0.to_string().replace(from, to);
@@ -201,8 +213,8 @@ const FAULTS: &[(&str, Break)] = &[
     ("CACAO021", |it| {
         let marking = it.0["markings"][1].as_str().expect("a marking").to_owned();
         let marking = &mut it.within("data_marking_definitions")[&marking];
-        marking["valid_from"] = json!("2026-03-02T09:30:00Z");
-        marking["valid_until"] = json!("2026-03-02T09:30:00.000Z");
+        marking["valid_from"] = json!("2036-03-02T09:30:00Z");
+        marking["valid_until"] = json!("2036-03-02T09:30:00.000Z");
     }),
     ("CACAO022", |it| {
         let id = it.0["id"].clone();
@@ -578,6 +590,47 @@ const FAULTS: &[(&str, Break)] = &[
             it.credentials("SIEM reader")
                 .insert("password".into(), json!("hunter2")),
         )
+    }),
+    ("CACAO096", |it| {
+        let tlp = it.0["markings"][0].as_str().expect("a marking").to_owned();
+        it.within("data_marking_definitions")[&tlp]["tlpv2_level"] = json!("TLP:RED");
+    }),
+    ("CACAO096", |it| {
+        let tlp = it.0["markings"][0].as_str().expect("a marking").to_owned();
+        it.within("data_marking_definitions")[&tlp]["created"] = json!("2022-10-01T00:00:00.001Z");
+    }),
+    ("CACAO097", |it| {
+        let red = "marking-tlp--e828b379-4e03-4974-9ac4-e53a884c97c1";
+        let green = it.0["markings"][0].as_str().expect("a marking").to_owned();
+        let mut marking = it.0["data_marking_definitions"][&green].clone();
+        marking["id"] = json!(red);
+        marking["name"] = json!("TLP:RED");
+        marking["tlpv2_level"] = json!("TLP:RED");
+        it.within("data_marking_definitions")
+            .insert(red.into(), marking);
+        it.set("markings", json!([green, red, it.0["markings"][1].clone()]));
+    }),
+    ("CACAO098", |it| {
+        let statement = it.0["markings"][1].as_str().expect("a marking").to_owned();
+        it.within("data_marking_definitions")[&statement]["revoked"] = json!(true);
+    }),
+    ("CACAO099", |it| {
+        let extensions = it
+            .step("Note it")
+            .get_mut("step_extensions")
+            .expect("extensions");
+        let extension = extensions
+            .as_object_mut()
+            .expect("extensions")
+            .values_mut()
+            .next();
+        extension.expect("an extension")["Queue"] = json!("x");
+    }),
+    ("CACAO100", |it| {
+        it.layout(json!([{"connection_type": "on-completion", "x": [1, 2], "y": [1]}]))
+    }),
+    ("CACAO101", |it| {
+        it.layout(json!([{"connection_type": "cases", "case": "none", "x": [1, 2], "y": [1, 2]}]))
     }),
 ];
 

@@ -1,0 +1,169 @@
+//! Data markings and extensions (checks 35 and 36 of the digest).
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::view::{View, every_object, texts};
+use super::{Said, Surroundings, codes};
+use crate::graph::layout::EXTENSION;
+use crate::identifier::Identifier;
+use crate::pointer::Pointer;
+use crate::time;
+
+/// The objects that stand for the levels of TLP 2.0. Nobody may make others (§9).
+pub(super) static TLP: &[(&str, &str)] = &[
+    (
+        "TLP:CLEAR",
+        "marking-tlp--94868c89-83c2-464b-929b-a1a8aa3c8487",
+    ),
+    (
+        "TLP:GREEN",
+        "marking-tlp--bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
+    ),
+    (
+        "TLP:AMBER",
+        "marking-tlp--55d920b0-5e8b-4f79-9ee9-91f868d9b421",
+    ),
+    (
+        "TLP:AMBER+STRICT",
+        "marking-tlp--939a9414-2ddd-4d32-a0cd-375ea402b003",
+    ),
+    (
+        "TLP:RED",
+        "marking-tlp--e828b379-4e03-4974-9ac4-e53a884c97c1",
+    ),
+];
+
+const TLP_CREATED: &str = "2022-10-01T00:00:00.000Z";
+const TLP_CREATED_BY: &str = "identity--5abe695c-7bd5-4c31-8824-2528696cdbf1";
+
+pub(super) fn check(view: &View<'_>, around: &Surroundings<'_>, said: &mut Said) {
+    for (id, marking, at) in view.dictionary("data_marking_definitions") {
+        if marking.get("type") == Some(&Value::from("marking-tlp")) {
+            tlp(id, marking, &at, said);
+        }
+        validity(marking, &at, around, said);
+    }
+    several(view, said);
+    names(view, said);
+}
+
+/// A TLP marking is one of the five, to the letter.
+fn tlp(id: &str, marking: &Map<String, Value>, at: &Pointer, said: &mut Said) {
+    let text = |name: &str| marking.get(name).and_then(Value::as_str);
+    let Some(level) = text("tlpv2_level") else {
+        return;
+    };
+    let Some((_, fixed)) = TLP.iter().find(|(known, _)| *known == level) else {
+        return;
+    };
+    if id != *fixed {
+        said.say(
+            &codes::TLP,
+            at,
+            format!("{level} has an identifier of its own"),
+            format!("it is {fixed}"),
+        );
+    }
+    for (name, fixed) in [("created", TLP_CREATED), ("created_by", TLP_CREATED_BY)] {
+        if text(name).is_some_and(|found| found != fixed) {
+            said.say(
+                &codes::TLP,
+                &at.then(name),
+                format!("the `{name}` of {level} is {fixed}"),
+                "the markings of TLP are given: copy them as they are",
+            );
+        }
+    }
+}
+
+fn validity(
+    marking: &Map<String, Value>,
+    at: &Pointer,
+    around: &Surroundings<'_>,
+    said: &mut Said,
+) {
+    if marking.get("revoked") == Some(&Value::Bool(true)) {
+        said.say(
+            &codes::MARKING_NOT_VALID,
+            &at.then("revoked"),
+            "this marking is revoked",
+            "take it out, or replace it",
+        );
+    }
+    let read = |name: &str| {
+        time::read(marking.get(name)?.as_str()?)
+            .ok()
+            .map(|(time, _)| time)
+    };
+    let over = around
+        .now
+        .zip(read("valid_until"))
+        .is_some_and(|(now, until)| now >= until);
+    if over {
+        said.say(
+            &codes::MARKING_NOT_VALID,
+            &at.then("valid_until"),
+            "this marking is not valid any more",
+            "take it out, or replace it",
+        );
+    }
+}
+
+/// More than one level of TLP at once: nobody can say which holds.
+fn several(view: &View<'_>, said: &mut Said) {
+    let Some(playbook) = view.document.as_object() else {
+        return;
+    };
+    let levels = texts(playbook, "markings").filter(|(_, id)| {
+        Identifier::parse(id).is_ok_and(|identifier| identifier.kind == "marking-tlp")
+    });
+    for (index, _) in levels.skip(1) {
+        said.say(
+            &codes::SEVERAL_TLP,
+            &Pointer::top().then("markings").then(index),
+            "this is one level of TLP too many",
+            "keep the stricter one",
+        );
+    }
+}
+
+/// The names that an extension uses: lower case, digits and `_`, 3 to 250 of them.
+fn names(view: &View<'_>, said: &mut Said) {
+    let mut wrong: HashMap<Pointer, String> = HashMap::new();
+    every_object(view.document, &Pointer::top(), &mut |object, at| {
+        let places = object
+            .iter()
+            .filter(|(place, _)| place.ends_with("_extensions"));
+        for (place, extensions) in places {
+            let extensions = extensions.as_object().into_iter().flatten();
+            // The layout extension is the committee's own, and has an `x` and a `y`.
+            for (id, extension) in extensions.filter(|(id, _)| *id != EXTENSION) {
+                let at = at.then(place.as_str()).then(id.as_str());
+                for name in extension
+                    .as_object()
+                    .into_iter()
+                    .flat_map(|members| members.keys())
+                {
+                    if !is_property_name(name) {
+                        wrong.insert(at.then(name.as_str()), name.clone());
+                    }
+                }
+            }
+        }
+    });
+    for (at, name) in wrong {
+        said.say(
+            &codes::EXTENSION_NAME,
+            &at,
+            format!("\"{name}\" cannot be a property of an extension"),
+            "use 3 to 250 lower-case letters, digits and `_`",
+        );
+    }
+}
+
+fn is_property_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    (3..=250).contains(&name.len()) && name.bytes().all(plain)
+}
