@@ -201,7 +201,8 @@ impl Broker {
             BrokerConfig {
                 credentials: Some(text),
                 ..
-            } => options.credentials(&value(text)?).map_err(|_| {
+            // The library wants the last line to be ended, which no secret's is.
+            } => options.credentials(&(value(text)? + "\n")).map_err(|_| {
                 Error::Config("`credentials` is no text of a .creds file".to_owned())
             })?,
             _ => options,

@@ -3,8 +3,7 @@
 //! The server needs a Python with aiosmtpd: `CONCHE_TEST_PYTHON`, else the workspace's
 //! `target/test-venv`, else `python3`. Without it these tests say that they were skipped.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::peers::{python, skipped};
 use crate::support::{action, call, context, invoke};
 
 /// No test waits longer for the server.
@@ -22,15 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const USER: &str = "soc@example.com";
 const PASSWORD: &str = "hunter22-hunter22";
-
-fn python() -> PathBuf {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-venv/bin/python");
-    match std::env::var_os("CONCHE_TEST_PYTHON") {
-        Some(path) => path.into(),
-        None if venv.exists() => venv,
-        None => "python3".into(),
-    }
-}
 
 /// A running server; it ends with its standard input.
 struct Server {
@@ -48,9 +39,7 @@ impl Server {
             .output()
             .await;
         if !check.is_ok_and(|check| check.status.success()) {
-            // Not by `println!`, which the test harness keeps to itself.
-            let line = b"skipped: aiosmtpd is not installed\n";
-            std::io::stderr().write_all(line).unwrap();
+            skipped("aiosmtpd is not installed");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@ use conche_modules::{Error, Source};
 use conche_runtime::supervisor::Stop;
 use serde_json::json;
 
+use crate::running::Log;
 use crate::support::{FakeHost, FakeIntake, action, call, context, invoke, source};
 
 #[tokio::test]
@@ -239,21 +240,10 @@ async fn a_log_line_is_one_line_names_its_run_and_shows_no_secret() {
             "message": "found hunter22\nERROR forged line", "level": "warn", "fields": { "k": ["hunter22"] },
         }),
     );
-    let lines = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let writer = {
-        let lines = lines.clone();
-        move || Lines(lines.clone())
-    };
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(writer)
-        .with_ansi(false)
-        .finish();
-    let output = {
-        let _guard = tracing::subscriber::set_default(subscriber);
-        module.invoke(&one).await.unwrap()
-    };
+    let log = Log::new();
+    let output = module.invoke(&one).await.unwrap();
     assert_eq!(output.as_str(), "{}");
-    let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(
         text.contains(" WARN ") && text.contains(&one.run.to_string()),
@@ -269,18 +259,5 @@ async fn a_log_line_is_one_line_names_its_run_and_shows_no_secret() {
         json!({ "message": 1 }),
     ] {
         assert!(invoke(&module, "write", input).await.is_err());
-    }
-}
-
-struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

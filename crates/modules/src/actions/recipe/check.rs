@@ -152,6 +152,10 @@ impl Request {
 
 impl Response {
     fn check(&self, place: &str) -> Result<(), Error> {
+        let already = self.already.as_ref();
+        if already.is_some_and(|already| already.contains.iter().all(String::is_empty)) {
+            return Err(wrong(place, "`already.contains` would hold for any text"));
+        }
         let condition = self.success.iter().map(|condition| &condition.pointer);
         let already = self.already.iter().map(|already| &already.pointer);
         let pointers = self

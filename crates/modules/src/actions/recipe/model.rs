@@ -190,8 +190,8 @@ pub(super) struct Condition {
 pub(super) struct Already {
     pub(super) status: u16,
     pub(super) pointer: String,
-    /// What the text there contains, in either case.
-    pub(super) contains: String,
+    /// What the text there contains, in either case: all of these.
+    pub(super) contains: Vec<String>,
 }
 
 /// A request that changes nothing.

@@ -158,6 +158,10 @@ impl Performer {
         if path.split('/').any(|part| matches!(part, "." | "..")) {
             return Err(format!("the path {path} has a part that is `.` or `..`"));
         }
+        // Without it the path would be that of another thing, such as of all things.
+        if has_gap(&path) && !has_gap(&described.path) {
+            return Err(format!("the path {path} has an empty part"));
+        }
         let whole = if path.is_empty() {
             base.to_owned()
         } else {
@@ -302,9 +306,9 @@ impl Sent {
         let text = body
             .and_then(|body| body.pointer(&already.pointer))
             .and_then(Value::as_str);
-        let wanted = already.contains.to_lowercase();
-        status == Some(already.status)
-            && text.is_some_and(|text| text.to_lowercase().contains(&wanted))
+        let text = text.map(str::to_lowercase).unwrap_or_default();
+        let contains = |part: &String| text.contains(&part.to_lowercase());
+        status == Some(already.status) && already.contains.iter().all(contains)
     }
 }
 
@@ -353,6 +357,11 @@ fn credentials(auth: &Auth, values: &Values) -> Result<(HeaderName, HeaderValue)
     ))
 }
 
+/// Whether a part of a path, between two slashes or after the last one, is empty.
+fn has_gap(path: &str) -> bool {
+    path.split('/').skip(1).any(str::is_empty)
+}
+
 fn header_name(name: &str) -> Result<HeaderName, String> {
     name.parse()
         .map_err(|_| format!("`{name}` is not the name of a header"))
@@ -372,3 +381,6 @@ fn uuid_of(key: &str) -> String {
         .into_uuid()
         .to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 //! A message's size is bounded by the broker (16 MiB from RabbitMQ 4.0 on), so the memory
 //! of a consumer is bounded by that times the prefetch.
 
+mod attempt;
 mod queue;
 mod uri;
 
@@ -25,6 +26,7 @@ use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
+use self::attempt::Attempt;
 pub(crate) use self::queue::{OwnQueue, Queue, consume};
 use crate::config::SecretName;
 
@@ -179,7 +181,9 @@ impl Broker {
             ConnectionProperties::default().with_connection_name(format!("conche {name}").into());
         let tls = self.tls.clone();
         let runtime = lapin::runtime::default_runtime()?;
-        Connection::connector(
+        let attempt = Attempt::new();
+        let socket = attempt.socket();
+        let connection = Connection::connector(
             uri,
             runtime,
             async move |uri: AMQPUri, runtime| {
@@ -187,6 +191,9 @@ impl Broker {
                 let address = (host.clone(), uri.authority.port);
                 let addresses = tokio::net::lookup_host(address).await?.collect::<Vec<_>>();
                 let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+                if let AsyncTcpStream::Plain(stream) = &stream {
+                    socket.is(stream.get_ref())?;
+                }
                 let stream = match uri.scheme {
                     AMQPScheme::AMQP => stream,
                     AMQPScheme::AMQPS => {
@@ -198,7 +205,11 @@ impl Broker {
             },
             properties,
         )
-        .await
+        .await;
+        if connection.is_ok() {
+            attempt.keep();
+        }
+        connection
     }
 }
 

@@ -3,10 +3,13 @@
 //! Only plain files count. A link, a pipe or a device in a folder that others may write to
 //! must never make the server read elsewhere or wait.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use super::cursor::Identity;
 
@@ -92,11 +95,22 @@ impl Pattern {
         Ok(all)
     }
 
-    /// Opens a file that was found; fails where it is not that file any more.
+    /// Opens a file that was found; fails where it is not that file any more. What somebody
+    /// put into its place meanwhile is neither followed, if a link, nor waited for, if a pipe.
     pub(super) fn open(&self, found: &Found) -> io::Result<File> {
-        let file = File::open(self.folder.join(&found.name))?;
-        if identity(&file.metadata()?) != found.identity {
-            return Err(io::ErrorKind::NotFound.into());
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(self.folder.join(&found.name));
+        let file = opened.map_err(|error| match error.raw_os_error() {
+            Some(code) if Errno::from_raw(code) == Errno::ELOOP => gone(),
+            _ => error,
+        })?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || identity(&metadata) != found.identity {
+            return Err(gone());
         }
         Ok(file)
     }

@@ -56,6 +56,35 @@ fn wildcards_stand_for_any_part_of_a_name_but_not_for_hidden_ones() {
 }
 
 #[test]
+fn what_takes_a_files_place_is_neither_followed_nor_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, secret) = (folder.path().join("a"), folder.path().join("secret"));
+    std::fs::write(&path, "x").unwrap();
+    std::fs::write(&secret, "y").unwrap();
+    let pattern = Pattern::read(path.to_str().unwrap()).unwrap();
+    let found = pattern.list().unwrap().remove(0);
+    assert!(pattern.open(&found).is_ok());
+    // The file is kept under another name, so that its number is not given again.
+    std::fs::rename(&path, folder.path().join("b")).unwrap();
+    let replaced = |how: &dyn Fn()| {
+        how();
+        let opened = pattern.open(&found).map_err(|error| error.kind());
+        std::fs::remove_file(&path).unwrap();
+        opened.err()
+    };
+    let gone = Some(std::io::ErrorKind::NotFound);
+    let link = || std::os::unix::fs::symlink(&secret, &path).unwrap();
+    assert_eq!(replaced(&link), gone);
+    let own = folder.path().join("b");
+    let link = || std::os::unix::fs::symlink(&own, &path).unwrap();
+    assert_eq!(replaced(&link), gone);
+    let pipe = || nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(replaced(&pipe), gone);
+    let other = || std::fs::write(&path, "z").unwrap();
+    assert_eq!(replaced(&other), gone);
+}
+
+#[test]
 fn whole_lines_are_taken_and_the_rest_is_left() {
     let text = file(b"one\r\n\n  \ntwo\nthr");
     assert_eq!(

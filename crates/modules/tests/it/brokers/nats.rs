@@ -7,7 +7,8 @@ use async_nats::{Client, HeaderMap};
 use conche_modules::{Action, Error, Refusal, Source};
 use serde_json::{Value, json};
 
-use super::{Process, installed, is_known_unsent, listens, port, words};
+use super::is_known_unsent;
+use crate::peers::{Process, installed, listens, port, words};
 use crate::running::{Running, data, soon, stored, until};
 use crate::support::{FakeIntake, action, call, context, invoke, source};
 

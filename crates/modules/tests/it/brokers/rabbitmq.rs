@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use conche_modules::{Action, Error, Refusal, Source};
+use conche_runtime::tls::install_crypto_provider;
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
     QueueDeclareOptions, QueueDeleteOptions,
@@ -12,13 +13,16 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Exchange
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::{Process, installed, is_known_unsent, listens, port, words};
-use crate::running::{Running, data, soon, stored, until};
+use super::is_known_unsent;
+use super::tls::{is_told_twice, over_tls, tries_in_vain};
+use crate::peers::{Process, certificates, installed, listens, port, words};
+use crate::running::{Log, Running, data, soon, stored, until};
 use crate::support::{FakeIntake, action, call, context, invoke, source};
 
 struct Rabbit {
     folder: tempfile::TempDir,
     port: u16,
+    tls_port: u16,
     distribution: (u16, u16),
     process: Option<Process>,
 }
@@ -29,11 +33,28 @@ impl Rabbit {
         let mut broker = Self {
             folder: tempfile::tempdir().unwrap(),
             port: port(),
+            tls_port: port(),
             distribution: (port(), port()),
             process: None,
         };
+        certificates(broker.folder.path());
+        std::fs::write(broker.folder.path().join("rabbitmq.conf"), broker.conf()).unwrap();
         broker.up().await;
         Some(broker)
+    }
+
+    /// Over TLS it demands a certificate.
+    fn conf(&self) -> String {
+        let place = |name: &str| self.folder.path().join(name).display().to_string();
+        format!(
+            "listeners.ssl.1 = 127.0.0.1:{}\nssl_options.cacertfile = {}\n\
+             ssl_options.certfile = {}\nssl_options.keyfile = {}\n\
+             ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n",
+            self.tls_port,
+            place("ca.pem"),
+            place("cert.pem"),
+            place("key.pem"),
+        )
     }
 
     /// Its name server is started beside it, so that it makes no one that outlives it.
@@ -53,7 +74,7 @@ impl Rabbit {
             ("RABBITMQ_MNESIA_BASE", place("data")),
             ("RABBITMQ_LOG_BASE", place("log")),
             ("RABBITMQ_PID_FILE", place("pid")),
-            ("RABBITMQ_CONFIG_FILE", place("none")),
+            ("RABBITMQ_CONFIG_FILE", place("rabbitmq.conf")),
             ("RABBITMQ_CONF_ENV_FILE", place("none")),
             ("RABBITMQ_ENABLED_PLUGINS_FILE", place("plugins")),
         ];
@@ -183,8 +204,9 @@ fn numbers(all: &crate::support::Stored) -> Vec<u64> {
     all
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn rabbitmq_messages_are_stored_before_they_are_acknowledged_and_each_once() {
+    install_crypto_provider();
     let Some(mut broker) = Rabbit::start().await else {
         return;
     };
@@ -266,6 +288,45 @@ async fn rabbitmq_messages_are_stored_before_they_are_acknowledged_and_each_once
     running.stop().await;
     assert_eq!(all.events[201].1.id, Some(one.key.to_string()));
     assert_eq!(numbers(&all), (0..202).collect::<Vec<_>>());
+
+    over_tls_who_is_certified_and_knows_the_password_is_let_in(&broker).await;
+}
+
+async fn over_tls_who_is_certified_and_knows_the_password_is_let_in(broker: &Rabbit) {
+    let (connection, channel) = broker.channel().await;
+    let reads = |ca, is_certified, password| {
+        let folder = broker.folder.path();
+        let config = json!({
+            "broker": {
+                "urls": [format!("amqps://localhost:{}/", broker.tls_port)], "user": "guest",
+                "password": { "secret": "key" }, "tls": over_tls(folder, ca, is_certified),
+            },
+            "queue": "secured", "bind": { "exchange": "topics", "keys": ["s"] }, "event_type": "t",
+        });
+        source("amqp", config, &context(folder, &[("key", password)])).unwrap()
+    };
+    let stranger = reads("other.pem", true, "guest");
+    tries_in_vain(&stranger, "invalid peer certificate").await;
+    tries_in_vain(&reads("ca.pem", false, "guest"), "localhost: ").await;
+
+    // The queue is ours; then the password is another one for a while.
+    let source = reads("ca.pem", true, "guest");
+    let intake = FakeIntake::new();
+    let running = Running::start(&source, &intake);
+    until("the queue", async || {
+        queue(&connection, "secured").await == Some((0, 1))
+    })
+    .await;
+    running.stop().await;
+    let source = reads("ca.pem", true, "hunter33");
+    let log = Log::new();
+    let running = Running::start(&source, &intake);
+    is_told_twice(&log, "ACCESS_REFUSED").await;
+    send(&channel, "s", "1", r#"{"n":1}"#).await;
+    std::fs::write(broker.folder.path().join("key"), "guest").unwrap();
+    let all = stored(&intake, 1).await;
+    running.stop().await;
+    assert_eq!(numbers(&all), [1]);
 }
 
 async fn publishing_is_confirmed_or_refused(publisher: &Arc<dyn Action>) {

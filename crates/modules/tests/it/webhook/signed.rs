@@ -8,7 +8,7 @@ use http::Method;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use crate::webhook::{Served, json_of, problem};
+use super::{Served, json_of, problem};
 
 /// The value of the secret `token` in these tests.
 const TOKEN: &str = "hunter22-hunter22";

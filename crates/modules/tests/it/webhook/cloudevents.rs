@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::webhook::{Served, json_of, problem};
+use super::{Served, json_of, problem};
 
 fn config() -> Value {
     json!({

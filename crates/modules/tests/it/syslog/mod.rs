@@ -1,18 +1,17 @@
 //! `syslog` with a real sender (`logger` of util-linux) and by hand where that is not enough.
 
-use std::io::Write as _;
+mod tls;
+
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use conche_modules::{Refusal, Source};
-use conche_runtime::tls::install_crypto_provider;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::process::Command;
 
+use crate::peers::skipped;
 use crate::running::{Running, data, soon, stored, until};
 use crate::support::{FakeIntake, context, source};
 
@@ -69,8 +68,7 @@ async fn logger(address: SocketAddr, arguments: &[&str]) -> bool {
         .output()
         .await;
     let Ok(sent) = sent else {
-        let line = b"skipped: logger (bsdutils) is not installed\n";
-        std::io::stderr().write_all(line).unwrap();
+        skipped("logger (bsdutils) is not installed");
         return false;
     };
     assert!(sent.status.success(), "{sent:?}");
@@ -235,75 +233,6 @@ async fn long_and_broken_messages_and_too_many_connections_are_refused_one_by_on
     );
     assert_eq!(data(&all)[1]["message"], "still here");
     assert_eq!(intake.refusals(), ["unusable"; 3]);
-}
-
-/// An authority, and a certificate with its key that it has issued.
-fn certificates(folder: &Path) {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "test authority");
-    let authority = params.self_signed(&key).unwrap();
-    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    let issuer = Issuer::new(params, key);
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let leaf = params.signed_by(&key, &issuer).unwrap();
-    std::fs::write(folder.join("cert.pem"), leaf.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
-}
-
-#[tokio::test]
-async fn over_tls_only_who_shows_a_certificate_is_heard() {
-    install_crypto_provider();
-    let folder = tempfile::tempdir().unwrap();
-    certificates(folder.path());
-    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let tls = json!({ "certificate": file("cert.pem"), "key": file("key.pem"), "client_ca": file("ca.pem") });
-    let (address, source) = syslog("tcp", json!({ "tls": tls }));
-    let intake = FakeIntake::new();
-    let running = Running::start(&source, &intake);
-    drop(connect(address).await);
-    for own in [&[][..], &["-cert", "cert.pem", "-key", "key.pem"]] {
-        let client = Command::new("openssl")
-            .args([
-                "s_client",
-                "-quiet",
-                "-no_ign_eof",
-                "-verify_return_error",
-                "-CAfile",
-                "ca.pem",
-            ])
-            .args(["-connect", &format!("localhost:{}", address.port())])
-            .args(own)
-            .current_dir(folder.path())
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .kill_on_drop(true)
-            .spawn();
-        let Ok(mut client) = client else {
-            std::io::stderr()
-                .write_all(b"skipped: openssl is not installed\n")
-                .unwrap();
-            return;
-        };
-        let mut input = client.stdin.take().unwrap();
-        let line = format!("<13>1 - h a - - - certified {}\n", !own.is_empty());
-        // The one without a certificate may be gone already.
-        input.write_all(line.as_bytes()).await.ok();
-        drop(input);
-        soon("openssl", client.wait()).await.unwrap();
-    }
-    let all = stored(&intake, 1).await;
-    running.stop().await;
-    let messages: Vec<_> = data(&all)
-        .iter()
-        .map(|data| data["message"].clone())
-        .collect();
-    assert_eq!(messages, ["certified true"]);
 }
 
 #[test]
