@@ -141,7 +141,10 @@ impl Work {
                 continue;
             };
             let SourceModule { config, .. } = module;
-            let settings = self.settings(name, modules, &config())?;
+            let settings = match &**name {
+                "k8s" => self.kubeconfig("csf.eventsources", modules)?,
+                _ => self.settings(name, modules, &config())?,
+            };
             let mut settings = settings.unwrap_or_default();
             settings.insert("id".to_owned(), name.clone().into());
             settings.insert("module".to_owned(), name.clone().into());
@@ -188,6 +191,34 @@ impl Work {
             ),
         };
         self.faults.push(fault);
+    }
+
+    /// CSF's file of `k8s` is no settings but a kubeconfig, for the source and the actions alike.
+    fn kubeconfig(
+        &mut self,
+        key: &str,
+        modules: &Path,
+    ) -> Result<Option<Map<String, Value>>, Error> {
+        let file = if modules.as_os_str().is_empty() {
+            None
+        } else {
+            lookup::find(modules, "k8s")?
+        };
+        let written = match &file {
+            Some(file) => !document::text(file)?.trim().is_empty(),
+            None => false,
+        };
+        if let Some(file) = file.filter(|_| written) {
+            return Ok(Some(Map::from_iter([(
+                "kubeconfig".to_owned(),
+                json!(file),
+            )])));
+        }
+        self.notes.push(format!(
+            "{key}: `k8s` has no kubeconfig in {}: the service account of the pod that this runs in is used",
+            modules.display()
+        ));
+        Ok(None)
     }
 
     /// A module's own settings: what of its file our module of this name knows.
@@ -326,6 +357,26 @@ arbitrary_key: 1
         let notes = translated.notes.join("\n");
         assert!(notes.contains("`mail` has no settings"), "{notes}");
         assert!(translated.config["actions"].get("mail").is_none());
+    }
+
+    #[test]
+    fn csfs_file_of_k8s_is_the_kubeconfig_itself() {
+        let config = WHOLE.replace("[onetime, dummy]", "[k8s]");
+        let (dir, translated) = folder(&config, &[("k8s.yaml", "apiVersion: v1\nkind: Config\n")]);
+        let source = &translated.unwrap().config["sources"][0];
+        let file = dir.path().join("k8s.yaml");
+        assert_eq!(
+            *source,
+            json!({ "id": "k8s", "module": "k8s", "kubeconfig": file })
+        );
+        let (_dir, translated) = folder(&config, &[("k8s.yaml", "\n")]);
+        let translated = translated.unwrap();
+        assert_eq!(
+            translated.config["sources"][0],
+            json!({ "id": "k8s", "module": "k8s" })
+        );
+        let notes = translated.notes.join("\n");
+        assert!(notes.contains("service account of the pod"), "{notes}");
     }
 
     #[test]

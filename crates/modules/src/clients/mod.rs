@@ -6,5 +6,6 @@
 
 pub(crate) mod amqp;
 pub(crate) mod backoff;
+pub(crate) mod kubernetes;
 pub(crate) mod mqtt;
 pub(crate) mod nats;

@@ -4,6 +4,7 @@ mod amqp;
 mod delivery;
 mod dummy;
 mod file;
+mod k8s;
 mod mqtt;
 mod nats;
 mod onetime;
@@ -19,6 +20,7 @@ pub static ALL: &[&SourceModule] = &[
     &amqp::MODULE,
     &dummy::MODULE,
     &file::MODULE,
+    &k8s::MODULE,
     &mqtt::MODULE,
     &nats::MODULE,
     &onetime::MODULE,

@@ -6,6 +6,7 @@ mod brokers;
 mod exec;
 mod file;
 mod http;
+mod k8s;
 mod lists;
 mod mail;
 mod peers;

@@ -7,13 +7,17 @@
   'use strict';
   const { parse, stringify } = JSON;
   const { ownKeys, getPrototypeOf, setPrototypeOf, defineProperty, deleteProperty } = Reflect;
-  const { freeze, isExtensible } = Object;
+  const { get: getThrough, set: setThrough } = Reflect;
+  const { create, freeze, isExtensible } = Object;
   const { isArray } = Array;
   const text = String;
   const global = globalThis;
   const globalPrototype = getPrototypeOf(global);
   const uncurry = Function.prototype.bind.bind(Function.prototype.call);
   const slice = uncurry(String.prototype.slice);
+  const lower = uncurry(String.prototype.toLowerCase);
+  const codeAt = uncurry(String.prototype.charCodeAt);
+  const includes = uncurry(Array.prototype.includes);
   const wellFormed = uncurry(String.prototype.toWellFormed);
   const errorText = uncurry(Error.prototype.toString);
   const isError = Error.isError ?? ((value) => value instanceof Error);
@@ -56,6 +60,69 @@
   const console = { debug: writer(0), log: writer(1), info: writer(1), warn: writer(2), error: writer(3) };
   defineProperty(global, 'console', { value: console, writable: true, configurable: true, enumerable: false });
 
+  // ---- Kubernetes objects ----
+  // CSF's scripts know their members by the names of Go's fields: `pod.Spec.NodeName`,
+  // `pod.Name`. Those differ from JSON's in their case, but for a few. They are looked up
+  // through the prototype, when they are asked for, so that they are in no JSON, in no loop,
+  // and cost nothing where nobody asks.
+  // Members whose own members are data and no fields.
+  const maps = ['annotations', 'binaryData', 'data', 'labels', 'limits', 'matchLabels', 'nodeSelector', 'requests', 'stringData'];
+  // Fields of Go's that JSON spells within the object itself.
+  const inlined = ['EphemeralContainerCommon', 'Handler', 'LocalObjectReference', 'ProbeHandler', 'TypeMeta', 'VolumeSource'];
+  const isObject = (value) => typeof value === 'object' && value !== null;
+  const keyOf = (object, name) => {
+    const wanted = name === 'ObjectMeta' || name === 'ListMeta' ? 'metadata' : lower(name);
+    const keys = ownKeys(object);
+    for (let i = 0; i < keys.length; i++) {
+      if (typeof keys[i] === 'string' && lower(keys[i]) === wanted) return keys[i];
+    }
+    return undefined;
+  };
+  // The object and its member that a name of Go's means; the metadata's are promoted.
+  const fieldOf = (object, name) => {
+    if (typeof name !== 'string' || !isObject(object)) return undefined;
+    const first = codeAt(name, 0);
+    if (!(first >= 65 && first <= 90)) return undefined;
+    const key = keyOf(object, name);
+    if (key !== undefined) return [object, key];
+    const metadata = object.metadata;
+    const promoted = isObject(metadata) ? keyOf(metadata, name) : undefined;
+    return promoted === undefined ? undefined : [metadata, promoted];
+  };
+  const goNames = new Proxy(freeze(create(Object.prototype)), freeze({
+    get(target, name, receiver) {
+      const field = fieldOf(receiver, name);
+      if (field !== undefined) return field[0][field[1]];
+      return includes(inlined, name) ? receiver : getThrough(target, name, receiver);
+    },
+    set(target, name, value, receiver) {
+      const field = fieldOf(receiver, name);
+      if (field === undefined) return setThrough(target, name, value, receiver);
+      field[0][field[1]] = value;
+      return true;
+    },
+  }));
+  const dress = (value) => {
+    if (!isArray(value)) setPrototypeOf(value, goNames);
+    const keys = ownKeys(value);
+    for (let i = 0; i < keys.length; i++) {
+      const member = value[keys[i]];
+      if (isObject(member) && !includes(maps, keys[i])) dress(member);
+    }
+  };
+  // An object of Kubernetes' among an event's members says so itself.
+  const isKubernetes = (value) => isObject(value) && typeof value.apiVersion === 'string'
+    && typeof value.kind === 'string' && isObject(value.metadata);
+  const parseEvent = (text) => {
+    const value = parse(text);
+    if (!isObject(value)) return value;
+    const keys = ownKeys(value);
+    for (let i = 0; i < keys.length; i++) {
+      if (isKubernetes(value[keys[i]])) dress(value[keys[i]]);
+    }
+    return value;
+  };
+
   // ---- the script's globals ----
   // `event` and `actionData` are parsed only when read.
   let eventText, event, eventPending, original, watched;
@@ -66,7 +133,7 @@
   preset('event', () => {
     if (eventPending) {
       eventPending = false;
-      original = event = parse(eventText);
+      original = event = parseEvent(eventText);
     }
     return event;
   }, (value) => { eventPending = false; event = value; });

@@ -6,7 +6,8 @@
 //! never to write into any object has its event left uncompared.
 //!
 //! The proof follows no values, so aliases need no thought. An event is plain
-//! objects and arrays, and these are changed in three ways only:
+//! objects and arrays (those of Kubernetes have a prototype that reads for
+//! them), and these are changed in three ways only:
 //!
 //! - by syntax: an assignment, `++`, `--` or loop target that is a member. Each
 //!   target must be a bare name or a declaration; `delete`, `with` and `class`

@@ -5,6 +5,7 @@
 mod hostile;
 mod isolation;
 mod jq;
+mod kubernetes;
 mod lists;
 mod pool;
 mod probes;

@@ -1,0 +1,5 @@
+//! Kubernetes: the source and the actions against a stand-in for the API server.
+
+mod apiserver;
+mod objects;
+mod source;
