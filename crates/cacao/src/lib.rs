@@ -20,6 +20,7 @@ pub mod pointer;
 pub mod profile;
 pub mod shape;
 pub mod time;
+pub mod variable;
 pub mod vocabulary;
 
 pub use document::Document;

@@ -5,3 +5,4 @@
 mod examples;
 mod faults;
 mod pictures;
+mod shell;
