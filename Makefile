@@ -16,8 +16,9 @@ test: peers ## install what the tests need, then run every test
 torture: peers ## kill, fill, corrupt and poison it, at length; prints the figures
 	CONCHE_TORTURE=long $(CARGO) test -p conche --all-features --locked --test it torture -- --nocapture --test-threads=1
 	CONCHE_TORTURE=long $(CARGO) test -p conche-store --all-features --locked --test it sqlite -- --nocapture --test-threads=1
-	$(CARGO) test -p conche-script --all-features --locked --test it -- hostile pool probes
-	$(CARGO) test -p conche-modules --all-features --locked --test it schedule
+	$(CARGO) test -p conche-script --all-features --locked --test it -- hostile pool probes --nocapture
+	$(CARGO) test -p conche-modules --all-features --locked --lib --test it schedule
+	$(CARGO) test -p conche-api --all-features --locked --test it every_route
 	CONCHE_FUZZ=100000 $(CARGO) test -p conche-testkit --all-features --locked --test it fuzz
 
 bench: ## measure it: one table of ratios and absolute figures

@@ -3,7 +3,7 @@
 //! recovers though nobody sends anything), remove what is older than wanted.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conche_core::Timestamp;
 use conche_runtime::supervisor::Stop;
@@ -11,8 +11,15 @@ use conche_store::{Error, Retention};
 
 use crate::Inner;
 
-/// Rows of each kind removed at once, so that writers are not held up.
-const CHUNK: u32 = 500;
+/// Rows of each kind removed at once: some milliseconds of the writer's time, which is what
+/// everybody else waits at most.
+pub const EXPIRE_CHUNK: u32 = 50;
+
+/// How long to leave the store to others after a chunk whose removal took this long: three
+/// quarters of the time are theirs, however slow the disk is.
+pub fn expire_rest(took: Duration) -> Duration {
+    took * 3
+}
 
 pub(crate) async fn run(engine: Arc<Inner>, stop: Stop) -> Result<(), Error> {
     // Three words within one lease, so that one may be lost.
@@ -65,9 +72,10 @@ async fn expire(engine: &Inner, now: Timestamp, stop: &Stop) {
         runs_before: earlier(now, keep.runs),
         dedup_before: earlier(now, keep.dedup),
         ended_before: now,
-        limit: CHUNK,
+        limit: EXPIRE_CHUNK,
     };
     while !stop.is_requested() {
+        let began = Instant::now();
         match engine.store.expire(retention).await {
             Ok(expired) => {
                 engine.metrics.expired(&expired);
@@ -76,6 +84,10 @@ async fn expire(engine: &Inner, now: Timestamp, stop: &Stop) {
                 }
             }
             Err(error) => return tracing::error!(%error, "cannot remove what is older than wanted"),
+        }
+        tokio::select! {
+            () = stop.requested() => {}
+            () = tokio::time::sleep(expire_rest(began.elapsed())) => {}
         }
     }
 }

@@ -52,6 +52,7 @@ pub use config::{Config, Retention};
 pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFault};
 pub use filter::{FUNCTIONS, Filter};
 pub use folder::{FileFault, Folder, Loaded, read_reaction};
+pub use housekeeping::{EXPIRE_CHUNK, expire_rest};
 pub use lists::ListError;
 pub use metrics::Metrics;
 pub use reactions::{Owner, ReactionError, ReactionInfo};

@@ -1,6 +1,7 @@
 //! Who may call what: every route with everything that a caller could show.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 
 use axum::body::Body;
 use conche_api::{Access, Authorizer, Caller, Role, routes};
@@ -191,6 +192,7 @@ fn every_route_has_a_row_here() {
 async fn every_route_lets_in_exactly_whom_it_should() {
     let server = server().await;
     let credentials = credentials(&server).await;
+    let mut answers: BTreeMap<u16, usize> = BTreeMap::new();
     for (method, path, needed, otherwise) in EXPECTED {
         let method: Method = method.parse().unwrap();
         let path = filled(path);
@@ -198,8 +200,21 @@ async fn every_route_lets_in_exactly_whom_it_should() {
             let status = status(&server, &method, &path, credential.token.as_deref()).await;
             let expected = credential.expected(*needed, *otherwise);
             assert_eq!(status, expected, "{method} {path} with {}", credential.name);
+            *answers.entry(status).or_default() += 1;
         }
     }
+    let refused = [401, 403].map(|status| answers.get(&status).copied().unwrap_or(0));
+    // Not by `println!`, which the test harness keeps to itself.
+    writeln!(
+        std::io::stdout(),
+        "torture R19: {} routes × {} callers = {} cells, each answered as it should be: {} times 401, {} times 403",
+        EXPECTED.len(),
+        credentials.len(),
+        answers.values().sum::<usize>(),
+        refused[0],
+        refused[1],
+    )
+    .unwrap();
 }
 
 #[tokio::test]

@@ -134,28 +134,28 @@ impl Server {
         }
     }
 
+    /// The process, by its id.
+    pub(crate) fn id(&self) -> Result<String, Error> {
+        let id = self.child.id();
+        id.map(|id| id.to_string())
+            .ok_or_else(|| Error::of("conche serve", "it ended"))
+    }
+
     /// The memory of the server and of each of its workers.
     pub(crate) fn memory(&self) -> Result<(Memory, Vec<Memory>), Error> {
-        let id = self
-            .child
-            .id()
-            .ok_or_else(|| Error::of("conche serve", "it ended"))?;
-        let workers: Result<Vec<Memory>, Error> = cpu::children(&id.to_string())
+        let id = self.id()?;
+        let workers: Result<Vec<Memory>, Error> = cpu::children(&id)
             .iter()
             .map(|worker| memory(worker))
             .collect();
-        Ok((memory(&id.to_string())?, workers?))
+        Ok((memory(&id)?, workers?))
     }
 
     /// Asks it to end and waits until it has.
     pub(crate) async fn stop(mut self) -> Result<(), Error> {
         let failed = |cause: std::io::Error| Error::of("stopping conche serve", cause);
-        let id = self
-            .child
-            .id()
-            .ok_or_else(|| Error::of("conche serve", "it ended"))?;
         let told = Command::new("kill")
-            .arg(id.to_string())
+            .arg(self.id()?)
             .status()
             .await
             .map_err(failed)?;

@@ -126,6 +126,17 @@ impl Shares {
     }
 }
 
+/// Seconds of processor time that a process, by its id, and those that it started have used
+/// in threads that are alive.
+pub(crate) fn used(process: &str) -> f64 {
+    let mut processes = children(process);
+    processes.push(process.to_owned());
+    let threads = processes
+        .iter()
+        .flat_map(|id| tasks(&Path::new("/proc").join(id).join("task")));
+    threads.map(|(thread, _name)| Time::of(&thread).used).sum()
+}
+
 /// What a thread is there for, by its name.
 fn role(name: &str) -> &str {
     match name {

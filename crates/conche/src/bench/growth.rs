@@ -1,5 +1,5 @@
-//! B10 and B12: what stored runs cost those that come after them: a server's start, and the
-//! acceptance and the claim of one run.
+//! B10 and B12: what stored runs cost those that come after them: a server's start, the
+//! acceptance and the claim of one run, and their removal in the end (`retention.rs`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use super::child::Server;
 use super::report::{Row, Words};
 use super::statistics::{Goal, Latencies, Windows, figure};
 use super::stored::{self, Ids, acceptance};
-use super::{Bench, Benchmark, Error, stand};
+use super::{Bench, Benchmark, Error, retention, stand};
 
 pub(crate) static BENCHMARK: Benchmark = Benchmark {
-    ids: &["B10", "B12"],
-    summary: "start, acceptance and claim as stored runs grow",
+    ids: &["B10", "B12", "B12-delete", "B12-beside"],
+    summary: "start, acceptance, claim and removal as stored runs grow",
     limit: Duration::from_mins(5),
     run: |bench| Box::pin(run(bench)),
 };
@@ -28,16 +28,16 @@ const FEW: u64 = 1000;
 const MANY: u64 = 1_000_000;
 
 /// Latencies of acceptances and of claims.
-struct Window {
-    accept: Latencies,
-    claim: Latencies,
+pub(super) struct Window {
+    pub(super) accept: Latencies,
+    pub(super) claim: Latencies,
 }
 
 async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
     let many = if bench.quick { MANY / 10 } else { MANY };
     for (name, count) in [("many", many), ("few", FEW)] {
         let store = stand::open(SqliteConfig::new(bench.folder(name))).await?;
-        stored::fill(&store, count).await?;
+        stored::fill(&store, count, true).await?;
         store
             .close()
             .await
@@ -54,14 +54,16 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
             async |window| steps(&small, window).await,
         )
         .await?;
-    let row = row_steps(bench, &windows, many);
+    let mut rows = vec![start, row_steps(bench, &windows, many)];
+    rows.push(retention::cost(bench, &large, &small, [many, FEW]).await?);
+    rows.push(retention::beside(bench, &large, many).await?);
     for store in [large, small] {
         store
             .close()
             .await
             .map_err(|cause| Error::of("the store", cause))?;
     }
-    Ok(vec![start, row])
+    Ok(rows)
 }
 
 /// B10.
@@ -119,18 +121,6 @@ fn row_steps(bench: &Bench, windows: &Windows<Window>, many: u64) -> Row {
         Goal::at_most(1.2, "× p50 of acceptances", median(accept)),
         Goal::at_most(1.2, "× p50 of claims", median(claim)),
     ];
-    let words_of = |window: Option<&Window>| {
-        window.map_or_else(String::new, |window| {
-            let figures = [
-                window.accept.ms(0.5),
-                window.accept.ms(0.99),
-                window.claim.ms(0.5),
-                window.claim.ms(0.99),
-            ];
-            let [a50, a99, c50, c99] = figures.map(|ms| figure(ms * 1e3));
-            format!("accept p50 {a50} µs, p99 {a99} µs; claim p50 {c50} µs, p99 {c99} µs")
-        })
-    };
     let words = Words {
         id: "B12",
         what: "acceptance and claim of one run, a commit each, as stored runs grow; ratio: the worse of the two",
@@ -153,8 +143,22 @@ fn row_steps(bench: &Bench, windows: &Windows<Window>, many: u64) -> Row {
     bench.row(words, worse, &goals)
 }
 
+/// What a window gave, in words.
+pub(super) fn words_of(window: Option<&Window>) -> String {
+    window.map_or_else(String::new, |window| {
+        let figures = [
+            window.accept.ms(0.5),
+            window.accept.ms(0.99),
+            window.claim.ms(0.5),
+            window.claim.ms(0.99),
+        ];
+        let [a50, a99, c50, c99] = figures.map(|ms| figure(ms * 1e3));
+        format!("accept p50 {a50} µs, p99 {a99} µs; claim p50 {c50} µs, p99 {c99} µs")
+    })
+}
+
 /// One run after another is accepted, claimed and ended.
-async fn steps(store: &Arc<SqliteStore>, window: Duration) -> Result<Window, Error> {
+pub(super) async fn steps(store: &Arc<SqliteStore>, window: Duration) -> Result<Window, Error> {
     let failed = |cause: conche_store::Error| Error::of("the store", cause);
     let data: Json = stored::data(&stand::small_event(1))?;
     let (node, start) = (NodeId(Uuid::now_v7()), Instant::now());

@@ -15,11 +15,13 @@ mod child;
 mod client;
 mod cpu;
 mod growth;
+mod idle;
 mod latency;
 mod layout;
 mod neighbour;
 mod pace;
 mod report;
+mod retention;
 mod script;
 mod stand;
 mod start;
@@ -27,6 +29,7 @@ mod statistics;
 mod stored;
 mod storm;
 mod tap;
+mod telemetry;
 mod throughput;
 mod waiting;
 
@@ -98,8 +101,10 @@ static ALL: &[&Benchmark] = &[
     &script::BENCHMARK,
     &waiting::BENCHMARK,
     &growth::BENCHMARK,
+    &idle::BENCHMARK,
     &neighbour::BENCHMARK,
     &storm::BENCHMARK,
+    &telemetry::BENCHMARK,
 ];
 
 /// Why there is no figure.

@@ -25,6 +25,7 @@ use super::Error;
 use super::cpu::{Cpu, Shares};
 use super::statistics::Rate;
 use super::tap::{self, Tap};
+use crate::telemetry::Telemetry;
 
 /// The event type that the benchmark's reaction waits for.
 pub(crate) const EVENT_TYPE: &str = "bench.event";
@@ -160,6 +161,11 @@ impl Stand {
         let address = listener.local_addr();
         listener.serve(router, &self.supervisor.tasks(), Stage::Sources);
         Ok(address)
+    }
+
+    /// Sends traces of its runs from now on.
+    pub(crate) fn trace(&self, telemetry: Telemetry) {
+        telemetry.start(&self.engine, &self.supervisor.tasks());
     }
 
     /// Keeps the engine as busy as it can be for a window and counts the runs that ended in

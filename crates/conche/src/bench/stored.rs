@@ -121,8 +121,12 @@ pub(crate) fn release(
     })
 }
 
-/// Fills a store with so many runs: nine of ten have finished, one waits.
-pub(crate) async fn fill(store: &Arc<SqliteStore>, count: u64) -> Result<(), Error> {
+/// Fills a store with so many runs: where some wait, one of ten does; all others have finished.
+pub(crate) async fn fill(
+    store: &Arc<SqliteStore>,
+    count: u64,
+    some_wait: bool,
+) -> Result<(), Error> {
     let failed = |cause: conche_store::Error| Error::of("filling the store", cause);
     let node = NodeId(Uuid::now_v7());
     let data = data(&super::stand::small_event(1))?;
@@ -145,7 +149,10 @@ pub(crate) async fn fill(store: &Arc<SqliteStore>, count: u64) -> Result<(), Err
         };
         store.accept(intake).await.map_err(failed)?;
         for (at, run) in born.iter().enumerate() {
-            let (store, append) = (store.clone(), release(node, run, 1, at % 10 == 0)?);
+            let (store, append) = (
+                store.clone(),
+                release(node, run, 1, some_wait && at % 10 == 0)?,
+            );
             appends.spawn(async move { store.append(append).await });
             if appends.len() >= UNDER_WAY
                 && let Some(done) = appends.join_next().await

@@ -61,6 +61,12 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
     Ok(vec![bench.row(words, None, &goals)])
 }
 
+/// Leaves so many runs that wait for a retry an hour away.
+pub(super) async fn wait(stand: &Stand, count: u32) -> Result<(), Error> {
+    stand.react("later", "last").await?;
+    pass(stand, count).await
+}
+
 /// Bytes more in memory after so many runs whose first action is this one.
 async fn growth(stand: &Stand, first: &str, count: u32) -> Result<f64, Error> {
     stand.react(first, "last").await?;

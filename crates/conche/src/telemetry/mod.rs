@@ -47,6 +47,16 @@ impl Telemetry {
     pub(crate) fn from_environment(masker: Masker) -> Result<(Self, Option<LogLayer>), Failure> {
         let settings =
             Settings::from_environment().map_err(|error| Failure::Usage(error.to_string()))?;
+        Self::new(settings, masker)
+    }
+
+    /// Traces and logs to this endpoint by plain defaults, whatever the environment asks for.
+    pub(crate) fn to(endpoint: &str) -> Result<(Self, Option<LogLayer>), Failure> {
+        let settings = Settings::to(endpoint).map_err(|error| Failure::Usage(error.to_string()))?;
+        Self::new(settings, Masker::default())
+    }
+
+    fn new(settings: Settings, masker: Masker) -> Result<(Self, Option<LogLayer>), Failure> {
         for target in settings.traces.iter().chain(&settings.logs) {
             learn(&masker, target);
         }

@@ -90,6 +90,11 @@ impl Settings {
         Self::read(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
+    /// Everything to one endpoint, by the defaults.
+    pub(crate) fn to(endpoint: &str) -> Result<Self, Error> {
+        Self::read(&|name| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| endpoint.to_owned()))
+    }
+
     fn read(lookup: Lookup<'_>) -> Result<Self, Error> {
         let disabled = lookup("OTEL_SDK_DISABLED").is_some_and(|value| is_true(&value));
         let target = |signal: &str| {

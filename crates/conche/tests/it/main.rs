@@ -13,4 +13,5 @@ mod server;
 mod telemetry;
 #[cfg(feature = "failpoints")]
 mod torture;
+mod unit;
 mod verbs;

@@ -120,7 +120,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn start(mut command: Command, log: &Path) -> Self {
+    pub(crate) fn start(mut command: Command, log: &Path) -> Self {
         let log_file = std::fs::File::options()
             .create(true)
             .append(true)

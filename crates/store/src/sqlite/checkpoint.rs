@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::fault::unavailable;
+use super::fault::{error, unavailable};
 use super::stats::Shared;
 use crate::Error;
 
@@ -126,6 +126,16 @@ pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Resul
     Ok(u32::try_from(moved).unwrap_or(0))
 }
 
+/// Moves what a process that ended uncleanly left in the log, where it is much: what is
+/// not moved now would grow by all that this process adds until its own first checkpoint.
+pub(super) fn start_over(writer: &Connection, shared: &Shared, page: u32) -> Result<(), Error> {
+    let usual = u64::from(shared.checkpoint_pages) * u64::from(page);
+    if shared.wal_bytes() > usual {
+        checkpoint(writer, "TRUNCATE").map_err(error)?;
+    }
+    Ok(())
+}
+
 /// Checks the database after an unclean end, beside the work: events that come in after
 /// a crash should not wait until gigabytes were read. Ends with the store.
 pub(super) fn check_in_background(
@@ -135,14 +145,14 @@ pub(super) fn check_in_background(
     let check = move || {
         let closing = Arc::clone(&shared);
         let stop = move || closing.closed.load(Relaxed);
-        let found: rusqlite::Result<String> = connection
+        let found = connection
             .progress_handler(10_000, Some(stop))
-            .and_then(|()| connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)));
+            .and_then(|()| find_damage(&connection));
         let damage = match found {
-            Ok(verdict) if verdict == "ok" => return,
+            Ok(None) => return,
             Err(_) if shared.closed.load(Relaxed) => return,
-            Ok(verdict) => verdict,
-            Err(error) => error.to_string(),
+            Ok(Some(damage)) => damage,
+            Err(cause) => cause.to_string(),
         };
         tracing::error!(damage, "the database is damaged");
         // Set once here only.
@@ -153,4 +163,21 @@ pub(super) fn check_in_background(
         .spawn(check)
         .map(drop)
         .map_err(|cause| unavailable("starting the check", &cause))
+}
+
+/// Looks at one table with its indexes after the other, the list of unused pages with the
+/// first: a look at all of it would keep the log from starting over until its end.
+fn find_damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let tables: rusqlite::Result<Vec<String>> = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?
+        .query_map([], |row| row.get(0))?
+        .collect();
+    for table in std::iter::once("sqlite_schema".to_owned()).chain(tables?) {
+        let check = format!("PRAGMA quick_check(\"{table}\")");
+        let verdict: String = connection.query_row(&check, [], |row| row.get(0))?;
+        if verdict != "ok" {
+            return Ok(Some(verdict));
+        }
+    }
+    Ok(None)
 }

@@ -52,5 +52,8 @@ fn step(connection: &mut Connection, number: u32, sql: &str) -> rusqlite::Result
         rusqlite::Error::ExecuteReturnedResults
     ));
     transaction.pragma_update(None, "user_version", number)?;
-    transaction.commit()
+    fail_point!("store::before_migration_commit");
+    transaction.commit()?;
+    fail_point!("store::after_migration_commit");
+    Ok(())
 }

@@ -127,6 +127,7 @@ impl SqliteStore {
         let folder = Folder::lock(config)?;
         let connection = folder.open_writer(config)?;
         let shared = Arc::new(Shared::new(folder.wal_path(), config));
+        checkpoint::start_over(&connection, &shared, config.page_size)?;
         let readers = Arc::new(Readers::open(&folder, config.readers)?);
         let clean = folder::mark_dirty(&connection).map_err(fault::error)?;
         if !clean {

@@ -24,11 +24,27 @@ const POINTS: [&str; 12] = [
     "store::in_checkpoint",
 ];
 
+/// The write-ahead log's file stays below, however often the server is killed.
+const LOG_MAX: u64 = 64 << 20;
+
 struct Figures {
     kills: u64,
     acknowledged: HashSet<u64>,
     /// Points that were really passed.
     hit: HashMap<&'static str, u64>,
+    /// The largest write-ahead log that a killed server left.
+    log: u64,
+}
+
+impl Figures {
+    /// Kills the server and looks at what it left.
+    fn kill(&mut self, plant: &mut Plant) {
+        plant.kill();
+        self.kills += 1;
+        let log = plant.config().with_file_name("data").join("conche.db-wal");
+        let log = std::fs::metadata(log).map_or(0, |log| log.len());
+        self.log = self.log.max(log);
+    }
 }
 
 /// Sends a volley of events, gives the numbers acknowledged.
@@ -56,6 +72,7 @@ async fn nothing_is_lost_doubled_or_stuck_by_kills() {
         kills: 0,
         acknowledged: HashSet::new(),
         hit: HashMap::new(),
+        log: 0,
     };
     let mut next = 0;
     let (times, random) = (count("POINTS", 1, 3) as usize, count("KILLS", 12, 3_000));
@@ -83,8 +100,7 @@ async fn nothing_is_lost_doubled_or_stuck_by_kills() {
         if plant.is_dead() {
             *figures.hit.entry(point).or_default() += 1;
         }
-        plant.kill();
-        figures.kills += 1;
+        figures.kill(&mut plant);
     }
     for _ in 0..random {
         assert!(plant.start(None), "{}", plant.log());
@@ -97,16 +113,17 @@ async fn nothing_is_lost_doubled_or_stuck_by_kills() {
             tokio::time::timeout_at(killed_at.into(), volley(&plant, numbers, address)).await;
         figures.acknowledged.extend(sent.unwrap_or_default());
         tokio::time::sleep_until(killed_at.into()).await; // poll: the moment of the kill is what is chosen
-        plant.kill();
-        figures.kills += 1;
+        figures.kill(&mut plant);
     }
     verify(plant, &receiver, address, next, &figures).await;
     tell(&format!(
-        "torture R1: {} kills, {random} of them at random moments, in {:.0?}; points passed: {:?}",
+        "torture R1: {} kills, {random} of them at random moments, in {:.0?}; write-ahead log at most {:.1} MB; points passed: {:?}",
         figures.kills,
         began.elapsed(),
+        figures.log as f64 / 1e6,
         figures.hit
     ));
+    assert!(figures.log <= LOG_MAX, "a log of {} bytes", figures.log);
     let missed: Vec<&&str> = POINTS
         .iter()
         .filter(|point| !figures.hit.contains_key(*point))

@@ -16,6 +16,8 @@ mod kill;
 mod plant;
 mod proc;
 mod receiver;
+mod soak;
+mod upgrade;
 
 use std::io::Write as _;
 

@@ -100,6 +100,15 @@ impl Plant {
         }
     }
 
+    /// Has these reactions instead, by their files' names.
+    pub(super) fn react(&self, reactions: &[(&str, &str)]) {
+        let folder = self.dir.path().join("reactions");
+        fs::remove_file(folder.join("torture.yaml")).expect("the usual one");
+        for (name, text) in reactions {
+            fs::write(folder.join(name), text).expect("a file");
+        }
+    }
+
     /// Starts the server and waits until it listens. `false` where it died before.
     pub(super) fn start(&mut self, kill: Option<KillAt>) -> bool {
         let log = fs::File::options()
@@ -210,6 +219,14 @@ impl Plant {
     /// Asks the API.
     pub(super) async fn get(&self, path: &str) -> reqwest::Result<reqwest::Response> {
         self.client.get(format!("{}{path}", self.api)).send().await
+    }
+
+    /// Tells the API something; the status of its answer.
+    pub(super) async fn tell(&self, path: &str, body: &Value) -> reqwest::Result<u16> {
+        let request = self.client.post(format!("{}{path}", self.api));
+        let request = request.header("content-type", "application/json");
+        let answer = request.body(body.to_string()).send().await?;
+        Ok(answer.status().as_u16())
     }
 
     /// Waits until no run is left running, then demands that all succeeded.

@@ -119,3 +119,27 @@ async fn the_log_stays_small_while_much_is_written() {
     assert!(stats.checkpoints > 0 && stats.last_checkpoint.is_some());
     assert!(largest < 8 << 20, "the log grew to {largest} bytes");
 }
+
+#[tokio::test]
+async fn a_long_log_that_a_killed_process_left_is_moved_at_the_next_start() {
+    let folders = [folder(), folder()];
+    let [first, next] = folders.each_ref().map(|folder| folder.path());
+    let mut config = SqliteConfig::new(first);
+    config.checkpoint_pages = u32::MAX;
+    let store = Arc::new(open(&config));
+    let given = (0..40).map(|id| of_size(&id.to_string(), 100_000));
+    let answers = at_once(&store, given.collect()).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert!(store.stats().wal_bytes > 4 << 20);
+    // What a kill would leave, without the end of this store.
+    for file in ["conche.db", "conche.db-wal"] {
+        std::fs::copy(first.join(file), next.join(file)).expect("it is copied");
+    }
+    let mut config = SqliteConfig::new(next);
+    config.checkpoint_pages = 100;
+    let store = open(&config);
+    let log = store.stats().wal_bytes;
+    assert!(log < 100 << 10, "{log} bytes are left");
+    let counts = store.counts().await.expect("runs are counted");
+    assert_eq!(counts.into_values().sum::<u64>(), 40);
+}

@@ -10,6 +10,7 @@ mod full;
 mod power;
 mod samples;
 
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
 use conche_core::{EventId, RunId};
@@ -17,6 +18,16 @@ use conche_store::contract::given::{acceptance, at, intake};
 use conche_store::sqlite::{SqliteConfig, SqliteStore};
 use conche_store::{Acceptance, RunStore as _, Store, contract};
 use tempfile::TempDir;
+
+/// Whether `CONCHE_TORTURE=long` asks for the long form of tests.
+pub(crate) fn is_long() -> bool {
+    std::env::var("CONCHE_TORTURE").is_ok_and(|form| form == "long")
+}
+
+/// Prints figures, also where the test harness keeps a test's output to itself.
+pub(crate) fn tell(figures: &str) {
+    writeln!(std::io::stdout(), "{figures}").expect("standard output is open");
+}
 
 /// A folder for one test.
 pub(crate) fn folder() -> TempDir {

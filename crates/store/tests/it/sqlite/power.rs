@@ -12,7 +12,7 @@ use conche_store::contract::given::{acceptance, at, intake};
 use conche_store::sqlite::{SqliteConfig, SqliteStore};
 use conche_store::{Catalogue as _, Error, EventFilter, Page, RunFilter, RunStore as _};
 
-use super::{accept, folder, open};
+use super::{accept, folder, is_long, open, tell};
 
 const SECTOR: usize = 512;
 const PAGE: usize = 8192;
@@ -139,7 +139,7 @@ async fn what_was_acknowledged_survives_a_torn_log() {
         lost as u64 > seeds / 2,
         "nothing was ever torn off: the test is blind"
     );
-    say(&format!(
+    tell(&format!(
         "torture R2: {seeds} torn logs, nothing acknowledged lost"
     ));
     drop(store);
@@ -172,18 +172,12 @@ async fn what_was_acknowledged_survives_a_torn_checkpoint() {
         let there = open_and_count([&torn, &log], &all).await;
         assert_eq!(there, EVENTS);
     }
-    say(&format!(
+    tell(&format!(
         "torture R2: {seeds} torn checkpoints, nothing acknowledged lost"
     ));
 }
 
 /// Ten times as many where `CONCHE_TORTURE=long` asks for it.
 fn seeds(short: u64) -> u64 {
-    let long = std::env::var("CONCHE_TORTURE").is_ok_and(|form| form == "long");
-    if long { short * 10 } else { short }
-}
-
-#[expect(clippy::print_stdout, reason = "the figures are what it is for")]
-fn say(figure: &str) {
-    println!("{figure}");
+    if is_long() { short * 10 } else { short }
 }

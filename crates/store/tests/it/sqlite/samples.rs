@@ -24,6 +24,13 @@ const SAMPLES: [(u32, &str); 3] = [
     (3, include_str!("../samples/v3.sql")),
 ];
 
+/// Formats and the way back to them from the one that follows, by which the torture test of
+/// upgrades makes stores of each.
+const BACK: [(u32, &str); 2] = [
+    (2, include_str!("../samples/back_to_2.sql")),
+    (1, include_str!("../samples/back_to_1.sql")),
+];
+
 /// Every entry of journal format 1.
 const ENTRIES: [&str; 16] = [
     "started",
@@ -48,6 +55,25 @@ const ENTRIES: [&str; 16] = [
 fn every_format_has_a_sample() {
     let formats: Vec<u32> = SAMPLES.iter().map(|(format, _)| *format).collect();
     assert_eq!(formats, (1..=FORMAT).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_store_that_is_brought_back_is_as_one_of_the_older_format() {
+    let folder_of_newest = folder();
+    let current = database(&folder_of_newest);
+    let newest = SAMPLES[SAMPLES.len() - 1].1;
+    current.execute_batch(newest).expect("the sample loads");
+    for (format, back) in BACK {
+        current.execute_batch(back).expect("it is brought back");
+        let sample = SAMPLES[format as usize - 1].1;
+        let fresh = folder();
+        let older = database(&fresh);
+        older.execute_batch(sample).expect("the sample loads");
+        for kind in ["table", "index"] {
+            let [ours, theirs] = [&current, &older].map(|one| text::schema(one, kind));
+            assert_eq!(ours, theirs, "format {format}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub(super) fn dump(connection: &Connection) -> Result<String> {
 }
 
 /// Names and statements of what the migrations made.
-fn schema(connection: &Connection, kind: &str) -> Result<Vec<(String, String)>> {
+pub(super) fn schema(connection: &Connection, kind: &str) -> Result<Vec<(String, String)>> {
     connection
         .prepare(
             "SELECT name, sql FROM sqlite_schema
