@@ -133,7 +133,7 @@ fn the_next_time_is_strictly_after_and_follows_the_daylight_saving_rule() {
         assert_eq!(times, expected, "{text} after {after}");
     }
     tell(&format!(
-        "torture R6: {told} cases of next times, both changes of summer time in 5 zones, leap days and second: none early, none twice"
+        "torture R6: {told} cases of next times, changes of summer time in 4 zones, leap days, a leap second: none early, none twice"
     ));
 }
 
