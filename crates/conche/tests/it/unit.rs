@@ -40,7 +40,7 @@ fn filtered(program: &str) -> Command {
 
 /// Not by `println!`, which the test harness keeps to itself.
 fn tell(text: &str) {
-    writeln!(std::io::stdout(), "{text}").unwrap();
+    writeln!(std::io::stdout(), "{text}").expect("standard output is open");
 }
 
 #[test]

@@ -104,7 +104,7 @@ const DUE: &str = "
 
 /// Prints figures, also where the test harness keeps a test's output to itself.
 fn tell(figures: &str) {
-    writeln!(std::io::stdout(), "{figures}").unwrap();
+    writeln!(std::io::stdout(), "{figures}").expect("standard output is open");
 }
 
 /// The rows of a table, split into their cells.

@@ -123,7 +123,7 @@ async fn the_log_stays_small_while_much_is_written() {
 #[tokio::test]
 async fn a_long_log_that_a_killed_process_left_is_moved_at_the_next_start() {
     let folders = [folder(), folder()];
-    let [first, next] = folders.each_ref().map(|folder| folder.path());
+    let [first, next] = folders.each_ref().map(tempfile::TempDir::path);
     let mut config = SqliteConfig::new(first);
     config.checkpoint_pages = u32::MAX;
     let store = Arc::new(open(&config));
