@@ -19,6 +19,7 @@ pub mod place;
 pub mod pointer;
 pub mod profile;
 pub mod shape;
+pub mod signature;
 pub mod time;
 pub mod variable;
 pub mod vocabulary;

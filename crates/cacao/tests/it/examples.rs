@@ -9,7 +9,7 @@ use std::{env, fs};
 use conche_cacao::{Document, Profile, Severity};
 
 /// The folder of the examples, if there is one.
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let named = env::var_os("CACAO_EXAMPLES").map(PathBuf::from);
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/samples/cacao");
     let folder = named.unwrap_or_else(beside);

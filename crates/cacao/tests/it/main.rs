@@ -6,3 +6,4 @@ mod examples;
 mod faults;
 mod pictures;
 mod shell;
+mod signature;
