@@ -1,37 +1,39 @@
 //! A workflow in the language of Graphviz.
 
-use std::fmt::Write;
+use std::fmt;
 
 use super::{label, title};
 use crate::graph::{Flow, Node};
 
 /// The workflow as a directed graph for `dot`.
 pub fn dot(flow: &Flow<'_>) -> String {
-    let mut text = "digraph playbook {\n  node [fontname=\"sans-serif\"];\n".to_owned();
-    for (number, node) in flow.nodes().iter().enumerate() {
-        let _ = writeln!(
-            text,
-            "  s{number} [label=\"{}\", shape={}];",
-            escaped(&title(node)),
-            shape(node)
-        );
+    Dot(flow).to_string()
+}
+
+struct Dot<'f, 'd>(&'f Flow<'d>);
+
+impl fmt::Display for Dot<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "digraph playbook {{\n  node [fontname=\"sans-serif\"];")?;
+        for (number, node) in self.0.nodes().iter().enumerate() {
+            let (title, shape) = (escaped(&title(node)), shape(node));
+            writeln!(f, "  s{number} [label=\"{title}\", shape={shape}];")?;
+        }
+        for edge in self.0.edges() {
+            let style = if edge.way.opens_branch() {
+                "dashed"
+            } else {
+                "solid"
+            };
+            let label = escaped(&label(edge.way));
+            writeln!(
+                f,
+                "  s{} -> s{} [label=\"{label}\", style={style}];",
+                edge.from, edge.to
+            )?;
+        }
+        writeln!(f, "}}")
     }
-    for edge in flow.edges() {
-        let style = if edge.way.opens_branch() {
-            "dashed"
-        } else {
-            "solid"
-        };
-        let _ = writeln!(
-            text,
-            "  s{} -> s{} [label=\"{}\", style={style}];",
-            edge.from,
-            edge.to,
-            escaped(&label(edge.way))
-        );
-    }
-    text.push_str("}\n");
-    text
 }
 
 fn shape(node: &Node<'_>) -> &'static str {

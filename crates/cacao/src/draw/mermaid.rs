@@ -1,34 +1,39 @@
 //! A workflow in the language of Mermaid, for Markdown pages.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::{label, title};
 use crate::graph::{Flow, Node};
 
 /// The workflow as a Mermaid flowchart.
 pub fn mermaid(flow: &Flow<'_>) -> String {
-    let mut text = "flowchart TD\n".to_owned();
-    for (number, node) in flow.nodes().iter().enumerate() {
-        let (open, close) = shape(node);
-        let _ = writeln!(
-            text,
-            "  s{number}{open}\"{}\"{close}",
-            escaped(&title(node))
-        );
+    Mermaid(flow).to_string()
+}
+
+struct Mermaid<'f, 'd>(&'f Flow<'d>);
+
+impl fmt::Display for Mermaid<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "flowchart TD")?;
+        for (number, node) in self.0.nodes().iter().enumerate() {
+            let (open, close) = shape(node);
+            writeln!(f, "  s{number}{open}\"{}\"{close}", Escaped(&title(node)))?;
+        }
+        for edge in self.0.edges() {
+            let arrow = if edge.way.opens_branch() {
+                "-.->"
+            } else {
+                "-->"
+            };
+            write!(f, "  s{} {arrow}", edge.from)?;
+            let label = label(edge.way);
+            if !label.is_empty() {
+                write!(f, "|\"{}\"|", Escaped(&label))?;
+            }
+            writeln!(f, " s{}", edge.to)?;
+        }
+        Ok(())
     }
-    for edge in flow.edges() {
-        let arrow = if edge.way.opens_branch() {
-            "-.->"
-        } else {
-            "-->"
-        };
-        let label = match label(edge.way) {
-            label if label.is_empty() => String::new(),
-            label => format!("|\"{}\"|", escaped(&label)),
-        };
-        let _ = writeln!(text, "  s{} {arrow}{label} s{}", edge.from, edge.to);
-    }
-    text
 }
 
 fn shape(node: &Node<'_>) -> (&'static str, &'static str) {
@@ -43,19 +48,17 @@ fn shape(node: &Node<'_>) -> (&'static str, &'static str) {
 
 /// Mermaid reads `#…;` as an entity within quotes: every character that could mean something
 /// is written so.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_alphanumeric()
-            || matches!(
-                char,
-                ' ' | '.' | ',' | ':' | '-' | '_' | '?' | '!' | '(' | ')' | '/' | '…'
-            )
-        {
-            escaped.push(char);
-        } else {
-            let _ = write!(escaped, "#{};", u32::from(char));
-        }
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = |char: char| char.is_alphanumeric() || " .,:-_?!()/…".contains(char);
+        self.0.chars().try_for_each(|char| {
+            if plain(char) {
+                f.write_char(char)
+            } else {
+                write!(f, "#{};", u32::from(char))
+            }
+        })
     }
-    escaped
 }

@@ -1,7 +1,7 @@
 //! A workflow as SVG: light and dark by what the reader prefers, without a font, a script or
 //! anything else from elsewhere.
 
-use std::fmt::Write;
+use std::fmt;
 
 use super::{label, short, title};
 use crate::graph::layout::{Layout, Point};
@@ -38,89 +38,113 @@ const STYLE: &str = "
 
 /// The workflow as a picture.
 pub fn svg(flow: &Flow<'_>, layout: &Layout) -> String {
-    let (width, height) = layout.size();
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"workflow of {} steps\">\n<style>{STYLE}</style>\n",
-        flow.nodes().len()
-    );
-    text.push_str("<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto-start-reverse\"><path d=\"M0 0 8 4 0 8z\" class=\"tip\"/></marker></defs>\n");
-    let _ = writeln!(
-        text,
-        "<rect class=\"ground\" width=\"{width}\" height=\"{height}\"/>"
-    );
-    for (edge, bends) in flow.edges().iter().zip(&layout.bends) {
-        way(&mut text, *edge, bends, layout);
-    }
-    for (node, at) in flow.nodes().iter().zip(&layout.middles) {
-        step(&mut text, node, *at, layout);
-    }
-    text.push_str("</svg>\n");
-    text
+    Svg { flow, layout }.to_string()
 }
 
-fn step(text: &mut String, node: &Node<'_>, at: Point, layout: &Layout) {
-    let (class, round) = match node.kind {
-        "start" | "end" => ("bound", layout.height / 2),
-        "parallel" | "if-condition" | "while-condition" | "switch-condition" => ("open", 4),
-        "playbook-action" => ("call", 4),
-        _ => ("step", 4),
-    };
-    let (x, y) = (at.x - layout.width / 2, at.y - layout.height / 2);
-    let _ = write!(
-        text,
-        "<g id=\"{}\"><title>{}</title><rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"{round}\"/>",
-        escaped(&short(node.id, 200)),
-        escaped(&short(node.label(), 500)),
-        layout.width,
-        layout.height,
-    );
-    let (title, kind) = (title(node), short(node.kind, 40));
-    let named = title != kind;
-    let line = at.y + if named { -1 } else { 5 };
-    let _ = write!(
-        text,
-        "<text x=\"{}\" y=\"{line}\">{}</text>",
-        at.x,
-        escaped(&title)
-    );
-    if named {
-        let _ = write!(
-            text,
-            "<text class=\"kind\" x=\"{}\" y=\"{}\">{}</text>",
+struct Svg<'f, 'd> {
+    flow: &'f Flow<'d>,
+    layout: &'f Layout,
+}
+
+impl fmt::Display for Svg<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (width, height) = self.layout.size();
+        let steps = self.flow.nodes().len();
+        write!(
+            f,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\""
+        )?;
+        writeln!(
+            f,
+            " width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"workflow of {steps} steps\">"
+        )?;
+        writeln!(f, "<style>{STYLE}</style>\n{TIP}")?;
+        writeln!(
+            f,
+            "<rect class=\"ground\" width=\"{width}\" height=\"{height}\"/>"
+        )?;
+        for (edge, bends) in self.flow.edges().iter().zip(&self.layout.bends) {
+            self.way(*edge, bends, f)?;
+        }
+        for (node, at) in self.flow.nodes().iter().zip(&self.layout.middles) {
+            self.step(node, *at, f)?;
+        }
+        writeln!(f, "</svg>")
+    }
+}
+
+/// The head of an arrow.
+const TIP: &str = "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto-start-reverse\"><path d=\"M0 0 8 4 0 8z\" class=\"tip\"/></marker></defs>";
+
+impl Svg<'_, '_> {
+    fn step(&self, node: &Node<'_>, at: Point, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Layout { width, height, .. } = *self.layout;
+        let (class, round) = match node.kind {
+            "start" | "end" => ("bound", height / 2),
+            "parallel" | "if-condition" | "while-condition" | "switch-condition" => ("open", 4),
+            "playbook-action" => ("call", 4),
+            _ => ("step", 4),
+        };
+        let (id, label) = (
+            escaped(&short(node.id, 200)),
+            escaped(&short(node.label(), 500)),
+        );
+        let (x, y) = (at.x - width / 2, at.y - height / 2);
+        write!(f, "<g id=\"{id}\"><title>{label}</title>")?;
+        write!(
+            f,
+            "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"{round}\"/>"
+        )?;
+        let (title, kind) = (title(node), short(node.kind, 40));
+        let named = title != kind;
+        let line = at.y + if named { -1 } else { 5 };
+        write!(
+            f,
+            "<text x=\"{}\" y=\"{line}\">{}</text>",
             at.x,
-            at.y + 16,
-            escaped(&kind)
-        );
+            escaped(&title)
+        )?;
+        if named {
+            let line = at.y + 16;
+            write!(
+                f,
+                "<text class=\"kind\" x=\"{}\" y=\"{line}\">{}</text>",
+                at.x,
+                escaped(&kind)
+            )?;
+        }
+        writeln!(f, "</g>")
     }
-    text.push_str("</g>\n");
-}
 
-fn way(text: &mut String, edge: Edge<'_>, bends: &[Point], layout: &Layout) {
-    let (from, to) = (layout.middles[edge.from], layout.middles[edge.to]);
-    let mut class = "way".to_owned();
-    if edge.way.opens_branch() {
-        class.push_str(" branch");
-    }
-    if edge.way == Way::Failure {
-        class.push_str(" failure");
-    }
-    let (path, middle) = match bends {
-        [] => line(from, to, layout),
-        bends => bent(from, bends, to, layout),
-    };
-    let _ = writeln!(
-        text,
-        "<path class=\"{class}\" marker-end=\"url(#tip)\" d=\"{path}\"/>"
-    );
-    let label = label(edge.way);
-    if !label.is_empty() {
-        let _ = writeln!(
-            text,
-            "<text class=\"said\" x=\"{}\" y=\"{}\">{}</text>",
-            middle.x,
-            middle.y,
-            escaped(&label)
-        );
+    fn way(&self, edge: Edge<'_>, bends: &[Point], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (self.layout.middles[edge.from], self.layout.middles[edge.to]);
+        let branch = if edge.way.opens_branch() {
+            " branch"
+        } else {
+            ""
+        };
+        let failure = if edge.way == Way::Failure {
+            " failure"
+        } else {
+            ""
+        };
+        let (path, middle) = match bends {
+            [] => line(from, to, self.layout),
+            bends => bent(from, bends, to, self.layout),
+        };
+        writeln!(
+            f,
+            "<path class=\"way{branch}{failure}\" marker-end=\"url(#tip)\" d=\"{path}\"/>"
+        )?;
+        let label = escaped(&label(edge.way));
+        if label.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "<text class=\"said\" x=\"{}\" y=\"{}\">{label}</text>",
+            middle.x, middle.y
+        )
     }
 }
 
@@ -180,46 +204,33 @@ fn line(from: Point, to: Point, layout: &Layout) -> (String, Point) {
 /// A line that passes other steps: straight beside each, curved in between.
 fn bent(from: Point, bends: &[Point], to: Point, layout: &Layout) -> (String, Point) {
     let half = layout.height / 2;
-    let mut path = format!("M{} {}", from.x, from.y + half);
-    let mut last = Point {
+    let start = Point {
         x: from.x,
         y: from.y + half,
     };
-    let mut curve = |last: Point, next: Point| {
+    let mut points = vec![start];
+    for bend in bends {
+        points.extend([bend.y - half, bend.y + half].map(|y| Point { x: bend.x, y }));
+    }
+    points.push(Point {
+        x: to.x,
+        y: to.y - half,
+    });
+    let curves = points.windows(2).map(|pair| {
+        let (last, next) = (pair[0], pair[1]);
         let middle = i64::midpoint(last.y, next.y);
-        let _ = write!(
-            path,
+        format!(
             "C{} {middle} {} {middle} {} {}",
             last.x, next.x, next.x, next.y
-        );
-    };
-    let first = bends.first().map_or(to.x, |bend| bend.x);
+        )
+    });
+    let path = curves.fold(format!("M{} {}", start.x, start.y), |path, curve| {
+        path + &curve
+    });
     let label = Point {
-        x: i64::midpoint(from.x, first),
-        y: from.y + half + 24,
+        x: i64::midpoint(start.x, bends.first().map_or(to.x, |bend| bend.x)),
+        y: start.y + 24,
     };
-    for bend in bends {
-        let (top, bottom) = (bend.y - half, bend.y + half);
-        curve(last, Point { x: bend.x, y: top });
-        curve(
-            Point { x: bend.x, y: top },
-            Point {
-                x: bend.x,
-                y: bottom,
-            },
-        );
-        last = Point {
-            x: bend.x,
-            y: bottom,
-        };
-    }
-    curve(
-        last,
-        Point {
-            x: to.x,
-            y: to.y - half,
-        },
-    );
     (path, label)
 }
 
