@@ -18,6 +18,7 @@ pub mod json;
 pub mod place;
 pub mod pointer;
 pub mod profile;
+pub mod schema;
 pub mod shape;
 pub mod signature;
 pub mod time;

@@ -5,5 +5,6 @@
 mod examples;
 mod faults;
 mod pictures;
+mod schema;
 mod shell;
 mod signature;
