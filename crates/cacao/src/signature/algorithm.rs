@@ -35,13 +35,18 @@ impl Hash {
         }
     }
 
-    pub(super) fn of(self, bytes: &[u8]) -> Vec<u8> {
+    /// The digest of parts, one after the other.
+    pub(super) fn of(self, parts: &[&[u8]]) -> Vec<u8> {
         let algorithm = match self {
             Self::Sha256 => &digest::SHA256,
             Self::Sha384 => &digest::SHA384,
             Self::Sha512 => &digest::SHA512,
         };
-        digest::digest(algorithm, bytes).as_ref().to_vec()
+        let mut context = digest::Context::new(algorithm);
+        for part in parts {
+            context.update(part);
+        }
+        context.finish().as_ref().to_vec()
     }
 
     pub(super) fn read(name: &str) -> Result<Self, Problem> {

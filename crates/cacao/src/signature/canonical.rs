@@ -10,6 +10,9 @@ use super::algorithm::Hash;
 /// The largest integer that every reader of JSON takes for the same number: 2^53 - 1.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
 
+/// The member of a playbook that holds its signatures.
+const SIGNATURES: &str = "signatures";
+
 /// The canonical form (RFC 8785) of a value.
 ///
 /// Fails for numbers beyond 2^53 - 1: two of them can have one canonical form, and a
@@ -63,6 +66,16 @@ fn inexact(value: &Value) -> Option<String> {
     }
 }
 
+/// A playbook in canonical form, cut open where its signatures go: each signature is put in
+/// by itself, and the playbook, which can be large, is written once for all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unsigned {
+    /// Its members up to `signatures`, without the brace.
+    before: Vec<u8>,
+    /// Its members after `signatures`, without the brace.
+    after: Vec<u8>,
+}
+
 /// What is signed: the lowercase hexadecimal digest of the playbook with one signature, as
 /// ASCII, and the digest itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,31 +86,60 @@ pub(super) struct Message {
     pub(super) digest: Vec<u8>,
 }
 
-/// The message of the last of `layers`, which are a signature, its signature, and so on.
-///
-/// `playbook` is without `signatures`. The signature that is made or verified is in it
-/// without `value` and without the signature of it; those that it signs are with theirs.
-pub(super) fn message(
-    playbook: &Map<String, Value>,
-    layers: &[&Map<String, Value>],
-    hash: Hash,
-) -> Result<Message, NotCanonical> {
-    let mut inner: Option<Map<String, Value>> = None;
-    for layer in layers.iter().rev() {
-        let mut object = (*layer).clone();
-        object.shift_remove("signature");
-        match inner {
-            Some(inner) => object.insert("signature".to_owned(), Value::Object(inner)),
-            None => object.shift_remove("value"),
+impl Unsigned {
+    /// A playbook, whatever signatures it has.
+    pub(super) fn of(playbook: &Map<String, Value>) -> Result<Self, NotCanonical> {
+        let members = playbook.iter().filter(|(name, _)| *name != SIGNATURES);
+        let members = members.map(|(name, member)| (name.clone(), member.clone()));
+        // Against a name of ASCII, the order of UTF-8 is that of UTF-16.
+        let (before, after) = members.partition(|(name, _)| name.as_str() < SIGNATURES);
+        let inside = |part: Map<String, Value>| -> Result<Vec<u8>, NotCanonical> {
+            let mut text = canonical(&Value::Object(part))?;
+            text.pop();
+            text.drain(..1);
+            Ok(text)
         };
-        inner = Some(object);
+        Ok(Self {
+            before: inside(before)?,
+            after: inside(after)?,
+        })
     }
-    let mut whole = playbook.clone();
-    let signatures = inner.into_iter().map(Value::Object).collect();
-    whole.insert("signatures".to_owned(), Value::Array(signatures));
-    let digest = hash.of(&canonical(&Value::Object(whole))?);
-    let hex = hex(&digest);
-    Ok(Message { hex, digest })
+
+    /// The message of the last of `layers`, which are a signature, its signature, and so on.
+    ///
+    /// The signature that is made or verified is in it without `value` and without the
+    /// signature of it; those that it signs are with theirs.
+    pub(super) fn message(
+        &self,
+        layers: &[&Map<String, Value>],
+        hash: Hash,
+    ) -> Result<Message, NotCanonical> {
+        let mut inner: Option<Map<String, Value>> = None;
+        for layer in layers.iter().rev() {
+            let mut object = (*layer).clone();
+            object.shift_remove("signature");
+            match inner {
+                Some(inner) => object.insert("signature".to_owned(), Value::Object(inner)),
+                None => object.shift_remove("value"),
+            };
+            inner = Some(object);
+        }
+        let signature = canonical(&Value::Object(inner.unwrap_or_default()))?;
+        let comma = |part: &[u8]| if part.is_empty() { "" } else { "," };
+        let digest = hash.of(&[
+            b"{",
+            &self.before,
+            comma(&self.before).as_bytes(),
+            b"\"signatures\":[",
+            &signature,
+            b"]",
+            comma(&self.after).as_bytes(),
+            &self.after,
+            b"}",
+        ]);
+        let hex = hex(&digest);
+        Ok(Message { hex, digest })
+    }
 }
 
 fn hex(digest: &[u8]) -> String {
@@ -177,6 +219,36 @@ mod tests {
             let refused = canonical(&json!({"a": [number.clone()]}));
             let number = number.to_string();
             assert_eq!(refused, Err(NotCanonical::Number { number }));
+        }
+    }
+
+    #[test]
+    fn a_playbook_that_is_cut_open_is_the_same_playbook() {
+        let signature = json!({"value": "AA", "id": "jss--1", "signature": {"value": "BB"}});
+        for names in [
+            &[
+                "signaturez",
+                "\u{1f600}",
+                "\u{fb33}",
+                "signature",
+                "",
+                "a",
+                "SIGNATURES",
+                "é",
+            ][..],
+            &["z"],
+            &["a"],
+            &[],
+        ] {
+            let named = names.iter().map(|name| ((*name).to_owned(), json!([name])));
+            let mut playbook: Map<String, Value> = named.collect();
+            let open = Unsigned::of(&playbook).expect("I-JSON");
+            let layers = [signature.as_object().expect("an object")];
+            let message = open.message(&layers, Hash::Sha512).expect("I-JSON");
+            playbook.insert(SIGNATURES.to_owned(), json!([{"id": "jss--1"}]));
+            let whole = canonical(&Value::Object(playbook.clone())).expect("I-JSON");
+            assert_eq!(message.digest, Hash::Sha512.of(&[&whole]), "{names:?}");
+            assert_eq!(Unsigned::of(&playbook), Ok(open));
         }
     }
 }

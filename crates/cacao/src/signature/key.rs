@@ -173,9 +173,12 @@ impl PublicKey {
                 return Err(Error::Unsupported { kind });
             }
         };
-        let point = info.subject_public_key.raw_bytes().to_vec();
+        let point = info.subject_public_key.as_bytes();
+        let point = point.ok_or_else(|| Error::NotAKey {
+            why: "it is not made of whole bytes".to_owned(),
+        })?;
         if kind == Kind::Rsa {
-            let bits = rsa_bits(&point).map_err(malformed)?;
+            let bits = rsa_bits(point).map_err(malformed)?;
             if bits < RSA_BITS_MIN {
                 return Err(Error::Weak { bits });
             }
@@ -183,7 +186,7 @@ impl PublicKey {
         Ok(Self {
             kind,
             spki: spki.to_vec(),
-            point,
+            point: point.to_vec(),
         })
     }
 

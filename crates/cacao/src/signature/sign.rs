@@ -18,7 +18,7 @@ use x509_cert::der::{self, Encode};
 use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 use super::algorithm::Algorithm;
-use super::canonical::{NotCanonical, message};
+use super::canonical::{NotCanonical, Unsigned};
 use super::key::{self, Kind, PublicKey};
 use super::policy::{Certificates, Policy};
 use super::statement::Statement;
@@ -54,6 +54,12 @@ pub enum Error {
     /// There has to be a certificate.
     #[error("the chain of certificates is empty")]
     NoCertificate,
+    /// A signature by that statement would never be valid.
+    #[error("the statement is refused: {why}")]
+    Statement {
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The document has to have this to be signed.
     #[error("the document has no `{property}`, which a signature names")]
     Missing {
@@ -284,7 +290,7 @@ fn finish(
 ) -> Result<Value, Error> {
     let mut layers = outer.to_vec();
     layers.push(&signature);
-    let message = message(playbook, &layers, statement.hash)?;
+    let message = Unsigned::of(playbook)?.message(&layers, statement.hash)?;
     let value = key.sign(message.hex.as_bytes())?;
     let value = URL_SAFE_NO_PAD.encode(value);
     signature.insert("value".to_owned(), value.into());

@@ -70,6 +70,7 @@ impl Statement {
             let text = playbook.get(property).and_then(Value::as_str);
             text.map(str::to_owned).ok_or(Error::Missing { property })
         };
+        self.sensible()?;
         let (form, shown) = self.shown(key)?;
         let created = written(self.created);
         let members = [
@@ -93,6 +94,19 @@ impl Statement {
         let mut object: Map<String, Value> = members.collect();
         object.insert(form.to_owned(), shown);
         Ok(object)
+    }
+
+    fn sensible(&self) -> Result<(), Error> {
+        let ends = |from: Timestamp| self.valid_until.is_some_and(|until| until <= from);
+        let why = match &self.key {
+            _ if self.id.get_version_num() != 4 => "its id is not a UUID of version 4",
+            _ if self.valid_from.is_some_and(ends) => "it ends before it begins",
+            KeyForm::Url(url, _) if !url.starts_with("https://") => {
+                "its cert_url does not begin with https://"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Statement { why })
     }
 
     fn shown(&self, key: &SigningKey<'_>) -> Result<(&'static str, Value), Error> {

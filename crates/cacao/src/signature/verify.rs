@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::canonical::message;
+use super::canonical::{NotCanonical, Unsigned};
 use super::claim::Claim;
 use super::key::Certificate;
 use super::policy::{Identity, Policy};
@@ -15,8 +15,8 @@ use super::problem::Problem;
 use super::verification::{Check, Report, Signer, Status, Verification};
 use crate::{Document, Pointer, time};
 
-/// How many signatures of a document are looked at, those of signatures included: each costs
-/// a pass over the whole document.
+/// How many signatures of a document are looked at, those of signatures included: the whole
+/// document is hashed for each.
 pub const SIGNATURES_MAX: usize = 32;
 
 /// Why a document's signatures cannot be looked at.
@@ -39,7 +39,8 @@ pub enum Error {
 /// Verifies all signatures that a document holds.
 ///
 /// A document without signatures is not accepted. `now` is the time at which signatures and
-/// certificates have to be valid: nothing proves when a signature was made.
+/// certificates have to be valid: nothing proves when a signature was made. Whether the
+/// playbook itself is revoked or out of its time is not asked here.
 pub fn verify(document: &Document, policy: &Policy, now: Timestamp) -> Result<Report, Error> {
     let playbook = document.value().as_object().ok_or(Error::NotAnObject)?;
     let signatures = match playbook.get("signatures") {
@@ -69,10 +70,9 @@ fn report(
     now: Timestamp,
 ) -> Result<Report, Error> {
     within_limit(signatures)?;
-    let mut alone = playbook.clone();
-    alone.shift_remove("signatures");
     let examination = Examination {
-        playbook: alone,
+        playbook,
+        canonical: Unsigned::of(playbook),
         policy,
         now,
     };
@@ -113,8 +113,8 @@ fn depth(signature: &Value) -> usize {
 
 /// What all signatures of one document are examined with.
 struct Examination<'a> {
-    /// Without its signatures.
-    playbook: Map<String, Value>,
+    playbook: &'a Map<String, Value>,
+    canonical: Result<Unsigned, NotCanonical>,
     policy: &'a Policy,
     now: Timestamp,
 }
@@ -203,7 +203,9 @@ impl Examination<'_> {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let message = message(&self.playbook, layers, hash)
+        let open = self.canonical.as_ref().map_err(Clone::clone);
+        let message = open
+            .and_then(|open| open.message(layers, hash))
             .map_err(|why| vec![Problem::NotCanonical(why)])?;
         let signed = |bytes: &[u8]| algorithm.verifies(&identity.key, bytes, &value);
         if signed(message.hex.as_bytes()) {

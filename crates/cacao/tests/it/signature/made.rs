@@ -206,6 +206,28 @@ fn nothing_is_signed_that_a_signature_could_not_name_or_hold_for() {
 }
 
 #[test]
+fn a_statement_that_could_never_be_valid_is_not_signed() {
+    let key = private(Algorithm::Es256);
+    let refused = |change: fn(&mut conche_cacao::signature::Statement)| {
+        let mut statement = statement(1);
+        change(&mut statement);
+        sign(&playbook(), &statement, &key)
+            .expect_err("a refusal")
+            .to_string()
+    };
+    assert!(refused(|one| one.id = uuid::Uuid::nil()).contains("version 4"));
+    let never = refused(|one| {
+        one.valid_from = Some(super::now());
+        one.valid_until = Some(super::now());
+    });
+    assert!(never.contains("it ends before it begins"), "{never}");
+    let open = refused(|one| {
+        one.key = KeyForm::Url("http://example.com".to_owned(), certificate("signer.crt"));
+    });
+    assert!(open.contains("https://"), "{open}");
+}
+
+#[test]
 fn what_is_not_correct_is_not_countersigned() {
     let mut value = signed_by(Algorithm::Ed25519).into_value();
     value["name"] = "changed".into();

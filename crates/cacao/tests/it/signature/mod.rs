@@ -101,6 +101,15 @@ fn codes(document: &Document, policy: &Policy) -> Vec<&'static str> {
     report.signatures[0].problems().map(Problem::code).collect()
 }
 
+/// The document with other members in its signature: no longer correct.
+fn with(document: &Document, members: &Value) -> Document {
+    let mut value = document.value().clone();
+    for (name, member) in members.as_object().expect("an object") {
+        value["signatures"][0][name] = member.clone();
+    }
+    Document::of(value)
+}
+
 /// Signs the playbook with whatever members, to the letter or over the digest itself; only
 /// `canonical` of it is code of ours.
 fn by_hand(members: Value, raw_digest: bool) -> Document {

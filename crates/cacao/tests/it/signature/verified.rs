@@ -9,13 +9,9 @@ use super::{
     at, base64, by_hand, certificate, codes, key_file, now, ours, pem_body, playbook, sample,
 };
 
-/// The sample, with other members in its signature: no longer correct.
+/// The sample, with other members in its signature.
 fn with(members: &Value) -> Document {
-    let mut value = sample("signed-ed25519.json").into_value();
-    for (name, member) in members.as_object().expect("an object") {
-        value["signatures"][0][name] = member.clone();
-    }
-    Document::of(value)
+    super::with(&sample("signed-ed25519.json"), members)
 }
 
 #[test]
@@ -265,4 +261,33 @@ fn fingerprints_are_read_as_openssl_prints_them() {
         .collect();
     assert_eq!(pairs.join(":").parse(), Ok(thumbprint));
     assert_eq!(thumbprint.to_string().parse(), Ok(thumbprint));
+}
+
+#[test]
+fn the_page_on_signatures_explains_every_code_and_status() {
+    let page = include_str!("../../../../../docs/signatures.md");
+    let source = include_str!("../../../src/signature/problem.rs");
+    let codes = source.lines().filter_map(|line| {
+        let (_, word) = line.split_once("=> \"")?;
+        word.split('"').next()
+    });
+    let codes: Vec<_> = codes.collect();
+    assert!(codes.len() > 25, "{codes:?}");
+    for code in codes {
+        assert!(page.contains(&format!("`{code}`")), "{code}");
+    }
+    for status in [
+        Status::Malformed,
+        Status::Unsupported,
+        Status::NeedsCertificates,
+        Status::Incorrect,
+        Status::Unbound,
+        Status::NotInForce,
+        Status::Untrusted,
+        Status::Valid,
+    ] {
+        let word = serde_json::to_value(status).expect("JSON");
+        let row = format!("| `{}` |", word.as_str().expect("text"));
+        assert!(page.contains(&row), "{row}");
+    }
 }
