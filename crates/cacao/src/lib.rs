@@ -15,6 +15,7 @@ pub mod finding;
 pub mod graph;
 pub mod identifier;
 pub mod json;
+pub mod model;
 pub mod place;
 pub mod pointer;
 pub mod profile;
@@ -24,8 +25,10 @@ pub mod signature;
 pub mod time;
 pub mod variable;
 pub mod vocabulary;
+mod write;
 
 pub use document::Document;
 pub use finding::{Finding, Severity};
+pub use model::Playbook;
 pub use pointer::Pointer;
 pub use profile::Profile;

@@ -5,6 +5,7 @@
 mod examples;
 mod faults;
 mod pictures;
+mod roundtrip;
 mod schema;
 mod shell;
 mod signature;
