@@ -2,6 +2,7 @@
 //! each status, and what the process uses.
 
 use conche_core::run::Status;
+use conche_runtime::process::Process;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::Api;
@@ -73,33 +74,10 @@ impl Gauges {
             }
         }
         if let Some(process) = Process::read() {
-            set(&self.resident, process.resident_kib * 1024);
+            set(&self.resident, process.resident_bytes);
             set(&self.threads, process.threads);
             set(&self.files, process.files);
         }
-    }
-}
-
-/// What the kernel says of this process.
-struct Process {
-    resident_kib: usize,
-    threads: usize,
-    files: usize,
-}
-
-impl Process {
-    /// `None` where there is no `/proc`.
-    fn read() -> Option<Self> {
-        let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let number = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.split_whitespace().next()?.parse().ok()
-        };
-        Some(Self {
-            resident_kib: number("VmRSS:")?,
-            threads: number("Threads:")?,
-            files: std::fs::read_dir("/proc/self/fd").ok()?.count(),
-        })
     }
 }
 

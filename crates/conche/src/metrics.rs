@@ -7,6 +7,7 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use conche_engine::{Engine, SandboxEvaluator};
+use conche_runtime::process::Process;
 use conche_runtime::supervisor::Tasks;
 use conche_store::sqlite::SqliteStore;
 use http::StatusCode;
@@ -192,12 +193,7 @@ fn csf_gauges(tasks: Tasks) -> Counts {
 }
 
 fn resident_mib() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: usize = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib / 1024)
+    Some(Process::read()?.resident_bytes >> 20)
 }
 
 fn script_counts(evaluator: Arc<SandboxEvaluator>) -> Counts {

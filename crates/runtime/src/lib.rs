@@ -13,6 +13,7 @@
 pub mod clock;
 pub mod egress;
 pub mod listener;
+pub mod process;
 pub mod secrets;
 pub mod supervisor;
 pub mod tls;

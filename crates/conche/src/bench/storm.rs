@@ -4,7 +4,6 @@
 //! While latencies are measured the storm comes at an even pace; what is left of it then comes
 //! as fast as it is taken. Memory is this process's, script workers apart.
 
-use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use conche_core::Json;
 use conche_core::reaction::{Authored, Format};
 use conche_engine::Engine;
 use conche_modules::{Batch, Intake as _, NewEvent};
+use conche_runtime::process::Process;
 
 use super::latency::{ended, send};
 use super::report::{Row, Words};
@@ -164,11 +164,6 @@ fn suppressed(engine: &Engine) -> u64 {
 
 /// Memory of this process in KiB; 0 where it cannot be read.
 fn rss() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap_or_default();
-    let number = line.trim().trim_end_matches(" kB");
-    number.parse().unwrap_or(0)
+    let resident = Process::read().map(|process| process.resident_bytes / 1024);
+    resident.unwrap_or_default() as u64
 }
