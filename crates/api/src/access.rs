@@ -29,7 +29,7 @@ pub enum Access {
     Read,
     /// Hand in events.
     Send,
-    /// Cancel, retry and resume runs.
+    /// Cancel, retry and resume runs; change named lists.
     Operate,
     /// Answer what waits for approval.
     Approve,

@@ -56,6 +56,7 @@ codes! {
     INVALID_JSON = "invalid-json", 400, "The body is not acceptable JSON";
     INVALID_QUERY = "invalid-query", 400, "The query is not what this path takes";
     LAST_ADMIN_TOKEN = "last-admin-token", 409, "It is the last token that may administer";
+    LIST_ENTRY_REFUSED = "list-entry-refused", 422, "The entry is not acceptable";
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The path does not take this method";
     NOT_FOUND = "not-found", 404, "There is no such thing";
     NOT_READY = "not-ready", 503, "The server is not ready";

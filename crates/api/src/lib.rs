@@ -14,6 +14,7 @@ mod codes;
 mod csf;
 mod events;
 mod extract;
+mod lists;
 mod metrics;
 mod modules;
 mod openapi;

@@ -9,7 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 
 use crate::access::Access;
-use crate::{audit, events, modules, problem, reactions, routes, runs, system, tokens};
+use crate::{audit, events, lists, modules, problem, reactions, routes, runs, system, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,10 @@ use crate::{audit, events, modules, problem, reactions, routes, runs, system, to
         events::list,
         events::send,
         events::show,
+        lists::all,
+        lists::entries,
+        lists::put,
+        lists::remove,
         modules::list,
         reactions::list,
         reactions::check,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use conche_core::{id, json, reaction};
-use conche_engine::{ReactionError, SignalError};
+use conche_engine::{ListError, ReactionError, SignalError};
 use conche_modules::Refusal;
 use conche_runtime::listener;
 use conche_store::Error as StoreError;
@@ -159,6 +159,17 @@ impl From<SignalError> for Problem {
         match error {
             SignalError::NotNow(detail) => Self::new(&codes::RUN_STATE, detail),
             SignalError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ListError> for Problem {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Store(error) => error.into(),
+            ListError::Invalid(_) | ListError::Full => {
+                Self::new(&codes::LIST_ENTRY_REFUSED, error.to_string())
+            }
         }
     }
 }

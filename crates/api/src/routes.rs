@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 
 use crate::access::{Access, authorise};
-use crate::{Shared, audit, csf, events, modules, reactions, runs, system, tokens};
+use crate::{Shared, audit, csf, events, lists, modules, reactions, runs, system, tokens};
 
 /// One row.
 pub(crate) struct Route {
@@ -81,6 +81,10 @@ pub(crate) fn table() -> Vec<Route> {
         route(GET,    "/api/v1/events",             Read,    events::list),
         route(POST,   "/api/v1/events",             Send,    events::send),
         route(GET,    "/api/v1/events/{id}",        Read,    events::show),
+        route(GET,    "/api/v1/lists",              Read,    lists::all),
+        route(GET,    "/api/v1/lists/{name}/entries", Read,  lists::entries),
+        route(PUT,    "/api/v1/lists/{name}/entries", Operate, lists::put),
+        route(DELETE, "/api/v1/lists/{name}/entries", Operate, lists::remove),
         route(GET,    "/api/v1/modules",            Read,    modules::list),
         route(GET,    "/api/v1/reactions",          Read,    reactions::list),
         route(POST,   "/api/v1/reactions/check",    Read,    reactions::check),

@@ -7,7 +7,8 @@ use serde_json::json;
 use crate::bench::BenchArgs;
 use crate::client::import::Import;
 use crate::client::{
-    Ask, audit::Audit, events::Events, reactions::Reactions, runs::Runs, tokens::Tokens,
+    Ask, audit::Audit, events::Events, lists::Lists, reactions::Reactions, runs::Runs,
+    tokens::Tokens,
 };
 use crate::copies::{BackupArgs, RestoreArgs};
 use crate::doctor::DoctorArgs;
@@ -63,6 +64,12 @@ pub(crate) enum Command {
     /// Look at the reactions in force and change them
     #[command(subcommand, after_help = "Example:\n  conche reactions list")]
     Reactions(Reactions),
+    /// Look at named lists and change them
+    #[command(
+        subcommand,
+        after_help = "Example:\n  conche lists put blocked 1.2.3.4 --ttl 1h"
+    )]
+    Lists(Lists),
     /// Look at what sources and actions can be made of
     #[command(subcommand, after_help = "Example:\n  conche modules list")]
     Modules(Modules),

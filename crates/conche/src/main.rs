@@ -92,6 +92,7 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Events(verb) => client::events::run(verb).await.map(|()| true),
         Command::Runs(verb) => client::runs::run(verb).await.map(|()| true),
         Command::Reactions(verb) => client::reactions::run(verb).await,
+        Command::Lists(verb) => client::lists::run(verb).await,
         Command::Tokens(verb) => client::tokens::run(verb).await.map(|()| true),
         Command::Audit(verb) => client::audit::run(verb).await,
         Command::Modules(verb) => modules::run(verb).map(|()| true),

@@ -10,7 +10,9 @@ pub const READ_MAX: usize = 16;
 
 /// It is no name of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a list has 1 to {NAME_BYTES_MAX} letters, digits and '_', '-', '.'")]
+#[error(
+    "the name of a list has 1 to {NAME_BYTES_MAX} letters, digits and '_', '-', '.', and not dots alone"
+)]
 pub struct NoName;
 
 /// Refuses what is no name for a list.
@@ -19,6 +21,8 @@ pub struct NoName;
 /// [`NoName`], which says what a name has.
 pub fn check_name(name: &str) -> Result<(), NoName> {
     let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
-    let is_name = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(fits);
+    // Dots alone would be lost in the path of a URL.
+    let is_path = name.chars().all(|char| char == '.');
+    let is_name = !is_path && name.len() <= NAME_BYTES_MAX && name.chars().all(fits);
     is_name.then_some(()).ok_or(NoName)
 }

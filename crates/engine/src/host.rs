@@ -13,7 +13,7 @@ use conche_store::{Page, RunFilter};
 use crate::Inner;
 use crate::budget;
 use crate::intake::Origin;
-use crate::lists::ListError;
+use crate::lists::{ListError, NewEntry as NewListEntry};
 
 /// The source of events that runs of ours emit.
 pub(crate) const OWN_SOURCE: &str = "conche";
@@ -127,12 +127,21 @@ impl Host for HostOf {
         value: Json,
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
-        let put = self.engine.put_entry(list, key, value, ttl).await;
+        let entry = NewListEntry {
+            list: list.to_owned(),
+            key: key.to_owned(),
+            value,
+            ttl,
+        };
+        let put = self.engine.put_entry(entry, None).await;
         put.map(drop).map_err(refused)
     }
 
     async fn list_remove(&self, list: &str, key: &str) -> Result<bool, Error> {
-        self.engine.remove_entry(list, key).await.map_err(refused)
+        self.engine
+            .remove_entry(list, key, None)
+            .await
+            .map_err(refused)
     }
 
     fn respond(&self, call: &Call, answer: Answer) -> bool {

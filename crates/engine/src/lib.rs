@@ -53,7 +53,7 @@ pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFau
 pub use filter::{FUNCTIONS, Filter};
 pub use folder::{FileFault, Folder, Loaded, read_reaction};
 pub use housekeeping::{EXPIRE_CHUNK, expire_rest};
-pub use lists::ListError;
+pub use lists::{ListError, NewEntry};
 pub use metrics::Metrics;
 pub use reactions::{Owner, ReactionError, ReactionInfo};
 pub use sandbox::SandboxEvaluator;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use conche_core::list::check_name;
 use conche_core::storm::KEY_BYTES_MAX;
 use conche_core::{Json, Timestamp};
-use conche_store::{ListEntry, Store};
+use conche_store::{Act, Change, ListEntry, Store};
 
 use crate::housekeeping::later;
 use crate::{Engine, Inner};
@@ -46,6 +46,19 @@ pub enum ListError {
      ask them by 'when', or let their entries end sooner"
 )]
 pub(crate) struct TooLarge(usize);
+
+/// An entry to put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// The list; it need not exist before.
+    pub list: String,
+    /// The entry's key.
+    pub key: String,
+    /// What is kept under it, at most 1 KiB.
+    pub value: Json,
+    /// How long it counts; `None` for until it is removed.
+    pub ttl: Option<Duration>,
+}
 
 type Entries = BTreeMap<String, BTreeMap<String, ListEntry>>;
 
@@ -136,30 +149,39 @@ fn insert(entries: &mut Entries, entry: ListEntry) {
 impl Inner {
     pub(crate) async fn put_entry(
         &self,
-        list: &str,
-        key: &str,
-        value: Json,
-        ttl: Option<Duration>,
+        NewEntry {
+            list,
+            key,
+            value,
+            ttl,
+        }: NewEntry,
+        act: Option<Act>,
     ) -> Result<ListEntry, ListError> {
-        check(list, key, &value)?;
+        check(&list, &key, &value)?;
         let _changing = self.lists.changing.lock().await;
         let now = self.now();
         let is_known = self
             .lists
             .read()
-            .get(list)
-            .is_some_and(|list| list.contains_key(key));
+            .get(&list)
+            .is_some_and(|list| list.contains_key(&key));
         if !is_known && !self.lists.has_room(now) {
             return Err(ListError::Full);
         }
         let entry = ListEntry {
-            list: list.to_owned(),
-            key: key.to_owned(),
+            list,
+            key,
             value,
             put_at: now,
             expires_at: ttl.map(|ttl| later(now, ttl)),
         };
-        self.store.put_entry(entry.clone()).await?;
+        let put = entry.clone();
+        match act {
+            Some(act) => {
+                self.store.change(Change::PutEntry(put), act).await?;
+            }
+            None => self.store.put_entry(put).await?,
+        }
         let mut entries = self
             .lists
             .entries
@@ -169,10 +191,24 @@ impl Inner {
         Ok(entry)
     }
 
-    pub(crate) async fn remove_entry(&self, list: &str, key: &str) -> Result<bool, ListError> {
+    pub(crate) async fn remove_entry(
+        &self,
+        list: &str,
+        key: &str,
+        act: Option<Act>,
+    ) -> Result<bool, ListError> {
         let _changing = self.lists.changing.lock().await;
         let now = self.now();
-        self.store.remove_entry(list, key).await?;
+        match act {
+            Some(act) => {
+                let (list, key) = (list.to_owned(), key.to_owned());
+                let change = Change::RemoveEntry { list, key };
+                self.store.change(change, act).await?;
+            }
+            None => {
+                self.store.remove_entry(list, key).await?;
+            }
+        }
         let mut entries = self
             .lists
             .entries
@@ -212,6 +248,14 @@ impl Engine {
             .collect()
     }
 
+    /// The entry of a list under a key, where it counts now.
+    pub fn list_entry(&self, list: &str, key: &str) -> Option<ListEntry> {
+        let now = self.0.now();
+        let entries = self.0.lists.read();
+        let entry = entries.get(list)?.get(key)?;
+        entry.counts(now).then(|| entry.clone())
+    }
+
     /// Puts an entry into a list, for this long or until it is removed; in force, and on disk,
     /// when this returns.
     ///
@@ -224,7 +268,25 @@ impl Engine {
         value: Json,
         ttl: Option<Duration>,
     ) -> Result<ListEntry, ListError> {
-        self.0.put_entry(list, key, value, ttl).await
+        let entry = NewEntry {
+            list: list.to_owned(),
+            key: key.to_owned(),
+            value,
+            ttl,
+        };
+        self.put_entry_by(entry, None).await
+    }
+
+    /// As [`Engine::put_entry`]; the act is recorded in the same transaction.
+    ///
+    /// # Errors
+    /// As [`Engine::put_entry`].
+    pub async fn put_entry_by(
+        &self,
+        entry: NewEntry,
+        act: Option<Act>,
+    ) -> Result<ListEntry, ListError> {
+        self.0.put_entry(entry, act).await
     }
 
     /// Takes an entry out of a list. Whether there was one that counted.
@@ -232,7 +294,21 @@ impl Engine {
     /// # Errors
     /// Where the store fails.
     pub async fn remove_entry(&self, list: &str, key: &str) -> Result<bool, ListError> {
-        self.0.remove_entry(list, key).await
+        self.remove_entry_by(list, key, None).await
+    }
+
+    /// As [`Engine::remove_entry`]; the act is recorded in the same transaction, where there
+    /// is an entry to remove.
+    ///
+    /// # Errors
+    /// As [`Engine::remove_entry`].
+    pub async fn remove_entry_by(
+        &self,
+        list: &str,
+        key: &str,
+        act: Option<Act>,
+    ) -> Result<bool, ListError> {
+        self.0.remove_entry(list, key, act).await
     }
 }
 

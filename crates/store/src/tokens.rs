@@ -3,7 +3,7 @@
 use conche_core::{Digest, RunId, Timestamp};
 use uuid::Uuid;
 
-use crate::{ReactionRow, Signal};
+use crate::{ListEntry, ReactionRow, Signal};
 
 /// Names one stored token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,15 @@ pub enum Change {
     PutReaction(ReactionRow),
     /// See [`crate::Catalogue::delete_reaction`].
     DeleteReaction(String),
+    /// See [`crate::Catalogue::put_entry`].
+    PutEntry(ListEntry),
+    /// See [`crate::Catalogue::remove_entry`].
+    RemoveEntry {
+        /// The list.
+        list: String,
+        /// The entry's key.
+        key: String,
+    },
     /// See [`crate::RunStore::signal`].
     Signal {
         /// The run.

@@ -19,12 +19,15 @@ use crate::server::{Server, Wanted};
 /// nothing that is there. A new route belongs here, or the test below fails.
 #[rustfmt::skip]
 const EXPECTED: &[(&str, &str, Access, u16)] = &[
+    ("DELETE", "/api/v1/lists/{name}/entries", Access::Operate, 400),
     ("DELETE", "/api/v1/reactions/{name}",  Access::Define,     404),
     ("DELETE", "/api/v1/tokens/{id}",       Access::Administer, 404),
     ("DELETE", "/v1/events/{event}/reactions/{name}", Access::Define, 200),
     ("GET",    "/api/v1/audit",             Access::Administer, 200),
     ("GET",    "/api/v1/events",            Access::Read,       200),
     ("GET",    "/api/v1/events/{id}",       Access::Read,       404),
+    ("GET",    "/api/v1/lists",             Access::Read,       200),
+    ("GET",    "/api/v1/lists/{name}/entries", Access::Read,    200),
     ("GET",    "/api/v1/modules",           Access::Read,       200),
     ("GET",    "/api/v1/reactions",         Access::Read,       200),
     ("GET",    "/api/v1/reactions-folder",  Access::Read,       200),
@@ -53,6 +56,7 @@ const EXPECTED: &[(&str, &str, Access, u16)] = &[
     ("POST",   "/api/v1/runs/{id}/retry",   Access::Operate,    404),
     ("POST",   "/api/v1/tokens",            Access::Administer, 415),
     ("POST",   "/v1/events/{event}/reactions", Access::Define,  400),
+    ("PUT",    "/api/v1/lists/{name}/entries", Access::Operate, 415),
     ("PUT",    "/api/v1/reactions/{name}",  Access::Define,     415),
 ];
 

@@ -11,6 +11,7 @@ mod bodies;
 mod csf;
 mod documents;
 mod events;
+mod lists;
 mod reactions;
 mod runs;
 mod server;

@@ -74,6 +74,7 @@ async fn names_keys_and_values_have_a_size() {
     for (list, key, entry) in [
         ("", "k", Json::null()),
         ("a b", "k", Json::null()),
+        ("..", "k", Json::null()),
         (&long, "k", Json::null()),
         ("l", "", Json::null()),
         ("l", &long, Json::null()),

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use conche_core::{Digest, RunId};
+use conche_core::{Digest, Json, RunId};
 
 use super::given::{acceptance, at, id_at, intake};
 use crate::audit::{Broken, Chain, Mark};
-use crate::{Act, Change, Error, ReactionRow, Signal, Store, TokenId, TokenRow, Who};
+use crate::{Act, Change, Error, ListEntry, ReactionRow, Signal, Store, TokenId, TokenRow, Who};
 
 /// Every check of this group.
 pub async fn check<F: AsyncFn() -> Arc<dyn Store>>(open: &F) {
     a_change_is_recorded_with_its_act(&*open().await).await;
+    a_change_of_a_list_is_recorded_with_its_act(&*open().await).await;
     a_refused_change_leaves_no_act(&*open().await).await;
     what_changes_nothing_leaves_no_act(&*open().await).await;
     a_name_is_one_tokens_until_it_is_revoked(&*open().await).await;
@@ -112,6 +113,28 @@ async fn a_change_is_recorded_with_its_act(store: &dyn Store) {
     assert_eq!(store.reactions().await, Ok(Vec::new()));
     assert_eq!(targets(store).await, ["put", "signal", "token", "delete"]);
     assert_eq!(verify(store).await.map(|head| head.seq), Ok(4));
+}
+
+async fn a_change_of_a_list_is_recorded_with_its_act(store: &dyn Store) {
+    let entry = ListEntry {
+        list: "blocked".to_owned(),
+        key: "1.2.3.4".to_owned(),
+        value: Json::null(),
+        put_at: at(0),
+        expires_at: Some(at(60)),
+    };
+    let put = Change::PutEntry(entry.clone());
+    assert_eq!(store.change(put, act("put", 0)).await, Ok(true));
+    assert_eq!(store.entries(None, 10).await, Ok(vec![entry]));
+    let remove = || Change::RemoveEntry {
+        list: "blocked".to_owned(),
+        key: "1.2.3.4".to_owned(),
+    };
+    for (removed, target) in [(true, "remove"), (false, "again")] {
+        assert_eq!(store.change(remove(), act(target, 1)).await, Ok(removed));
+    }
+    assert_eq!(store.entries(None, 10).await, Ok(Vec::new()));
+    assert_eq!(targets(store).await, ["put", "remove"]);
 }
 
 async fn a_refused_change_leaves_no_act(store: &dyn Store) {

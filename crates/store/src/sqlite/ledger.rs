@@ -7,6 +7,7 @@ use super::SqliteStore;
 use super::acts::{self, ExpireActs, Record};
 use super::definitions::{DeleteReaction, PutReaction};
 use super::fault::Fault;
+use super::lists::{PutEntry, RemoveEntry};
 use super::signal::Signalling;
 use super::tokens::{self, Touch};
 use super::writer::{Tx, Write};
@@ -52,6 +53,8 @@ impl Ledger for SqliteStore {
 enum Ready {
     PutReaction(PutReaction),
     DeleteReaction(DeleteReaction),
+    PutEntry(PutEntry),
+    RemoveEntry(RemoveEntry),
     Signal(Signalling),
     PutToken(TokenRow),
     RevokeToken(TokenId, Timestamp),
@@ -62,6 +65,8 @@ impl Ready {
         Ok(match change {
             Change::PutReaction(row) => Self::PutReaction(PutReaction(row)),
             Change::DeleteReaction(name) => Self::DeleteReaction(DeleteReaction(name)),
+            Change::PutEntry(entry) => Self::PutEntry(PutEntry(entry)),
+            Change::RemoveEntry { list, key } => Self::RemoveEntry(RemoveEntry { list, key }),
             Change::Signal {
                 run,
                 signal,
@@ -87,6 +92,8 @@ impl Write for Changing {
         let changed = match &self.change {
             Ready::PutReaction(put) => put.write(tx).map(|()| true),
             Ready::DeleteReaction(delete) => delete.write(tx),
+            Ready::PutEntry(put) => put.write(tx).map(|()| true),
+            Ready::RemoveEntry(remove) => remove.write(tx),
             Ready::Signal(signal) => signal.write(tx).map(|_| true),
             Ready::PutToken(row) => tokens::put(tx, row).map(|()| true),
             Ready::RevokeToken(token, at) => tokens::revoke(tx, *token, *at),
