@@ -15,7 +15,7 @@ use conche_core::reaction::Reaction;
 use conche_core::run::Status;
 use conche_core::{EventId, Json, RunId};
 use conche_engine::{Engine, SandboxEvaluator};
-use conche_modules::{Batch, NewEvent};
+use conche_modules::NewEvent;
 use conche_runtime::clock::SystemClock;
 use conche_runtime::supervisor::{Grace, Supervisor};
 use conche_store::memory::MemoryStore;
@@ -46,6 +46,9 @@ const GRACE: Grace = Grace {
   conche run reactions/suspend-vm.yaml --event event.json
   echo '{\"vm\":\"web-1\"}' | conche run reactions/suspend-vm.yaml --event - -o json
 
+A reaction to Conche's own events, such as `conche.run.failed`, is tried in the same way. Storm
+control does not hold it up: a group has the one event.
+
 Actions are really carried out; those that need settings take them from --config. Exit code
 0 where the run succeeded, 1 where it did not or the event does not trigger the reaction.")]
 pub(crate) struct RunArgs {
@@ -69,7 +72,8 @@ pub(crate) struct RunArgs {
 
 /// Runs the reaction and tells what came of it; whether it succeeded.
 pub(crate) async fn run(args: RunArgs) -> Result<bool, Failure> {
-    let reaction = input::reaction(&args.file)?;
+    let mut reaction = input::reaction(&args.file)?;
+    at_once(&mut reaction);
     if !args.variables.is_empty() {
         let message = "a reaction has no variables: put them into the event (--event)";
         return Err(Failure::Usage(message.to_owned()));
@@ -97,6 +101,15 @@ pub(crate) async fn run(args: RunArgs) -> Result<bool, Failure> {
     let run = ran?;
     args.output.print(&run, story::of)?;
     Ok(run["status"] == "succeeded")
+}
+
+/// The one event is not waited for to become more: a group is full with it, and the other
+/// controls have nothing to say about it.
+fn at_once(reaction: &mut Reaction) {
+    (reaction.dedup, reaction.throttle, reaction.debounce) = (None, None, None);
+    if let Some(group) = &mut reaction.group {
+        group.max = Some(1);
+    }
 }
 
 fn event_type(reaction: &Reaction, wanted: Option<String>) -> Result<String, Failure> {
@@ -138,6 +151,7 @@ async fn on_an_engine(
         actions: parts.actions,
         clock: Arc::new(SystemClock),
         tasks: supervisor.tasks(),
+        masker: parts.secrets.masker(),
         config: loaded.config.engine,
     })
     .await
@@ -156,16 +170,12 @@ async fn on_an_engine(
         );
     }
     let changes = engine.tail();
-    let batch = Batch {
-        source: "run".to_owned(),
-        events: vec![event],
-        cursor: None,
+    let source = match event.event_type.starts_with("conche.") {
+        true => "conche",
+        false => "run",
     };
-    let receipts = engine
-        .intake()
-        .accept(batch)
-        .await
-        .map_err(|error| failed(&error))?;
+    let receipts = engine.rehearse(source, event).await;
+    let receipts = receipts.map_err(|error| failed(&error))?;
     let accepted = receipts.first().map(|receipt| receipt.event);
     let Some(run) = find(&engine, accepted).await? else {
         return Err(no_run(&engine, &when.unwrap_or_default()));

@@ -152,6 +152,7 @@ async fn start(
         actions: parts.actions,
         clock: Arc::new(SystemClock),
         tasks: tasks.clone(),
+        masker: parts.secrets.masker(),
         config: config.engine,
     })
     .await

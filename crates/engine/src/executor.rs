@@ -226,7 +226,9 @@ impl Inner {
     }
 
     /// Takes a run out of circulation; where an operator asked for its end, it is over then.
+    /// The reason may quote what could not be read: it is kept and told with secrets masked.
     pub(crate) async fn put_aside(self: &Arc<Self>, run: RunId, epoch: u64, reason: &str) {
+        let reason = &*self.masker.mask(reason);
         tracing::error!(run_id = %run, reason, "run put aside: it needs attention");
         self.metrics.quarantined.inc();
         match self.store.quarantine(run, epoch, reason, self.now()).await {

@@ -95,6 +95,19 @@ impl Intake for Engine {
     }
 }
 
+impl Engine {
+    /// Accepts one event of any type, also of those that Conche alone emits: for trying a
+    /// reaction on an engine of its own. What comes from outside goes through
+    /// [`Intake::accept`], which refuses such types.
+    ///
+    /// # Errors
+    /// As [`Intake::accept`].
+    pub async fn rehearse(&self, source: &str, event: NewEvent) -> Result<Vec<Receipt>, Refusal> {
+        let origin = self.0.outside(source);
+        self.0.take_in(origin, vec![event], None, None).await
+    }
+}
+
 fn check_types(events: &[NewEvent]) -> Result<(), Refusal> {
     match events
         .iter()

@@ -42,6 +42,7 @@ use conche_core::definition::{ActionTable, Defaults};
 use conche_core::run::{OnUncertain, Repeat};
 use conche_modules::{Action, ActionModule};
 use conche_runtime::clock::SharedClock;
+use conche_runtime::secrets::Masker;
 use conche_runtime::supervisor::{OnFailure, Stage, Tasks};
 use conche_store::{NodeId, Store};
 use tokio::sync::Semaphore;
@@ -75,6 +76,8 @@ pub struct Parts {
     pub clock: SharedClock,
     /// Starts tasks.
     pub tasks: Tasks,
+    /// Knows the values of secrets, for what quotes stored texts.
+    pub masker: Masker,
     /// Limits and intervals.
     pub config: Config,
 }
@@ -89,6 +92,7 @@ pub(crate) struct Inner {
     modules: perform::Modules,
     clock: SharedClock,
     tasks: Tasks,
+    masker: Masker,
     config: Config,
     node: NodeId,
     triggers: ArcSwap<triggers::Triggers>,
@@ -122,6 +126,7 @@ impl Engine {
             evaluator: parts.evaluator,
             clock: parts.clock,
             tasks: parts.tasks,
+            masker: parts.masker,
             config: parts.config,
             node: NodeId(Uuid::now_v7()),
             triggers: ArcSwap::default(),

@@ -9,6 +9,7 @@ use conche_core::run::Status;
 use conche_core::{EventId, Json, RunId};
 use conche_engine::{Config, Engine, Parts};
 use conche_modules::{Action, ActionModule, Batch, Intake as _, NewEvent, Receipt, Refusal};
+use conche_runtime::secrets::Masker;
 use conche_runtime::supervisor::{Grace, Supervisor};
 use conche_store::{Page, RunFilter, RunRow, Store};
 
@@ -26,6 +27,8 @@ pub struct Rig {
     pub actions: TestActions,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// Secrets that the engine knows of; none yet.
+    pub masker: Masker,
     supervisor: Supervisor,
 }
 
@@ -70,12 +73,14 @@ impl Rig {
             "test".to_owned(),
             (Arc::new(actions.clone()), &TEST_MODULE, 0),
         );
+        let masker = Masker::default();
         let parts = Parts {
             store: store.clone(),
             evaluator: Arc::new(ScriptedEvaluator),
             actions: modules,
             clock: Arc::new(clock.clone()),
             tasks: supervisor.tasks(),
+            masker: masker.clone(),
             config,
         };
         let engine = Engine::start(parts)
@@ -86,6 +91,7 @@ impl Rig {
             clock,
             actions,
             store,
+            masker,
             supervisor,
         }
     }

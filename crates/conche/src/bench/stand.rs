@@ -15,6 +15,7 @@ use conche_engine::{Config, Engine, Parts, SandboxEvaluator};
 use conche_modules::{Batch, Intake as _, NewEvent, Receipt};
 use conche_runtime::clock::SystemClock;
 use conche_runtime::listener::{Auth, Listener, ListenerConfig};
+use conche_runtime::secrets::Masker;
 use conche_runtime::supervisor::{Grace, Stage, Supervisor};
 use conche_script::{Sandbox, WorkerCommand};
 use conche_store::RunStore as _;
@@ -99,6 +100,7 @@ impl Stand {
             actions: BTreeMap::from([(tap::NAME.to_owned(), (action, &tap::MODULE, 0))]),
             clock: Arc::new(SystemClock),
             tasks: supervisor.tasks(),
+            masker: Masker::default(),
             config: Config::default(),
         };
         let engine = Engine::start(parts).await;

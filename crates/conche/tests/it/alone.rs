@@ -297,3 +297,38 @@ fn a_filter_without_an_answer_is_not_taken_for_one_that_says_no() {
     );
     assert!(!error.contains("does not satisfy"), "{error}");
 }
+
+#[test]
+fn a_reaction_to_conches_own_events_is_tried_as_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "name: tell\nevents: [conche.run.failed, conche.run.needs_attention]\nwhen: event.source == 'conche'\nscript: \"nextAction = 'say'; result = { dummy_string: event.reason }\"\nactions:\n  say: { module: dummy, action: dummy_action }\n";
+    let file = write(&dir, "tell.yaml", text);
+    for event_type in ["conche.run.failed", "conche.run.needs_attention"] {
+        let event = r#"{"definition":"note","reason":"no"}"#;
+        let output = run(&file, event, &["--type", event_type, "-o", "json"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{error}");
+        let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(run["steps"][1]["input"]["dummy_string"], "no", "{run}");
+    }
+}
+
+#[test]
+fn storm_control_does_not_hold_up_a_reaction_that_is_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    for (control, seen) in [
+        ("debounce: { wait: 1h }", "event.text"),
+        ("dedup: { window: 1h }", "event.text"),
+        ("group: { window: 1h }", "event.events[0].data.text"),
+    ] {
+        let text = format!(
+            "name: r\nevent: e\n{control}\nscript: \"nextAction = 'say'; result = {{ dummy_string: {seen} }}\"\nactions:\n  say: {{ module: dummy, action: dummy_action }}\n"
+        );
+        let file = write(&dir, "r.yaml", &text);
+        let output = run(&file, r#"{"text":"hi"}"#, &["-o", "json"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{control}: {error}");
+        let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(run["steps"][1]["input"]["dummy_string"], "hi", "{run}");
+    }
+}

@@ -226,6 +226,34 @@ async fn a_run_that_is_put_aside_can_be_ended_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn why_a_run_was_put_aside_is_told_with_secrets_masked() {
+    let rig = Rig::new().await;
+    // What could not be read is quoted, whatever it holds.
+    let value = "there is no definition".to_owned().into();
+    rig.masker.learn("leaked", &value);
+    let run = put_aside(&rig).await;
+    let event = until("the event about it", || async {
+        let page = conche_store::Page {
+            before: None,
+            limit: 10,
+        };
+        let filter = conche_store::EventFilter {
+            source: Some("conche".to_owned()),
+            ..Default::default()
+        };
+        rig.store.events(filter, page).await.ok()?.pop()
+    })
+    .await;
+    let row = rig.store.run(run).await.unwrap();
+    for told in [row.summary.reason.unwrap(), event.event.data.to_string()] {
+        assert!(
+            told.contains("***leaked***") && !told.contains("no definition"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_is_put_aside_says_so_by_an_event() {
     let rig = Rig::new().await;
     rig.react("name: pager\nevent: conche.run.needs_attention\nscript: next page\nactions: {page: {module: test, action: keyed}}\n").await;
