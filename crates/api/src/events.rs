@@ -7,7 +7,7 @@ use axum::{Extension, Json as Answer};
 use conche_core::RunId;
 use conche_core::{EventId, Json, Timestamp};
 use conche_modules::{Batch, Intake as _, NewEvent, Receipt};
-use conche_store::{EventFilter, EventRow};
+use conche_store::{EventFilter, EventRow, Fate, Note};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -156,6 +156,77 @@ pub(crate) struct EventOut {
     cause: Option<RunId>,
     /// How many runs of ours stand between it and the outside.
     depth: u16,
+    /// What became of each reaction that it triggered and that did not simply run.
+    notes: Vec<NoteOut>,
+}
+
+/// What became of one reaction to an event, where it did not simply run.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Note)]
+pub(crate) struct NoteOut {
+    /// The reaction.
+    reaction: String,
+    #[serde(flatten)]
+    fate: FateOut,
+}
+
+/// What became of the run that an event was to start.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "became", rename_all = "snake_case")]
+#[schema(as = Fate)]
+pub(crate) enum FateOut {
+    /// It never will be.
+    Suppressed {
+        /// By which control: `dedup` or `throttle`.
+        by: &'static str,
+        /// Events of its key are suppressed until then.
+        #[schema(value_type = String, format = "date-time")]
+        until: Timestamp,
+    },
+    /// The event waits with a run that is to begin.
+    Waits {
+        /// For which control: `debounce` or `group`.
+        by: &'static str,
+        /// The run. It is shown once it has begun.
+        #[schema(value_type = String, format = "uuid")]
+        with: RunId,
+        /// When it was to begin, as far as was known when the event came.
+        #[schema(value_type = String, format = "date-time")]
+        until: Timestamp,
+        /// Whether the event is the first that waits with it.
+        first: bool,
+    },
+    /// It ran: the control had no room for another key.
+    Uncontrolled {
+        /// Which control.
+        by: &'static str,
+    },
+}
+
+impl NoteOut {
+    /// `None` for what simply ran, of which there is nothing to tell.
+    fn of(Note { reaction, fate }: Note) -> Option<Self> {
+        let fate = match fate {
+            Fate::Born => return None,
+            Fate::Suppressed { by, until } => FateOut::Suppressed {
+                by: by.as_str(),
+                until,
+            },
+            Fate::Waits {
+                by,
+                with,
+                until,
+                first,
+            } => FateOut::Waits {
+                by: by.as_str(),
+                with,
+                until,
+                first,
+            },
+            Fate::Uncontrolled { by } => FateOut::Uncontrolled { by: by.as_str() },
+        };
+        Some(Self { reaction, fate })
+    }
 }
 
 /// A page of events, newest first.
@@ -183,7 +254,9 @@ pub(crate) struct EventDetail {
 impl From<EventRow> for EventOut {
     fn from(
         EventRow {
-            event, received_at, ..
+            event,
+            received_at,
+            notes,
         }: EventRow,
     ) -> Self {
         Self {
@@ -196,6 +269,7 @@ impl From<EventRow> for EventOut {
             received_at,
             cause: event.cause,
             depth: event.depth,
+            notes: notes.into_iter().filter_map(NoteOut::of).collect(),
         }
     }
 }

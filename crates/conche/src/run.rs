@@ -170,9 +170,10 @@ async fn on_an_engine(
         );
     }
     let changes = engine.tail();
-    let source = match event.event_type.starts_with("conche.") {
-        true => "conche",
-        false => "run",
+    let source = if event.event_type.starts_with("conche.") {
+        "conche"
+    } else {
+        "run"
     };
     let receipts = engine.rehearse(source, event).await;
     let receipts = receipts.map_err(|error| failed(&error))?;

@@ -185,3 +185,49 @@ async fn a_source_with_too_much_waiting_is_told_when_to_come_back() {
     let metrics = server.get("/metrics").await.text;
     assert!(metrics.contains("\nconche_runs_waiting 1\n"), "{metrics}");
 }
+
+#[tokio::test]
+async fn an_event_tells_what_became_of_the_reactions_that_did_not_simply_run() {
+    let server = Server::start().await;
+    let reaction = |name: &str, control: &str, settings: Value| {
+        let mut body = json!({"name": name, "event": "e", "script": "stop"});
+        body[control] = settings;
+        body
+    };
+    for (name, control, settings) in [
+        ("first", "dedup", json!({"window": "10m"})),
+        ("quiet", "debounce", json!({"wait": "30s"})),
+    ] {
+        let path = format!("/api/v1/reactions/{name}");
+        server
+            .put(&path, reaction(name, control, settings))
+            .await
+            .ok(201);
+    }
+    let mut shown = Vec::new();
+    for _ in 0..2 {
+        let event = server.event().await;
+        shown.push(server.get(&format!("/api/v1/events/{event}")).await.ok(200));
+    }
+    let run = shown[0]["notes"][0]["with"].as_str().unwrap();
+    let waits = |until: &Value, first: bool| {
+        json!({"reaction": "quiet", "became": "waits", "by": "debounce",
+               "with": run, "until": until, "first": first})
+    };
+    let until = |event: &Value, at: usize| event["notes"][at]["until"].clone();
+    assert_eq!(
+        shown[0]["notes"],
+        json!([waits(&until(&shown[0], 0), true)])
+    );
+    assert_eq!(shown[0]["runs"][0]["definition"], "first");
+    let suppressed = json!({"reaction": "first", "became": "suppressed", "by": "dedup",
+                            "until": until(&shown[1], 0)});
+    assert_eq!(
+        shown[1]["notes"],
+        json!([suppressed, waits(&until(&shown[1], 1), false)])
+    );
+    assert_eq!(shown[1]["runs"], json!([]));
+    let listed = server.get("/api/v1/events").await.ok(200);
+    assert_eq!(listed["events"][0]["notes"], shown[1]["notes"]);
+    assert_eq!(listed["events"][1]["notes"], shown[0]["notes"]);
+}

@@ -107,36 +107,33 @@ async fn send(args: Send) -> Result<(), Failure> {
     let mut answer = client
         .send(Method::POST, &path, Some(&Value::Object(event)))
         .await?;
-    let begun = match begun(&client, &answer, &event_type).await {
-        Ok((runs, told)) => {
-            answer["runs"] = runs;
-            told
-        }
-        // The event is on disk: whoever may only send is told so and no more.
-        Err(_) => String::new(),
-    };
+    // The event is on disk: whoever may only send is told so and no more.
+    let became = became(&client, &mut answer, &event_type).await;
+    let became = became.unwrap_or_default();
     args.ask.output.print(&answer, |answer| {
-        format!("{}\n{begun}", output::plain(&answer["event_id"]))
+        format!("{}\n{became}", output::plain(&answer["event_id"]))
     })
 }
 
-/// The runs that an accepted event began, and what to tell of them.
-async fn begun(
+/// What became of an accepted event, as a text; the runs that it began and the notes on others
+/// are added to the answer.
+async fn became(
     client: &Client,
-    accepted: &Value,
+    accepted: &mut Value,
     event_type: &str,
-) -> Result<(Value, String), Failure> {
+) -> Result<String, Failure> {
     if accepted["duplicate"] == true {
-        let told = "accepted before: no run was begun".to_owned();
-        return Ok((Value::Array(Vec::new()), told));
+        accepted["runs"] = Value::Array(Vec::new());
+        return Ok("accepted before: no run was begun".to_owned());
     }
     let event = output::plain(&accepted["event_id"]);
-    let event = client.get(&["api", "v1", "events", &event], &[]).await?;
+    let mut event = client.get(&["api", "v1", "events", &event], &[]).await?;
     let runs = event["runs"].as_array().map_or(&[][..], Vec::as_slice);
-    let ids: Vec<Value> = runs.iter().map(|run| run["run_id"].clone()).collect();
-    if ids.is_empty() {
+    accepted["runs"] = runs.iter().map(|run| run["run_id"].clone()).collect();
+    let notes = notes(&event);
+    if runs.is_empty() && notes.is_empty() {
         let reactions = client.get(&["api", "v1", "reactions"], &[]).await?;
-        return Ok((Value::Array(ids), none_begun(event_type, &reactions)));
+        return Ok(none_begun(event_type, &reactions));
     }
     let line = |run: &Value| {
         format!(
@@ -145,7 +142,29 @@ async fn begun(
             output::plain(&run["definition"])
         )
     };
-    Ok((Value::Array(ids), runs.iter().map(line).collect()))
+    let mut told: String = runs.iter().map(line).collect();
+    told += &notes.join("\n");
+    accepted["notes"] = event["notes"].take();
+    Ok(told)
+}
+
+/// What became of the reactions to an event that did not simply run, a line for each.
+fn notes(event: &Value) -> Vec<String> {
+    let notes = event["notes"].as_array().into_iter().flatten();
+    notes.map(note).collect()
+}
+
+fn note(note: &Value) -> String {
+    let [reaction, by, until, with] =
+        ["reaction", "by", "until", "with"].map(|key| output::plain(&note[key]));
+    match note["became"].as_str() {
+        Some("suppressed") => format!("{reaction} is suppressed by its {by} until {until}"),
+        Some("waits") => format!("{reaction} waits by its {by} until {until}, as run {with}"),
+        Some("uncontrolled") => {
+            format!("{reaction} ran: its {by} had no room for another key")
+        }
+        _ => output::plain(note),
+    }
 }
 
 /// Why no run was begun.
@@ -179,9 +198,30 @@ async fn list(args: List) -> Result<(), Failure> {
         ("TYPE", "/type"),
         ("SOURCE", "/source"),
         ("SUBJECT", "/subject"),
+        ("NOTES", "/notes"),
     ];
-    let table = |rows: &[Value]| output::table(rows, &columns);
+    let table = |rows: &[Value]| {
+        let mut rows = rows.to_vec();
+        for row in &mut rows {
+            row["notes"] = in_short(row);
+        }
+        output::table(&rows, &columns)
+    };
     args.ask.list("events", &query, table).await
+}
+
+/// The notes on an event in a few words, for a column; `events show` tells more.
+fn in_short(event: &Value) -> Value {
+    let notes = event["notes"].as_array().into_iter().flatten();
+    let words = notes.map(|note| {
+        let [reaction, became, by] =
+            ["reaction", "became", "by"].map(|key| output::plain(&note[key]));
+        format!("{reaction} {became} ({by})")
+    });
+    match words.collect::<Vec<_>>() {
+        words if words.is_empty() => Value::Null,
+        words => words.join(", ").into(),
+    }
 }
 
 async fn show(args: Show) -> Result<(), Failure> {
@@ -202,5 +242,12 @@ fn for_people(event: &Value) -> String {
     .join("\n");
     let data = serde_json::to_string_pretty(&event["data"]).unwrap_or_default();
     let runs = event["runs"].as_array().map_or(&[][..], Vec::as_slice);
-    format!("{heading}\ndata\n{data}\n\n{}", super::runs::table(runs))
+    let mut notes = notes(event).join("\n");
+    if !notes.is_empty() {
+        notes.push('\n');
+    }
+    format!(
+        "{heading}\ndata\n{data}\n\n{notes}{}",
+        super::runs::table(runs)
+    )
 }

@@ -7,6 +7,7 @@
 pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod import;
+pub(crate) mod lists;
 pub(crate) mod reactions;
 pub(crate) mod runs;
 mod sse;
@@ -268,7 +269,10 @@ impl Client {
 /// A problem in words: what, why, and the code under which it is explained.
 fn refusal(problem: &Value) -> Failure {
     let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
-    let (code, detail) = (text("code"), text("detail"));
+    let (code, mut detail) = (text("code"), text("detail"));
+    if code == "unauthorized" {
+        detail.push_str(": `--token-file` or CONCHE_TOKEN gives the token to show");
+    }
     Failure::Failed(match problem["status"].as_u64() {
         Some(status) => format!("{detail} ({status} {code})"),
         None => format!("{detail} ({code})"),
