@@ -18,12 +18,14 @@ use conche_core::csf::CsfReaction;
 use conche_core::reaction::{self, Reaction};
 use conche_engine::{Owner, ReactionError, ReactionInfo};
 use conche_modules::{actions, sources};
+use conche_store::Act;
 use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::actor::Actor;
-use crate::{Shared, words};
+use crate::actor::{Actor, record};
+use crate::problem::Problem;
+use crate::{Api, Shared, codes, words};
 
 /// An argument as CSF describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -139,27 +141,50 @@ pub(crate) async fn list_of_event(
 pub(crate) async fn post(
     State(api): State<Shared>,
     Extension(actor): Extension<Actor>,
+    Path(event): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let mut act = actor.act(&api, "reaction.put", &*event);
+    act.detail.insert("event".to_owned(), event);
     let body = match body {
         Ok(body) => body,
-        Err(refused) => return text(refused.status(), &refused.body_text()),
+        Err(error) => {
+            let code = match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => &codes::BODY_TOO_LARGE,
+                _ => &codes::INVALID_BODY,
+            };
+            refused(&api, act, code.name).await;
+            return text(error.status(), &error.body_text());
+        }
     };
     let posted = Json::parse(&body, api.json)
         .map_err(|error| error.to_string())
         .and_then(|body| CsfReaction::parse(body.as_str()).map_err(plain));
+    if let Ok(posted) = &posted {
+        act.target.clone_from(&posted.name);
+    }
     let reaction = posted.and_then(|posted| posted.reaction().map_err(plain));
     let mut reaction = match reaction {
         Ok(reaction) => reaction,
-        Err(wrong) => return text(StatusCode::BAD_REQUEST, &wrong),
+        Err(wrong) => {
+            refused(&api, act, codes::REACTION_REFUSED.name).await;
+            return text(StatusCode::BAD_REQUEST, &wrong);
+        }
     };
     if let Err(taken) = settle_name(&api.engine.reactions().await, &mut reaction) {
+        refused(&api, act, codes::REACTION_READ_ONLY.name).await;
         return text(StatusCode::CONFLICT, &taken);
     }
-    let act = actor.act(&api, "reaction.put", &*reaction.name);
-    match api.engine.put_reaction_by(reaction, Some(act)).await {
+    act.target.clone_from(&reaction.name);
+    let digest = reaction.digest().to_string();
+    act.detail.insert("digest".to_owned(), digest);
+    let put = api
+        .engine
+        .put_reaction_by(reaction, Some(act.clone()))
+        .await;
+    match put {
         Ok(_) => StatusCode::OK.into_response(),
-        Err(error) => failed(error),
+        Err(error) => failed(&api, act, error).await,
     }
 }
 
@@ -185,15 +210,17 @@ pub(crate) async fn delete(
     let Some(info) = find(&all, &event, &name) else {
         return StatusCode::OK.into_response();
     };
+    let name = &info.reaction.name;
+    let act = actor.act(&api, "reaction.delete", &**name);
     if info.reaction.events.len() > 1 {
+        refused(&api, act, codes::REACTION_READ_ONLY.name).await;
         let message = "other events trigger it too: remove it at /api/v1/reactions/NAME";
         return err(StatusCode::CONFLICT, message);
     }
-    let name = &info.reaction.name;
-    let act = actor.act(&api, "reaction.delete", &**name);
-    match api.engine.delete_reaction_by(name, Some(act)).await {
+    let gone = api.engine.delete_reaction_by(name, Some(act.clone())).await;
+    match gone {
         Ok(()) | Err(ReactionError::NotFound(_)) => StatusCode::OK.into_response(),
-        Err(error) => failed(error),
+        Err(error) => failed(&api, act, error).await,
     }
 }
 
@@ -275,7 +302,14 @@ fn plain(error: reaction::Error) -> String {
     words::plain(&error.to_string())
 }
 
-fn failed(error: ReactionError) -> Response {
+/// Records an act that was refused, as the native API does.
+async fn refused(api: &Api, mut act: Act, code: &str) {
+    code.clone_into(&mut act.outcome);
+    record(api, act).await;
+}
+
+async fn failed(api: &Api, act: Act, error: ReactionError) -> Response {
+    refused(api, act, Problem::from(error.clone()).code()).await;
     let message = error.to_string();
     match error {
         ReactionError::Invalid(_) => text(StatusCode::BAD_REQUEST, &message),

@@ -144,18 +144,14 @@ pub(crate) async fn put(
     _: NoQuery,
     Body(text): Body<Json>,
 ) -> Result<(StatusCode, Answer<ReactionDetail>), Problem> {
-    let reaction = read(&text)?;
-    if reaction.name != name {
-        let detail = format!("the path says '{name}', the reaction '{}'", reaction.name);
-        return Err(Problem::new(&codes::REACTION_REFUSED, detail));
-    }
+    let mut act = actor.act(&api, "reaction.put", &*name);
+    let reaction = settle(&api, act.clone(), read_named(&text, &name)).await?;
     let is_new = api.engine.reaction(&name).await.is_none();
     let status = if is_new {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    let mut act = actor.act(&api, "reaction.put", &*name);
     let digest = reaction.digest().to_string();
     act.detail.insert("digest".to_owned(), digest);
     let put = api
@@ -185,6 +181,15 @@ pub(crate) async fn delete(
         .await;
     settle(&api, act, gone).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn read_named(text: &Json, name: &str) -> Result<Reaction, Problem> {
+    let reaction = read(text)?;
+    if reaction.name == name {
+        return Ok(reaction);
+    }
+    let detail = format!("the path says '{name}', the reaction '{}'", reaction.name);
+    Err(Problem::new(&codes::REACTION_REFUSED, detail))
 }
 
 fn read(text: &Json) -> Result<Reaction, reaction::Error> {

@@ -154,3 +154,62 @@ async fn an_open_listener_records_changes_but_not_events() {
         [("local", "reaction.put", "r", "done")]
     );
 }
+
+#[tokio::test]
+async fn what_is_refused_through_csfs_api_is_recorded_as_through_our_own() {
+    let server = server().await;
+    let call =
+        async |method, path: &str, body| server.as_bearer("token-all", method, path, body).await;
+    let rich = json!({"name": "rich", "events": ["a", "b"], "script": "stop", "when": "true"});
+    call(Method::PUT, "/api/v1/reactions/rich", Some(rich))
+        .await
+        .ok(201);
+    let path = "/v1/events/a/reactions";
+    let posted = |name: &str| json!({"name": name, "event": "a", "script": "stop", "actions": {}});
+    for (body, status) in [
+        (posted("r"), 200),
+        (posted("rich"), 409),
+        (json!({"name": "bad", "script": "SECRET-SCRIPT"}), 400),
+        (json!([]), 400),
+        (json!("x".repeat(70_000)), 413),
+    ] {
+        assert_eq!(call(Method::POST, path, Some(body)).await.status, status);
+    }
+    let both = call(Method::DELETE, "/v1/events/a/reactions/rich", None).await;
+    assert_eq!(both.status, 409);
+    let unknown = server.as_bearer("guess", Method::POST, path, None).await;
+    assert_eq!(unknown.status, 401);
+    let only_reads = server
+        .as_bearer("token-Read", Method::POST, path, None)
+        .await;
+    assert_eq!(only_reads.status, 403);
+    let misnamed = call(Method::PUT, "/api/v1/reactions/x", Some(posted("y"))).await;
+    assert_eq!(misnamed.status, 422);
+    let acts = acts(&server).await;
+    assert_eq!(
+        acts.iter().map(told).collect::<Vec<_>>(),
+        [
+            ("all", "reaction.put", "rich", "done"),
+            ("all", "reaction.put", "r", "done"),
+            ("all", "reaction.put", "rich", "reaction-read-only"),
+            ("all", "reaction.put", "bad", "reaction-refused"),
+            ("all", "reaction.put", "a", "reaction-refused"),
+            ("all", "reaction.put", "a", "body-too-large"),
+            ("all", "reaction.delete", "rich", "reaction-read-only"),
+            (
+                "unknown",
+                "login.refused",
+                "POST /v1/events/a/reactions",
+                "refused"
+            ),
+            (
+                "only Read",
+                "access.refused",
+                "POST /v1/events/a/reactions",
+                "refused"
+            ),
+            ("all", "reaction.put", "x", "reaction-refused"),
+        ]
+    );
+    assert!(!format!("{acts:?}").contains("SECRET-SCRIPT"));
+}
