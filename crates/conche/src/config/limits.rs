@@ -49,6 +49,9 @@ pub(super) struct Limits {
     /// Events that may stem from one event from outside, through all the runs that it causes.
     /// Each run and event gets its part of them. Default: 100000.
     emits_per_event: NonZeroU32,
+    /// Keys that one reaction may have under storm control at once; events of further ones run
+    /// uncontrolled. Default: 100000.
+    storm_keys: NonZeroU32,
 }
 
 const fn count(number: usize) -> NonZeroUsize {
@@ -79,6 +82,7 @@ impl Default for Limits {
             emit_depth: 8,
             emits_per_run: number(100),
             emits_per_event: number(100_000),
+            storm_keys: number(100_000),
         }
     }
 }
@@ -98,6 +102,7 @@ impl Limits {
             json_depth: self.json_depth.get(),
             emits_per_run: self.emits_per_run.get(),
             emits_per_event: self.emits_per_event.get(),
+            storm_keys: self.storm_keys.get(),
             runs_held: self.runs_held.get(),
             queue_per_source: self.queue_per_source.get(),
             emit_depth: self.emit_depth,

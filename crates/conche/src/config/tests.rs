@@ -37,7 +37,7 @@ fn an_empty_file_and_none_mean_the_defaults() {
     );
     assert_eq!(config.metrics.listen, None);
     assert_eq!(config.data_dir, Path::new("./conche-data"));
-    assert_eq!(config.engine.runs_held, 512);
+    assert_eq!(config.engine, conche_engine::Config::default());
 }
 
 #[test]
@@ -97,6 +97,14 @@ fn a_mistake_is_named_with_its_line_its_column_and_what_was_meant() {
             "c.yaml:1:23: must be a whole number",
         ),
         (
+            "limits: { storm_keys: 0 }\n",
+            "c.yaml:1:11: must be a whole number above 0, not the number 0",
+        ),
+        (
+            "limits: { storm_keys: many }\n",
+            "c.yaml:1:23: must be a whole number",
+        ),
+        (
             "limits: { json_depth: 0 }\n",
             "c.yaml:1:11: must be a whole number above 0, not the number 0",
         ),
@@ -125,6 +133,7 @@ fn variables_are_laid_over_the_file() {
             ("CONCHE_API__LISTEN", "127.0.0.1:2"),
             ("CONCHE_DATA_DIR", "7"),
             ("CONCHE_LIMITS__JSON_DEPTH", "8"),
+            ("CONCHE_LIMITS__STORM_KEYS", "9"),
             ("CONCHE_API__HOSTS", "[a.example, b.example]"),
             ("CONCHE_WEBHOOKS__LISTEN", "null"),
             ("CONCHE_SOURCES__0__ID", "renamed"),
@@ -137,6 +146,7 @@ fn variables_are_laid_over_the_file() {
     assert_eq!(config.api.listen.unwrap().port(), 2);
     assert_eq!(config.data_dir, Path::new("7"));
     assert_eq!(config.json.depth, 8);
+    assert_eq!(config.engine.storm_keys, 9);
     assert_eq!(config.api.hosts, ["a.example", "b.example"]);
     assert_eq!(config.webhooks.listen, None);
     assert_eq!(config.sources[0].id, "renamed");
