@@ -1,4 +1,7 @@
 //! TLS files that change while the server runs: looked at now and then, and on SIGHUP.
+//!
+//! SIGHUP never ends a server, also not one without TLS: what it means must not depend on how
+//! a listener is configured. The configuration itself is read at the start and not here.
 
 use std::time::Duration;
 
@@ -11,15 +14,11 @@ use crate::failure::Failure;
 /// How often the files are looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Takes up changed files for as long as the server runs. Without any, SIGHUP keeps its usual
-/// meaning and ends the process.
+/// Takes up changed files for as long as the server runs.
 pub(crate) fn watch(
     files: Vec<(&'static str, Certificates)>,
     tasks: &Tasks,
 ) -> Result<(), Failure> {
-    if files.is_empty() {
-        return Ok(());
-    }
     // Listened for before any listener answers: a SIGHUP from then on never ends the server.
     let mut first = Some(signal(SignalKind::hangup())?);
     let restart = OnFailure::Restart(Backoff::default());
@@ -35,7 +34,10 @@ pub(crate) fn watch(
                 tokio::select! {
                     biased;
                     () = stop.requested() => return Ok::<(), std::io::Error>(()),
-                    _ = hangup.recv() => look(&files, true).await,
+                    _ = hangup.recv() => {
+                        tracing::info!("SIGHUP: TLS files are read again; the configuration waits for a restart");
+                        look(&files, true).await;
+                    }
                     _ = interval.tick() => look(&files, false).await,
                 }
             }

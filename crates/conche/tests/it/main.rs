@@ -6,6 +6,7 @@ mod access;
 mod alone;
 mod csf;
 mod recipes;
+mod reload;
 mod script_lists;
 mod secrets;
 mod serve;
