@@ -1,7 +1,9 @@
 //! `conche modules`: what sources and actions can be made of.
 //!
-//! The modules are compiled in, so this asks no server; a server of the same version has the
-//! same ones.
+//! The modules are compiled in, and the configuration may add recipes, so this asks no server:
+//! one of the same version and configuration has the same ones.
+
+use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
 use conche_modules::{actions, sources};
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 use crate::config::closest;
 use crate::failure::Failure;
 use crate::output::{self, OutputArgs};
+use crate::settings::ConfigArgs;
 
 /// What to do with modules.
 #[derive(Debug, Subcommand)]
@@ -22,9 +25,14 @@ pub(crate) enum Modules {
 
 /// Lists modules.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  conche modules list")]
+#[command(after_help = "Examples:
+  conche modules list
+  conche modules list --config conche.yaml
+
+Recipes of the configuration's `recipes.dir` are listed, too.")]
 pub(crate) struct List {
+    #[command(flatten)]
+    config: ConfigArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -37,11 +45,15 @@ pub(crate) struct Show {
     /// Its name; a source and an action module of one name are both shown
     name: String,
     #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 /// Does it.
 pub(crate) fn run(modules: Modules) -> Result<(), Failure> {
+    let (Modules::List(List { config, .. }) | Modules::Show(Show { config, .. })) = &modules;
+    add_recipes(config)?;
     let all = conche_api::modules_document();
     match modules {
         Modules::List(args) => args.output.print(&all, |modules| {
@@ -54,6 +66,20 @@ pub(crate) fn run(modules: Modules) -> Result<(), Failure> {
             output::table(&rows, &columns)
         }),
         Modules::Show(args) => show(&all, &args),
+    }
+}
+
+/// Adds the recipes of the configuration, which is what reading it does. Who looks modules up
+/// may be in the middle of writing a configuration: one that was not named is no hindrance.
+fn add_recipes(config: &ConfigArgs) -> Result<(), Failure> {
+    match config.load() {
+        Err(error) if !config.is_named() => {
+            let note = format!("conche: recipes of one's own may be missing: {error}\n");
+            // Where standard error is gone there is nobody to tell.
+            io::stderr().write_all(note.as_bytes()).ok();
+            Ok(())
+        }
+        read => read.map(drop),
     }
 }
 

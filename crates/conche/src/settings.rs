@@ -24,6 +24,11 @@ pub(crate) struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// Whether it was named, rather than found where it usually is.
+    pub(crate) fn is_named(&self) -> bool {
+        self.config.is_some() || self.csf_config.is_some()
+    }
+
     /// Reads it, with the environment laid over it.
     pub(crate) fn load(&self) -> Result<Loaded, Failure> {
         let variables = config::environment();

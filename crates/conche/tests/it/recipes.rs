@@ -67,3 +67,29 @@ fn a_recipe_that_can_not_be_used_is_named_with_its_file() {
         "{told}"
     );
 }
+
+#[test]
+fn recipes_of_ones_own_are_among_the_modules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let ask = |words: &[&str], dir: &Path| {
+        let mut command = conche();
+        command.current_dir(dir).arg("modules").args(words);
+        command.output().unwrap()
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let config = ["--config", "examples/config/recipes.yaml"];
+    let listed = ask(&[&["list"], &config[..]].concat(), &root);
+    assert!(text(&listed.stdout).contains("ntfy.publish"), "{listed:?}");
+    let shown = ask(&[&["show", "ntfy"], &config[..]].concat(), &root);
+    assert!(text(&shown.stdout).contains("topic"), "{shown:?}");
+
+    // A configuration that is found and cannot be used is told of and stops nothing; one that
+    // was named is an error.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("conche.yaml"), "nonsense: 1\n").unwrap();
+    let listed = ask(&["list"], dir.path());
+    assert!(text(&listed.stdout).contains("mail"), "{listed:?}");
+    assert!(text(&listed.stderr).contains("nonsense"), "{listed:?}");
+    let named = ask(&["list", "--config", "conche.yaml"], dir.path());
+    assert_eq!(named.status.code(), Some(1), "{named:?}");
+}
