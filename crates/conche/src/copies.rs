@@ -70,8 +70,7 @@ pub(crate) fn backup(args: BackupArgs) -> Result<(), Failure> {
 pub(crate) fn restore(args: RestoreArgs) -> Result<(), Failure> {
     let data_dir = args.config.load()?.config.data_dir;
     let cancel = args.cancel_unfinished.then_some("conche restore");
-    let copy = sqlite::restore(&args.from, &data_dir, cancel, Timestamp::now())
-        .map_err(|error| Failure::of("nothing was restored", error))?;
+    let copy = sqlite::restore(&args.from, &data_dir, cancel, Timestamp::now()).map_err(refused)?;
     let dir = data_dir.display();
     args.output.print(&document(&copy), |_| {
         let then = match (copy.unfinished, args.cancel_unfinished) {
@@ -81,6 +80,16 @@ pub(crate) fn restore(args: RestoreArgs) -> Result<(), Failure> {
         };
         format!("{dir}: {}{then}", told(&copy))
     })
+}
+
+fn refused(error: conche_store::Error) -> Failure {
+    use conche_store::Error::{Exists, Locked};
+    let help = match &error {
+        Exists { .. } => ": a copy never replaces a store, so move the data folder away first",
+        Locked(_) => ": stop the server first, and move the data folder away",
+        _ => "",
+    };
+    Failure::Failed(format!("nothing was restored: {error}{help}"))
 }
 
 fn document(copy: &Copy) -> Value {

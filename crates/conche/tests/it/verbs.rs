@@ -338,3 +338,98 @@ fn a_view_says_that_its_server_went_away() {
     let error = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert!(error.contains("went away while it was watched"), "{error}");
 }
+
+#[test]
+fn entries_of_lists_are_put_shown_and_removed() {
+    let site = Site::new("");
+    let server = site.start();
+    let code = |words: &[&str]| server.client(words).output().unwrap().status.code();
+    let value = r#"{"why":"scan"}"#;
+    let put = server.ask(&[
+        "lists", "put", "blocked", "1.2.3.4", "--ttl", "1h", "--value", value,
+    ]);
+    assert_eq!(put["value"]["why"], "scan");
+    server.ask(&["lists", "put", "blocked", ".."]);
+    let lists = server.ask(&["lists", "list"]);
+    assert_eq!(lists["lists"][0]["entries"], 2);
+    let page = server.ask(&["lists", "show", "blocked", "--limit", "1"]);
+    assert_eq!(page["next"], "..");
+    let told = server.client(&["lists", "show", "blocked", "--limit", "1"]);
+    let told = { told }.output().unwrap().stdout;
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.contains("(there is more: --after ..)"), "{told}");
+    assert_eq!(code(&["lists", "show", "blocked", "1.2.3.4"]), Some(0));
+    assert_eq!(code(&["lists", "show", "blocked", "4.3.2.1"]), Some(1));
+    for removed in [true, false] {
+        let answer = server.ask(&["lists", "remove", "blocked", ".."]);
+        assert_eq!(answer["removed"], removed);
+    }
+    assert_eq!(code(&["lists", "put", "a b", "k"]), Some(1));
+    for wrong in [["--ttl", "1"], ["--value", "text"]] {
+        let words = [&["lists", "put", "blocked", "k"][..], &wrong].concat();
+        assert_eq!(code(&words), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_sender_of_an_event_is_told_what_became_of_it() {
+    let site = Site::new("");
+    let controlled = format!("{REACTION}dedup: {{ window: 10m }}\n");
+    site.write("reactions/note.yaml", &controlled);
+    let quiet = controlled.replace("name: note", "name: quiet");
+    let quiet = quiet.replace("dedup: { window: 10m }", "debounce: { wait: 1h }");
+    site.write("reactions/quiet.yaml", &quiet);
+    let server = site.start();
+    let text = |words: &[&str]| {
+        let output = with_input(server.client(words), "{}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let send = ["events", "send", "--type", "note.made", "-"];
+    let first = text(&send);
+    assert!(first.contains(" of note\n"), "{first}");
+    let waits = "quiet waits by its debounce until 20";
+    assert!(first.contains(waits), "{first}");
+    let second = text(&send);
+    for told in ["note is suppressed by its dedup until 20", waits] {
+        assert!(second.contains(told), "{second}");
+    }
+    let event = second.lines().next().unwrap();
+    let shown = text(&["events", "show", event]);
+    assert!(shown.contains("note is suppressed by its dedup"), "{shown}");
+    let listed = text(&["events", "list"]);
+    let in_short = "note suppressed (dedup), quiet waits (debounce)";
+    assert!(listed.contains(in_short), "{listed}");
+    let sent: Value = serde_json::from_slice(
+        &with_input(server.client(&[&send[..], &["-o", "json"]].concat()), "{}").stdout,
+    )
+    .unwrap();
+    assert_eq!(sent["notes"][0]["became"], "suppressed");
+}
+
+#[test]
+fn the_example_reactions_start_one_another_by_name() {
+    let site = Site::new("");
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/reactions");
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("reactions/{}", path.file_name().unwrap().to_str().unwrap());
+        site.write(&name, &std::fs::read_to_string(path).unwrap());
+    }
+    let server = site.start();
+    let reactions = server.ask(&["reactions", "list"]);
+    assert_eq!(reactions["faults"], Value::Array(Vec::new()));
+    let event = r#"{"severity": 9, "host": "web-1"}"#;
+    with_input(
+        server.client(&["events", "send", "--type", "edr.alert", "-"]),
+        event,
+    );
+    let first = server.run_with("contain-host", "succeeded");
+    let second = server.run_with("tell-team", "succeeded");
+    let begun = &first["steps"][1]["output"];
+    assert_eq!(begun["run_id"], second["run_id"], "{first}");
+    let said = &second["steps"][1]["input"]["message"];
+    assert_eq!(said, "web-1: severity 9");
+    let asked = server.ask(&["events", "show", begun["event_id"].as_str().unwrap()]);
+    assert_eq!(asked["type"], "conche.run.requested");
+    assert_eq!(asked["cause"], first["run_id"]);
+}
