@@ -8,16 +8,16 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SecureRandom;
-use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
+use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Map, Value};
 use thiserror::Error;
-use x509_cert::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
+use x509_cert::der::asn1::{AnyRef, BitStringRef};
 use x509_cert::der::{self, Encode};
 use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Hash};
 use super::canonical::{NotCanonical, Unsigned};
 use super::key::{self, Kind, PublicKey};
 use super::policy::{Certificates, Policy};
@@ -100,7 +100,7 @@ pub struct SigningKey<'r> {
 }
 
 enum Pair {
-    Rsa(Box<RsaKeyPair>),
+    Rsa(Box<RsaKeyPair>, &'static dyn RsaEncoding),
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
 }
@@ -120,11 +120,21 @@ impl<'r> SigningKey<'r> {
             why: why.to_string(),
         };
         let ecdsa = |curve| EcdsaKeyPair::from_pkcs8(curve, der, random).map(Pair::Ecdsa);
-        let pair = match algorithm.kind() {
-            Kind::Rsa => RsaKeyPair::from_pkcs8(der).map(|pair| Pair::Rsa(Box::new(pair))),
-            Kind::P256 => ecdsa(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
-            Kind::P384 => ecdsa(&signature::ECDSA_P384_SHA384_FIXED_SIGNING),
-            Kind::Ed25519 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Pair::Ed25519),
+        let rsa = |padding: &'static dyn RsaEncoding| {
+            RsaKeyPair::from_pkcs8(der).map(|pair| Pair::Rsa(Box::new(pair), padding))
+        };
+        let pair = match algorithm {
+            Algorithm::Rs256 => rsa(&signature::RSA_PKCS1_SHA256),
+            Algorithm::Rs384 => rsa(&signature::RSA_PKCS1_SHA384),
+            Algorithm::Rs512 => rsa(&signature::RSA_PKCS1_SHA512),
+            Algorithm::Ps256 => rsa(&signature::RSA_PSS_SHA256),
+            Algorithm::Ps384 => rsa(&signature::RSA_PSS_SHA384),
+            Algorithm::Ps512 => rsa(&signature::RSA_PSS_SHA512),
+            Algorithm::Es256 => ecdsa(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
+            Algorithm::Es384 => ecdsa(&signature::ECDSA_P384_SHA384_FIXED_SIGNING),
+            Algorithm::Ed25519 => {
+                Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Pair::Ed25519)
+            }
         };
         let pair = pair.map_err(rejected)?;
         let public = pair.public(algorithm.kind())?;
@@ -148,17 +158,9 @@ impl<'r> SigningKey<'r> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         let failed = |_: ring::error::Unspecified| Error::Failed;
         match &self.pair {
-            Pair::Rsa(pair) => {
-                let padding: &'static dyn signature::RsaEncoding = match self.algorithm {
-                    Algorithm::Rs384 => &signature::RSA_PKCS1_SHA384,
-                    Algorithm::Rs512 => &signature::RSA_PKCS1_SHA512,
-                    Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
-                    Algorithm::Ps384 => &signature::RSA_PSS_SHA384,
-                    Algorithm::Ps512 => &signature::RSA_PSS_SHA512,
-                    _ => &signature::RSA_PKCS1_SHA256,
-                };
+            Pair::Rsa(pair, padding) => {
                 let mut value = vec![0; pair.public().modulus_len()];
-                pair.sign(padding, self.random, message, &mut value)
+                pair.sign(*padding, self.random, message, &mut value)
                     .map_err(failed)?;
                 Ok(value)
             }
@@ -185,18 +187,14 @@ impl Pair {
     /// The public half, as a SubjectPublicKeyInfo (RFC 3279, RFC 5480, RFC 8410).
     fn public(&self, kind: Kind) -> Result<PublicKey, key::Error> {
         let point = match self {
-            Self::Rsa(pair) => KeyPair::public_key(&**pair).as_ref(),
+            Self::Rsa(pair, _) => KeyPair::public_key(&**pair).as_ref(),
             Self::Ecdsa(pair) => pair.public_key().as_ref(),
             Self::Ed25519(pair) => pair.public_key().as_ref(),
         };
-        let curve: Option<&ObjectIdentifier> = match kind {
-            Kind::P256 => Some(&key::P256),
-            Kind::P384 => Some(&key::P384),
-            Kind::Rsa | Kind::Ed25519 => None,
-        };
         let (oid, parameters) = match kind {
             Kind::Rsa => (key::RSA, Some(AnyRef::NULL)),
-            Kind::P256 | Kind::P384 => (key::EC, curve.map(AnyRef::from)),
+            Kind::P256 => (key::EC, Some(AnyRef::from(&key::P256))),
+            Kind::P384 => (key::EC, Some(AnyRef::from(&key::P384))),
             Kind::Ed25519 => (key::ED25519, None),
         };
         let written = |point| -> der::Result<Vec<u8>> {
@@ -228,7 +226,7 @@ pub fn sign(
         Some(_) => return Err(verify::Error::NotAList.into()),
     };
     let signature = statement.object(&playbook, key)?;
-    signatures.push(finish(&playbook, &[], signature, (statement, key))?);
+    signatures.push(finish(&playbook, &[], signature, statement.hash, key)?);
     verify::within_limit(&signatures)?;
     playbook.insert("signatures".to_owned(), Value::Array(signatures));
     Ok(Document::of(Value::Object(playbook)))
@@ -264,7 +262,7 @@ pub fn countersign(
         })
         .collect();
         let own = statement.object(&playbook, key)?;
-        finish(&playbook, &layers, own, (statement, key))?
+        finish(&playbook, &layers, own, statement.hash, key)?
     };
     let mut place = &mut signatures[index];
     while place.get("signature").is_some() {
@@ -286,11 +284,12 @@ fn finish(
     playbook: &Map<String, Value>,
     outer: &[&Map<String, Value>],
     mut signature: Map<String, Value>,
-    (statement, key): (&Statement, &SigningKey<'_>),
+    hash: Hash,
+    key: &SigningKey<'_>,
 ) -> Result<Value, Error> {
     let mut layers = outer.to_vec();
     layers.push(&signature);
-    let message = Unsigned::of(playbook)?.message(&layers, statement.hash)?;
+    let message = Unsigned::of(playbook)?.message(&layers, hash)?;
     let value = key.sign(message.hex.as_bytes())?;
     let value = URL_SAFE_NO_PAD.encode(value);
     signature.insert("value".to_owned(), value.into());

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::key::Fingerprint;
+use super::key::{self, Fingerprint};
 use super::problem::Problem;
 
 /// One question about a signature, and its answer. What was not looked at does not hold.
@@ -31,8 +31,9 @@ impl Check {
     }
 }
 
-/// The one word for a signature. The first that fits, from the top, is the word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// The one word for a signature: the first that fits, from the top. What is further down is
+/// greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It is not a signature of CACAO 2.0.
@@ -142,20 +143,18 @@ impl Verification {
             Problem::NeedsCertificates { .. } | Problem::NeedsCertificate { .. } => {
                 Status::NeedsCertificates
             }
-            other => match other.code() {
-                "unsupported_algorithm"
-                | "symmetric_algorithm"
-                | "unsupported_hash"
-                | "roaster_dialect"
-                | "unsupported_key"
-                | "weak_key" => Status::Unsupported,
-                _ => Status::Malformed,
-            },
+            Problem::UnsupportedAlgorithm { .. }
+            | Problem::SymmetricAlgorithm { .. }
+            | Problem::UnsupportedHash { .. }
+            | Problem::RoasterDialect { .. }
+            | Problem::Key {
+                error: key::Error::Unsupported { .. } | key::Error::Weak { .. },
+                ..
+            } => Status::Unsupported,
+            _ => Status::Malformed,
         };
-        let worst = self.cryptography.problems.iter().map(of);
-        worst
-            .min_by_key(|status| *status as u8)
-            .unwrap_or(Status::Malformed)
+        let each = self.cryptography.problems.iter().map(of);
+        each.min().unwrap_or(Status::Malformed)
     }
 }
 
