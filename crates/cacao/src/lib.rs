@@ -9,6 +9,7 @@
 //! What it needs of these comes in as arguments.
 
 pub mod check;
+pub mod condition;
 pub mod document;
 pub mod draw;
 pub mod finding;
