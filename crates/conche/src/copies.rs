@@ -40,9 +40,11 @@ pub(crate) struct BackupArgs {
   conche restore --cancel-unfinished /backup/conche-2026-11-22.db
 
 The data folder must have no store: move the old one away first. What has happened since the
-copy was taken is not in it. Runs that had not ended go on from where they were then: effects
-are repeated with the same keys, and receivers that honour keys do nothing twice; others may.
-With --cancel-unfinished such runs are cancelled instead.")]
+copy was taken is not in it. Runs that had not ended go on from where they were then, as after
+the death of a process that may have done anything since: what can be repeated is repeated with
+the same keys, what can be asked is asked, and where neither holds the run needs attention.
+Answers and retries that no run had heeded yet are to be given again. With --cancel-unfinished
+such runs are cancelled instead.")]
 pub(crate) struct RestoreArgs {
     /// The file to read
     #[arg(value_name = "FILE")]
@@ -59,7 +61,7 @@ pub(crate) struct RestoreArgs {
 /// `conche backup`.
 pub(crate) fn backup(args: BackupArgs) -> Result<(), Failure> {
     let data_dir = args.config.load()?.config.data_dir;
-    let copy = sqlite::backup(&data_dir, &args.to)
+    let copy = sqlite::backup(&data_dir, &args.to, Timestamp::now())
         .map_err(|error| Failure::of("no copy was taken", error))?;
     let file = args.to.display();
     args.output

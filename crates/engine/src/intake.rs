@@ -405,6 +405,7 @@ impl Inner {
                 deadline: later(now, definition.limits.deadline),
                 variables: BTreeMap::default(),
                 budget: Some(budget),
+                copied_at: None,
             };
             Birth {
                 run: RunId::new(Uuid::now_v7()),

@@ -199,6 +199,7 @@ fn new_run(layout: Layout, event: &Event, now: Timestamp) -> NewRun {
         deadline: now + Duration::from_hours(1),
         variables: std::collections::BTreeMap::new(),
         budget: None,
+        copied_at: None,
     };
     NewRun {
         run: RunId::new(layout.id()),

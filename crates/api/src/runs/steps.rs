@@ -307,6 +307,7 @@ mod tests {
             deadline: Timestamp::MAX,
             variables: BTreeMap::new(),
             budget: None,
+            copied_at: None,
         }))
     }
 

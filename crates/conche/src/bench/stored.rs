@@ -63,6 +63,7 @@ pub(crate) fn acceptance(data: &Json, ids: Ids, now: Timestamp) -> Acceptance {
         deadline: now + FAR * 2,
         variables: BTreeMap::default(),
         budget: None,
+        copied_at: None,
     };
     let first = Record {
         at: now,

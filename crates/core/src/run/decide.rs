@@ -162,6 +162,9 @@ impl Decision<'_> {
             Step::Action(action) => {
                 let key = visit.key(self.state.run(), number);
                 match input(action, self.state, visit) {
+                    Ok(_) if visit.in_doubt && !action.policy.repeats_in_doubt() => {
+                        self.doubt(number, visit);
+                    }
                     Ok(input) => {
                         let call = self.invocation(number, visit.attempts + 1, key, action, input);
                         self.effects.push(Effect::Invoke(call));
@@ -198,6 +201,20 @@ impl Decision<'_> {
             lists: step.lists.clone(),
             event: self.state.event().cloned(),
             action_data: self.state.output_before(visit).cloned(),
+        });
+    }
+
+    /// The store was put back from a copy, after which the action may have been done.
+    fn doubt(&mut self, number: VisitNo, visit: &Visit) {
+        let copy = self.state.copied_at().map_or_else(
+            || "a copy".to_owned(),
+            |copied_at| format!("a copy of {copied_at}"),
+        );
+        self.record(Entry::Interrupted {
+            visit: number,
+            attempt: visit.attempts + 1,
+            evidence: format!("the run was restored from {copy}, and it may have been done since"),
+            retry_at: None,
         });
     }
 

@@ -15,7 +15,7 @@ use crate::json::Json;
 
 /// Version of the stored form below. A store keeps it beside each append, and a
 /// sample journal of every version is checked in, so that old runs stay readable.
-pub const JOURNAL_FORMAT: u16 = 1;
+pub const JOURNAL_FORMAT: u16 = 2;
 
 /// One line of a run's journal: an entry and when it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,7 +174,9 @@ pub enum Entry {
     },
 
     /// It is unknown whether an attempt took effect: the process died, the attempt was
-    /// stopped, or the answer never came. Accepted in *performing*; leads to *uncertain*.
+    /// stopped, or the answer never came. Accepted in *performing*, and in *ready* and *backing
+    /// off* where the visit is in doubt since a [`Entry::Restored`]: then the attempt, if it was
+    /// made, stands in a journal that is lost. Leads to *uncertain*.
     Interrupted {
         /// The visit of the action step.
         visit: VisitNo,
@@ -229,6 +231,15 @@ pub enum Entry {
         reason: Option<String>,
     },
 
+    /// The store was put back from a copy, so that this run may have gone further than its
+    /// journal knows. Accepted while running or cancelling; changes no visit but puts all of
+    /// them, and those entered after it, *in doubt*: an action that must not be repeated is not
+    /// done before it is known whether it was. Format 2.
+    Restored {
+        /// When the copy was taken.
+        copied_at: Timestamp,
+    },
+
     /// An operator has the run go on from a step. Accepted in *finished*, for a visit that is
     /// not forgotten; leads to *running* with that visit *ready* again and a new idempotency
     /// key for it. Visits that followed it, in its own frame and in those around it, are
@@ -271,6 +282,10 @@ pub struct Started {
     /// journals of programs that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<u32>,
+    /// Where the run waited for its events in a copy of the store that was put back: when the
+    /// copy was taken. Means what [`Entry::Restored`] means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_at: Option<Timestamp>,
 }
 
 /// What a script decided.

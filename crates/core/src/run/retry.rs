@@ -71,6 +71,13 @@ pub struct Policy {
     pub timeout: Duration,
 }
 
+impl Policy {
+    /// Whether an attempt of unknown effect is simply made again, with the same key.
+    pub fn repeats_in_doubt(&self) -> bool {
+        self.on_uncertain == OnUncertain::Repeat && self.repeat != Repeat::Probe
+    }
+}
+
 /// Share of a wait that varies by key, so that many runs do not retry in step.
 const JITTER: f64 = 0.2;
 

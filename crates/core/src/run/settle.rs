@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::entry::{Entry, ErrorKind, LogLine, Resolution, StepError, Verdict, VisitNo};
-use super::retry::{OnUncertain, Repeat, Retry};
+use super::retry::Retry;
 use super::state::RunState;
 use super::visit::{Illegal, Visit, VisitState};
 use crate::definition::{ActionStep, Definition, Step};
@@ -211,10 +211,8 @@ impl Settling<'_> {
     }
 
     fn uncertain(self, evidence: String) -> Entry {
-        let repeat = self.action().is_some_and(|action| {
-            action.policy.on_uncertain == OnUncertain::Repeat
-                && action.policy.repeat != Repeat::Probe
-        });
+        let action = self.action();
+        let repeat = action.is_some_and(|action| action.policy.repeats_in_doubt());
         Entry::Interrupted {
             visit: self.visit,
             attempt: self.attempt,
@@ -237,10 +235,7 @@ impl Settling<'_> {
         let retry = self
             .action()
             .map_or_else(Retry::default, |action| action.policy.retry);
-        let key = match &self.at.state {
-            VisitState::Performing { key, .. } | VisitState::Uncertain { key, .. } => key.clone(),
-            _ => self.at.key(self.state.run(), self.visit),
-        };
+        let key = self.at.key_of_attempt(self.state.run(), self.visit);
         // A script's attempt is counted by the entry that this becomes, an action's already was.
         let tries = match self.at.state {
             VisitState::Performing { .. } | VisitState::Uncertain { .. } => self.at.tries,

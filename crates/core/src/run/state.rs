@@ -52,6 +52,8 @@ pub struct RunState {
     event: Option<Json>,
     variables: BTreeMap<String, Json>,
     rerun: u32,
+    /// When the copy was taken that the run was put back from, if it was.
+    copied_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
 }
 
@@ -82,6 +84,7 @@ impl RunState {
             run,
             deadline: started.deadline,
             variables: started.variables.clone(),
+            copied_at: started.copied_at,
             started,
             started_at: first.at,
             phase: Phase::Running,
@@ -140,6 +143,10 @@ impl RunState {
                 Ok(())
             }
             Entry::Finished { outcome, reason } => self.finish(record.at, outcome, reason),
+            Entry::Restored { copied_at } => {
+                self.restore(copied_at);
+                Ok(())
+            }
             Entry::Started(_) | Entry::Reopened { .. } => Err(self.illegal(&record.entry)),
         }
     }
@@ -154,6 +161,10 @@ impl RunState {
             // The first request stands.
             Entry::CancelRequested { .. } => Ok(()),
             Entry::Finished { outcome, reason } => self.finish(record.at, outcome, reason),
+            Entry::Restored { copied_at } => {
+                self.restore(copied_at);
+                Ok(())
+            }
             Entry::Started(_)
             | Entry::Entered { .. }
             | Entry::Opened { .. }
@@ -181,11 +192,21 @@ impl RunState {
         self.phase = Phase::Running;
         self.deadline = deadline;
         self.rerun += 1;
+        // What follows is done anew because somebody asked for it.
+        self.copied_at = None;
         self.finished_at = None;
         Ok(())
     }
 
-    fn enter(&mut self, number: VisitNo, visit: Visit) -> Result<(), Illegal> {
+    /// From here on nobody knows what was done that is not recorded.
+    fn restore(&mut self, copied_at: Timestamp) {
+        self.copied_at = Some(copied_at);
+        for visit in &mut self.visits {
+            visit.in_doubt = true;
+        }
+    }
+
+    fn enter(&mut self, number: VisitNo, mut visit: Visit) -> Result<(), Illegal> {
         let next = number as usize == self.visits.len();
         let within_open = visit.path.split_last().is_none_or(|(turn, around)| {
             self.live(turn.of)
@@ -204,6 +225,7 @@ impl RunState {
                 entry: format!("entered '{}' as visit {number}", visit.step),
             });
         }
+        visit.in_doubt = self.copied_at.is_some();
         self.frames.insert(visit.path.clone(), number);
         self.visits.push(visit);
         Ok(())
@@ -221,7 +243,7 @@ impl RunState {
             }
             _ => (None, BTreeMap::new()),
         };
-        self.visits[number as usize].apply(entry)?;
+        self.visits[number as usize].apply((self.run, number), entry)?;
         self.event = event.or(self.event.take());
         self.variables.extend(variables);
         Ok(())
@@ -367,6 +389,12 @@ impl RunState {
     /// Variables by name.
     pub const fn variables(&self) -> &BTreeMap<String, Json> {
         &self.variables
+    }
+
+    /// When the copy was taken that the run was put back from: it may have gone further than
+    /// its journal knows.
+    pub const fn copied_at(&self) -> Option<Timestamp> {
+        self.copied_at
     }
 
     /// How often an operator reopened the run.

@@ -2,11 +2,11 @@
 //!
 //! | state       | accepts → leads to |
 //! |-------------|--------------------|
-//! | ready       | evaluated → done · opened → open · closed → done · delayed → waiting · intended → performing · failed → backing off or done |
+//! | ready       | evaluated → done · opened → open · closed → done · delayed → waiting · intended → performing · failed → backing off or done · interrupted → uncertain, where in doubt |
 //! | open        | opened (a higher turn) → open · closed → done; both only when nothing within is unfinished |
 //! | waiting     | elapsed → done |
 //! | performing  | succeeded → done · failed → backing off or done · interrupted → uncertain |
-//! | backing off | intended → performing · evaluated → done · failed → backing off or done |
+//! | backing off | intended → performing · evaluated → done · failed → backing off or done · interrupted → uncertain, where in doubt |
 //! | uncertain   | intended → performing · succeeded → done · failed → backing off or done · attention needed → attention |
 //! | attention   | resumed → ready or done |
 //! | done        | nothing |
@@ -55,6 +55,9 @@ pub struct Visit {
     pub rerun: u32,
     /// Whether the run was reopened at a visit before it: then it is history only.
     pub forgotten: bool,
+    /// Whether the run was put back from a copy since this visit was last known to be where it
+    /// stands: an attempt may have been made that the journal does not have.
+    pub in_doubt: bool,
 }
 
 /// How far a visit is.
@@ -138,6 +141,7 @@ impl Visit {
             opened: 0..0,
             rerun: 0,
             forgotten: false,
+            in_doubt: false,
         }
     }
 
@@ -154,7 +158,11 @@ impl Visit {
 
     /// Applies an entry about this visit; one that is refused changes nothing. The one place
     /// where its state changes, but for the reopening of a whole run.
-    pub(super) fn apply(&mut self, entry: Entry) -> Result<(), Illegal> {
+    pub(super) fn apply(
+        &mut self,
+        (run, number): (RunId, VisitNo),
+        entry: Entry,
+    ) -> Result<(), Illegal> {
         use VisitState as S;
         // An attempt under way has the last number given out, a new one the next.
         let under_way = |attempt: &u32| *attempt == self.attempts;
@@ -179,6 +187,7 @@ impl Visit {
                 Entry::Intended { attempt, key, .. },
             ) if new(&attempt) => {
                 self.count(attempt);
+                self.in_doubt = false;
                 S::Performing { attempt, key }
             }
             (
@@ -210,19 +219,24 @@ impl Visit {
                 failed(error, retry_at)
             }
             (
-                S::Performing { key, .. },
+                S::Performing { .. } | S::Ready | S::BackingOff(_),
                 Entry::Interrupted {
                     attempt,
                     evidence,
                     retry_at,
                     ..
                 },
-            ) if under_way(&attempt) => S::Uncertain {
-                attempt,
-                key: key.clone(),
-                evidence,
-                retry_at,
-            },
+            ) if self.may_be_cut_off(attempt) => {
+                // Not counted as a try where the attempt, if any, was made in a lost world.
+                self.attempts = attempt;
+                self.in_doubt = false;
+                S::Uncertain {
+                    attempt,
+                    key: self.key_of_attempt(run, number),
+                    evidence,
+                    retry_at,
+                }
+            }
             (S::Uncertain { .. }, Entry::AttentionNeeded { reason, .. }) => S::Attention { reason },
             (S::Attention { .. }, Entry::Resumed { resolution, .. }) => self.resumed(resolution),
             (state, entry) => {
@@ -236,12 +250,30 @@ impl Visit {
         Ok(())
     }
 
+    /// Whether an attempt of this number may have been made without its end being known: it is
+    /// under way, or its intent would stand in a journal that is lost.
+    fn may_be_cut_off(&self, attempt: u32) -> bool {
+        match self.state {
+            VisitState::Performing { .. } => attempt == self.attempts,
+            _ => self.in_doubt && Some(attempt) == self.attempts.checked_add(1),
+        }
+    }
+
+    /// The key of the attempt under way, else that of the next one.
+    pub(super) fn key_of_attempt(&self, run: RunId, number: VisitNo) -> IdempotencyKey {
+        match &self.state {
+            VisitState::Performing { key, .. } | VisitState::Uncertain { key, .. } => key.clone(),
+            _ => self.key(run, number),
+        }
+    }
+
     fn count(&mut self, attempt: u32) {
         self.attempts = attempt;
         self.tries = self.tries.saturating_add(1);
     }
 
     fn resumed(&mut self, resolution: Resolution) -> VisitState {
+        self.in_doubt = false;
         match resolution {
             Resolution::Repeat => {
                 self.tries = 0;
@@ -282,6 +314,7 @@ impl Entry {
             Self::Resumed { .. } => "resumed",
             Self::CancelRequested { .. } => "cancel_requested",
             Self::Finished { .. } => "finished",
+            Self::Restored { .. } => "restored",
             Self::Reopened { .. } => "reopened",
         }
     }
@@ -302,7 +335,10 @@ impl Entry {
             | Self::AttentionNeeded { visit, .. }
             | Self::Resumed { visit, .. }
             | Self::Reopened { visit, .. } => Some(*visit),
-            Self::Started(_) | Self::CancelRequested { .. } | Self::Finished { .. } => None,
+            Self::Started(_)
+            | Self::CancelRequested { .. }
+            | Self::Finished { .. }
+            | Self::Restored { .. } => None,
         }
     }
 }

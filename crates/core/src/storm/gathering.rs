@@ -50,6 +50,9 @@ pub struct Gathering {
     pub count: u32,
     /// Bytes of their data.
     pub bytes: u64,
+    /// Where it waited in a copy of the store that was put back: when the copy was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_at: Option<Timestamp>,
 }
 
 /// What becomes of a key with one more event.
@@ -90,6 +93,7 @@ impl Gather {
             }
             waiting => (None, waiting),
         };
+        let copied_at = waiting.as_ref().and_then(|waiting| waiting.copied_at);
         let (run, began, count, sum) = waiting.map_or((run, now, 0, 0), |waiting| {
             (waiting.run, waiting.began, waiting.count, waiting.bytes)
         });
@@ -107,6 +111,7 @@ impl Gather {
             due,
             count,
             bytes,
+            copied_at,
         };
         Joined { before, with }
     }
@@ -126,6 +131,7 @@ impl Gathering {
             let deadline = now.checked_add(allowed.unwrap_or_default());
             started.deadline = deadline.unwrap_or(started.deadline);
             started.events = events;
+            started.copied_at = self.copied_at;
         }
         Record { at: now, entry }
     }
@@ -154,6 +160,7 @@ mod tests {
             deadline: at(second + 100),
             variables: BTreeMap::new(),
             budget: None,
+            copied_at: None,
         };
         let record = Record {
             at: at(second),

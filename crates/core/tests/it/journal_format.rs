@@ -1,7 +1,8 @@
 //! The stored form of journals. Runs outlive the version that started them: what one version
 //! wrote, every later one reads, and reads the same.
 //!
-//! `samples/journal-v1.json` is never to be changed, only joined by a sample of a later format.
+//! A sample of a format that was released is never to be changed, only joined by one of a later
+//! format.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -19,6 +20,9 @@ use serde_json::value::RawValue;
 use crate::shell::{RUN, stored};
 
 const SAMPLE: &str = include_str!("samples/journal-v1.json");
+
+/// Format 2 is format 1 and *restored*.
+const SAMPLE_2: &str = include_str!("samples/journal-v2.json");
 
 /// Every kind of entry. The compiler asks for an arm when one is added, and the test below for
 /// a line in the sample.
@@ -40,15 +44,20 @@ const fn ordinal(entry: &Entry) -> usize {
         Entry::CancelRequested { .. } => 13,
         Entry::Finished { .. } => 14,
         Entry::Reopened { .. } => 15,
+        Entry::Restored { .. } => 16,
     }
 }
 
-fn lines() -> Vec<Box<RawValue>> {
-    serde_json::from_str(SAMPLE).expect("an array of records")
+fn lines(sample: &str) -> Vec<Box<RawValue>> {
+    serde_json::from_str(sample).expect("an array of records")
 }
 
 fn records() -> Vec<Record> {
-    lines()
+    records_of(SAMPLE)
+}
+
+fn records_of(sample: &str) -> Vec<Record> {
+    lines(sample)
         .iter()
         .map(|line| serde_json::from_str(line.get()).expect("a record"))
         .collect()
@@ -56,23 +65,35 @@ fn records() -> Vec<Record> {
 
 #[test]
 fn the_sample_is_of_the_format_that_is_written() {
-    assert_eq!(JOURNAL_FORMAT, 1, "add a sample of the new format");
+    assert_eq!(JOURNAL_FORMAT, 2, "add a sample of the new format");
 }
 
 #[test]
 fn every_record_of_the_sample_is_written_again_byte_for_byte() {
-    for (line, record) in lines().iter().zip(records()) {
-        assert_eq!(stored(&record), line.get());
+    for sample in [SAMPLE, SAMPLE_2] {
+        for (line, record) in lines(sample).iter().zip(records_of(sample)) {
+            assert_eq!(stored(&record), line.get());
+        }
     }
 }
 
 #[test]
-fn the_sample_holds_every_kind_of_entry() {
-    let kinds: BTreeSet<usize> = records()
+fn the_samples_hold_every_kind_of_entry() {
+    let kinds: BTreeSet<usize> = [SAMPLE, SAMPLE_2]
         .iter()
+        .flat_map(|sample| records_of(sample))
         .map(|record| ordinal(&record.entry))
         .collect();
-    assert_eq!(kinds, (0..16).collect());
+    assert_eq!(kinds, (0..17).collect());
+}
+
+#[test]
+fn the_sample_of_format_2_folds_to_a_run_that_needs_attention() {
+    let state = RunState::fold(RUN, records_of(SAMPLE_2)).expect("a legal journal");
+    let summary = state.summary();
+    assert_eq!(summary.status, Status::NeedsAttention);
+    assert_eq!(state.visits()[1].attempts, 1);
+    assert_eq!(state.copied_at(), "2026-01-02T02:00:00Z".parse().ok());
 }
 
 #[test]

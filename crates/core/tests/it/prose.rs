@@ -90,6 +90,7 @@ pub(crate) fn entry_text(entry: &Entry, names: &mut BTreeMap<String, usize>) -> 
         Entry::Resumed { resolution, by, .. } => format!("by {by}: {resolution:?}"),
         Entry::CancelRequested { by, reason } => format!("by {by}{}", because(reason)),
         Entry::Finished { outcome, reason } => format!("{}{}", word(*outcome), because(reason)),
+        Entry::Restored { copied_at } => format!("from a copy of {copied_at}"),
         Entry::Reopened { by, .. } => format!("by {by}"),
     };
     format!("{head} {tail}")

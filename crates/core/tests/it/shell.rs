@@ -42,6 +42,7 @@ impl Shell {
                 events: Vec::new(),
                 deadline: START + definition.limits.deadline,
                 budget: None,
+                copied_at: None,
                 variables: variables
                     .iter()
                     .map(|(name, value)| ((*name).to_owned(), Json::from(value)))

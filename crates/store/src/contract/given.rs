@@ -59,6 +59,7 @@ pub fn run_of(event: &Event, at: Timestamp) -> NewRun {
         deadline: at + Duration::from_hours(24),
         variables: [("limit".to_owned(), Json::from(&serde_json::json!(3)))].into(),
         budget: None,
+        copied_at: None,
     };
     NewRun {
         run: RunId::new(id_at(at)),

@@ -3,6 +3,9 @@
 //! A copy is one SQLite database, as it was at one moment, without the space that deleted rows
 //! left. It is written under another name, checked and only then given its own, so that a file
 //! of that name is always a whole copy. Nothing is ever overwritten.
+//!
+//! What was done after a copy was taken is not in it. So each run that it holds unfinished is
+//! told, by an entry in its journal, that it may have gone further.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,12 +13,19 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use conche_core::Timestamp;
+use conche_core::run::{Entry, JOURNAL_FORMAT, Record};
+use conche_core::storm::Gathering;
 use rusqlite::{Connection, OpenFlags, params};
 
+use super::accept::text;
 use super::fault::{FILE, error, unavailable};
 use super::folder::Folder;
+use super::rows::micros;
 use super::{SqliteConfig, migrate};
 use crate::{Error, Signal};
+
+/// When a copy was taken, in its `meta`.
+const COPIED_AT: &str = "copied_at";
 
 /// What a copy holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +42,14 @@ pub struct Copy {
     pub unfinished: u64,
 }
 
-/// Writes a copy of the store in the folder `dir` to the new file `to`, for its owner only.
+/// Writes a copy of the store in the folder `dir`, as it is `now`, to the new file `to`, for its
+/// owner only.
 /// A server may be working on the store; it is slowed down, not stopped. Blocks.
 ///
 /// # Errors
 /// [`Error::Exists`] where there is a file `to`; [`Error::NotFound`] where there is no store;
 /// [`Error::TooNew`], [`Error::Corrupt`], [`Error::Full`], [`Error::Unavailable`].
-pub fn backup(dir: &Path, to: &Path) -> Result<Copy, Error> {
+pub fn backup(dir: &Path, to: &Path, now: Timestamp) -> Result<Copy, Error> {
     let database = dir.join(FILE);
     if !database.exists() {
         return Err(Error::NotFound {
@@ -57,6 +68,12 @@ pub fn backup(dir: &Path, to: &Path) -> Result<Copy, Error> {
         .execute("VACUUM INTO ?1", params![path])
         .map_err(error)?;
     drop(source);
+    let copy = Connection::open(&part.path).map_err(error)?;
+    let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2)
+               ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    copy.execute(sql, params![COPIED_AT, micros(now)])
+        .map_err(error)?;
+    drop(copy);
     let copy = examine(&part.path)?;
     part.finish()?;
     Ok(copy)
@@ -109,7 +126,9 @@ pub fn examine(file: &Path) -> Result<Copy, Error> {
 
 /// Puts the copy `from` into the folder `dir`, which has no store yet. What was held by a node
 /// is fenced off from it. With `cancel`, given as who asks for it, every run that has not ended
-/// is cancelled before anything else is done in it. Blocks.
+/// is cancelled before anything else is done in it; without, its journal says that it was put
+/// back. What operators asked for and no run had heeded yet is dropped, but for cancelling: it
+/// may have been done since. Blocks.
 ///
 /// # Errors
 /// [`Error::Exists`] where the folder has a store; [`Error::Locked`] where a server runs on
@@ -148,11 +167,17 @@ pub fn restore(
     Ok(copy)
 }
 
-/// No node of the world that the copy was taken from may write to it any more.
+/// No node of the world that the copy was taken from may write to it any more, and no run is
+/// taken to be where the copy has it.
 fn settle(restored: &Connection, cancel: Option<&str>, now: Timestamp) -> Result<(), Error> {
+    let copied_at = copied_at(restored, now)?;
+    doubt_runs(restored, copied_at, now)?;
+    doubt_waiting(restored, copied_at)?;
     let free = "UPDATE runs SET epoch = epoch + 1 WHERE finished_at IS NULL";
     restored.execute(free, []).map_err(error)?;
     restored.execute("DELETE FROM nodes", []).map_err(error)?;
+    let heeded = r#"DELETE FROM signals WHERE signal NOT LIKE '{"cancel"%'"#;
+    restored.execute(heeded, []).map_err(error)?;
     let Some(by) = cancel else {
         return Ok(());
     };
@@ -160,13 +185,68 @@ fn settle(restored: &Connection, cancel: Option<&str>, now: Timestamp) -> Result
         by: by.to_owned(),
         reason: Some(format!("restored at {now} from a copy")),
     };
-    let text = super::accept::text(&signal)?;
     let cancel =
         "INSERT INTO signals (run, signal) SELECT run, ?1 FROM runs WHERE finished_at IS NULL";
-    restored.execute(cancel, params![text]).map_err(error)?;
+    restored
+        .execute(cancel, params![text(&signal)?])
+        .map_err(error)?;
     let wake = "UPDATE runs SET wake = ?1 WHERE finished_at IS NULL AND holder = x''";
-    let now = super::rows::micros(now);
-    restored.execute(wake, params![now]).map_err(error)?;
+    restored
+        .execute(wake, params![micros(now)])
+        .map_err(error)?;
+    Ok(())
+}
+
+/// When the copy was taken. Those of programs that did not note it: not before their last event.
+fn copied_at(restored: &Connection, now: Timestamp) -> Result<Timestamp, Error> {
+    let sql = "SELECT coalesce((SELECT value FROM meta WHERE key = ?1),
+                               (SELECT max(received_at) FROM events))";
+    let noted: Option<i64> = restored
+        .query_row(sql, [COPIED_AT], |row| row.get(0))
+        .map_err(error)?;
+    let forget = "DELETE FROM meta WHERE key = ?1";
+    restored.execute(forget, [COPIED_AT]).map_err(error)?;
+    let noted = noted.and_then(|noted| Timestamp::from_microsecond(noted).ok());
+    Ok(noted.unwrap_or(now))
+}
+
+/// Writes into the journal of each run that has not ended that it was put back.
+fn doubt_runs(restored: &Connection, copied_at: Timestamp, now: Timestamp) -> Result<(), Error> {
+    let entry = Entry::Restored { copied_at };
+    let records = text(&[Record { at: now, entry }])?;
+    let append = "INSERT INTO journal (run, from_version, format, records)
+                  SELECT run, version, ?1, ?2 FROM runs WHERE finished_at IS NULL";
+    restored
+        .execute(append, params![JOURNAL_FORMAT, records])
+        .map_err(error)?;
+    let count = "UPDATE runs SET version = version + 1 WHERE finished_at IS NULL";
+    restored.execute(count, []).map_err(error)?;
+    Ok(())
+}
+
+/// As [`doubt_runs`], for runs that wait for more events and have no journal yet.
+fn doubt_waiting(restored: &Connection, copied_at: Timestamp) -> Result<(), Error> {
+    let waiting = "SELECT reaction, control, key, state FROM storms WHERE gathers = 1";
+    let waiting: Vec<(String, String, String, String)> = restored
+        .prepare(waiting)
+        .and_then(|mut waiting| {
+            let rows = waiting.query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?;
+            rows.collect()
+        })
+        .map_err(error)?;
+    for (reaction, control, key, state) in waiting {
+        // One that cannot be read is put aside where it is to be born.
+        let Ok(mut waiting) = serde_json::from_str::<Gathering>(&state) else {
+            continue;
+        };
+        waiting.copied_at = Some(copied_at);
+        let update =
+            "UPDATE storms SET state = ?4 WHERE reaction = ?1 AND control = ?2 AND key = ?3";
+        let row = params![reaction, control, key, text(&waiting)?];
+        restored.execute(update, row).map_err(error)?;
+    }
     Ok(())
 }
 

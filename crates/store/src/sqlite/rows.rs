@@ -202,9 +202,9 @@ pub(super) fn journal(
 
 fn read_append(row: &Row<'_>) -> Result<(i64, Vec<Record>), Bad> {
     let format: i64 = column(row, 1)?;
-    if format != i64::from(JOURNAL_FORMAT) {
+    if !(1..=i64::from(JOURNAL_FORMAT)).contains(&format) {
         return Err(format!(
-            "it has format {format}, this program reads format {JOURNAL_FORMAT}"
+            "it has format {format}, this program reads formats 1 to {JOURNAL_FORMAT}"
         ));
     }
     let text = row.get_ref(2).map_err(|error| error.to_string())?;

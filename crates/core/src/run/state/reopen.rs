@@ -33,6 +33,7 @@ impl RunState {
         visit.state = VisitState::Ready;
         visit.tries = 0;
         visit.rerun += 1;
+        visit.in_doubt = false;
         self.frames = self.live_frames();
     }
 

@@ -55,6 +55,7 @@ fn garbage() -> impl Strategy<Value = Entry> {
             deadline,
             variables: BTreeMap::new(),
             budget: None,
+            copied_at: None,
         })),
         8 => (numbers(), numbers(), paths(), prop::option::of(numbers())).prop_map(
             |(visit, step, path, from)| Entry::Entered {
@@ -122,6 +123,7 @@ fn garbage() -> impl Strategy<Value = Entry> {
             variables: BTreeMap::new(),
             by: String::new(),
         }),
+        1 => times().prop_map(|copied_at| Entry::Restored { copied_at }),
         1 => Just(Entry::CancelRequested { by: String::new(), reason: None }),
         2 => Just(Entry::Finished { outcome: Outcome::Failed, reason: None }),
         3 => (numbers(), times()).prop_map(|(visit, deadline)| Entry::Reopened {

@@ -256,3 +256,111 @@ fn an_answer_to_an_earlier_attempt_is_refused() {
         "a run that is performing at its visit of 'x' does not accept 'succeeded'"
     );
 }
+
+/// The store is put back from a copy that was taken an hour before.
+fn restored(run: &mut Shell) -> &mut Shell {
+    let copied_at = run.now;
+    run.now += Duration::from_hours(1);
+    run.append(Entry::Restored { copied_at });
+    run
+}
+
+#[test]
+fn after_a_restore_what_may_be_repeated_is_done_and_what_can_be_asked_is_asked() {
+    for (class, effect) in [
+        ("idempotent", "invoke x #1 {}"),
+        ("keyed", "invoke x #1 {}"),
+        ("probe", "probe x #1"),
+    ] {
+        let mut run = Shell::new(one(class));
+        restored(run.verdict("script", "x", "{}")).expect([effect]);
+    }
+}
+
+#[test]
+fn a_probe_after_a_restore_that_finds_nothing_has_the_action_done_once() {
+    let mut run = Shell::new(one("probe"));
+    restored(run.verdict("script", "x", "{}")).expect(["probe x #1"]);
+    run.report("x", Report::NotHappened)
+        .wakes_after(0.8..=1.0)
+        .expect(["invoke x #2 {}"])
+        .output("x", "{}")
+        .expect(["succeeded"]);
+}
+
+#[test]
+fn after_a_restore_an_unsafe_action_is_left_to_a_person_before_it_is_done() {
+    let mut run = Shell::new(one("unsafe"));
+    restored(run.verdict("script", "x", "{}")).expect(["wait"]);
+    let summary = run.state.summary();
+    assert_eq!(summary.status, Status::NeedsAttention);
+    assert_eq!(
+        summary.reason.as_deref(),
+        Some(
+            "it is unknown whether attempt 1 of 'x' took effect: the run was restored from a copy of 1970-01-01T00:00:00Z, and it may have been done since"
+        )
+    );
+    run.resume("x", Resolution::Repeat)
+        .expect(["invoke x #2 {}"])
+        .output("x", "{}")
+        .expect(["succeeded"]);
+}
+
+#[test]
+fn every_unsafe_action_after_a_restore_is_asked_about_once() {
+    let mut run = Shell::new(reaction(
+        "
+name: two
+event: e
+script: x
+actions:
+  x: { module: demo, action: unsafe, script: y }
+  y: { module: demo, action: unsafe }
+",
+    ));
+    let said = || Resolution::Succeeded { output: json("1") };
+    restored(run.verdict("script", "x", "{}")).expect(["wait"]);
+    run.resume("x", said()).verdict("x:script", "y", "{}");
+    run.expect(["wait"])
+        .resume("y", said())
+        .expect(["succeeded"]);
+}
+
+#[test]
+fn a_person_who_answered_before_the_copy_is_asked_again_after_it() {
+    let mut run = Shell::new(one("unsafe"));
+    run.verdict("script", "x", "{}")
+        .uncertain("x")
+        .expect(["wait"])
+        .resume("x", Resolution::Repeat);
+    restored(&mut run).expect(["wait"]);
+    assert_eq!(run.state.summary().status, Status::NeedsAttention);
+}
+
+#[test]
+fn an_operator_who_has_a_restored_run_go_on_from_a_step_is_not_asked() {
+    let mut run = Shell::new(one("unsafe"));
+    restored(run.verdict("script", "x", "{}")).expect(["wait"]);
+    let reason = "the host is gone".to_owned();
+    run.resume("x", Resolution::Failed { reason })
+        .expect(["failed: the host is gone"])
+        .reopen("x")
+        .expect(["invoke x #2 {}"]);
+}
+
+#[test]
+fn only_a_restored_run_may_doubt_what_it_has_not_begun() {
+    let mut run = Shell::new(one("unsafe"));
+    run.verdict("script", "x", "{}");
+    let visit = {
+        run.effects();
+        run.number("x")
+    };
+    let doubt = Entry::Interrupted {
+        visit,
+        attempt: 1,
+        evidence: String::new(),
+        retry_at: None,
+    };
+    assert!(run.try_append(doubt).is_err());
+}

@@ -3,10 +3,11 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use conche_core::run::Status;
+use conche_core::run::{Entry, Resolution, Status};
+use conche_core::storm::{Gates, Gather, Key};
 use conche_store::contract::given::{self, acceptance, at};
 use conche_store::sqlite::{SqliteConfig, backup, examine, restore};
-use conche_store::{Catalogue as _, Error, RunStore as _};
+use conche_store::{Catalogue as _, Error, RunStore as _, Signal};
 
 use super::{accept, folder, open};
 
@@ -24,7 +25,7 @@ async fn a_copy_of_a_store_at_work_is_the_store_of_one_moment() {
     given::claim_one(&store, node, at(0)).await;
 
     let file = elsewhere.path().join("copy");
-    let copy = backup(folder.path(), &file).expect("a copy is written");
+    let copy = backup(folder.path(), &file, at(2)).expect("a copy is written");
     assert_eq!((copy.events, copy.runs, copy.unfinished), (2, 2, 1));
     assert_eq!(examine(&file), Ok(copy.clone()));
     let mode = std::fs::metadata(&file)
@@ -52,6 +53,18 @@ async fn a_copy_of_a_store_at_work_is_the_store_of_one_moment() {
     );
     let again = given::claim_one(&second, next, at(4)).await;
     assert_eq!(again.run, held);
+    let last = again
+        .journal
+        .expect("it is readable")
+        .pop()
+        .expect("entries");
+    let copied_at = at(2);
+    assert_eq!(
+        (last.at, last.entry),
+        (at(3), Entry::Restored { copied_at })
+    );
+    let untouched = second.whole_journal(done).await.expect("it is there");
+    assert_eq!(Ok(untouched), store.whole_journal(done).await);
     assert!(
         again.epoch > claimed.epoch + 1,
         "fenced off from its holder"
@@ -64,7 +77,7 @@ async fn runs_that_had_not_ended_can_be_cancelled_as_they_are_restored() {
     let store = open(&SqliteConfig::new(folder.path()));
     let (_, run) = accept(&store, acceptance("github", "1", at(0))).await;
     let file = elsewhere.path().join("copy");
-    backup(folder.path(), &file).expect("a copy is written");
+    backup(folder.path(), &file, at(2)).expect("a copy is written");
     let restored = elsewhere.path().join("data");
     restore(&file, &restored, Some("ann"), at(3)).expect("it is put back");
     let second = open(&SqliteConfig::new(&restored));
@@ -85,10 +98,12 @@ async fn nothing_that_is_there_is_overwritten_and_no_half_copy_is_left() {
     let store = open(&SqliteConfig::new(folder.path()));
     accept(&store, acceptance("github", "1", at(0))).await;
     let file = elsewhere.path().join("copy");
-    backup(folder.path(), &file).expect("a copy is written");
+    backup(folder.path(), &file, at(2)).expect("a copy is written");
     let refused = |result: Result<_, Error>| result.expect_err("it is refused").to_string();
-    assert!(refused(backup(folder.path(), &file)).contains("already"));
-    assert!(refused(backup(elsewhere.path(), &elsewhere.path().join("x"))).contains("no store"));
+    assert!(refused(backup(folder.path(), &file, at(2))).contains("already"));
+    assert!(
+        refused(backup(elsewhere.path(), &elsewhere.path().join("x"), at(2))).contains("no store")
+    );
     let locked = refused(restore(&file, folder.path(), None, at(1)));
     assert!(locked.contains("another process holds"), "{locked}");
     assert_eq!(store.close().await, Ok(()));
@@ -122,4 +137,67 @@ fn parts(dir: &Path) -> Vec<std::path::PathBuf> {
     entries
         .filter(|path| path.to_string_lossy().ends_with(".part"))
         .collect()
+}
+
+#[tokio::test]
+async fn what_an_operator_asked_for_before_a_copy_is_not_done_again_after_it() {
+    let (folder, elsewhere) = (folder(), folder());
+    let store = open(&SqliteConfig::new(folder.path()));
+    let (_, resumed) = accept(&store, acceptance("github", "1", at(0))).await;
+    let (_, cancelled) = accept(&store, acceptance("github", "2", at(0))).await;
+    let by = || "ann".to_owned();
+    let (visit, resolution) = (0, Resolution::Repeat);
+    let resume = Signal::Resume {
+        visit,
+        resolution,
+        by: by(),
+    };
+    let cancel = Signal::Cancel {
+        by: by(),
+        reason: None,
+    };
+    for (run, signal) in [(resumed, resume), (cancelled, cancel)] {
+        let signalled = store.signal(run, signal, None, at(1)).await;
+        signalled.expect("it is kept");
+    }
+    let file = elsewhere.path().join("copy");
+    backup(folder.path(), &file, at(2)).expect("a copy is written");
+    let restored = elsewhere.path().join("data");
+    restore(&file, &restored, None, at(3)).expect("it is put back");
+    let second = open(&SqliteConfig::new(&restored));
+    for (run, expected) in [(resumed, 0), (cancelled, 1)] {
+        let signals = second.signals(run).await.expect("they are read");
+        assert_eq!(signals.len(), expected, "{signals:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_events_is_born_in_doubt_after_a_restore() {
+    let (folder, elsewhere) = (folder(), folder());
+    let store = open(&SqliteConfig::new(folder.path()));
+    let gather = |id: &str, now: u64| {
+        let mut acceptance = acceptance("ids", id, at(now));
+        let window = std::time::Duration::from_secs(10);
+        acceptance.runs[0].gates = Some(Gates {
+            watches: Vec::new(),
+            gather: Some((Gather::Group { window, max: 100 }, Key::new("k"))),
+            keys_max: 100,
+        });
+        given::intake(vec![acceptance], at(now))
+    };
+    store.accept(gather("1", 0)).await.expect("it is accepted");
+    let file = elsewhere.path().join("copy");
+    backup(folder.path(), &file, at(2)).expect("a copy is written");
+    let restored = elsewhere.path().join("data");
+    restore(&file, &restored, None, at(3)).expect("it is put back");
+    let second = open(&SqliteConfig::new(&restored));
+    second.accept(gather("2", 4)).await.expect("it is accepted");
+    let node = given::node();
+    assert_eq!(second.heartbeat(node, at(200)).await, Ok(()));
+    let claimed = given::claim_one(&second, node, at(10)).await;
+    let first = claimed.journal.expect("it is readable").remove(0);
+    let Entry::Started(started) = first.entry else {
+        panic!("{first:?}")
+    };
+    assert_eq!((started.events.len(), started.copied_at), (2, Some(at(2))));
 }
