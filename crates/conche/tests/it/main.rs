@@ -16,3 +16,4 @@ mod telemetry;
 mod torture;
 mod unit;
 mod verbs;
+mod waiting;
