@@ -151,13 +151,41 @@ checks! {
     KMS "CACAO077" "kms" W E E "Credentials are in a key management system or here, not both.";
     LITERAL_SECRET "CACAO078" "literal-secret" W W W "A secret is not written into the playbook.";
 
-    // Markings and extensions.
+    // Variables and conditions.
+    VARIABLE_NAME "CACAO079" "variable-name" E E E "The name of a variable is __name__.";
+    LOOSE_NAME "CACAO080" "loose-variable-name" O W E "The name of a variable begins with a letter after its underscores.";
+    UNDECLARED "CACAO081" "undeclared-variable" E E E "A variable that is used is declared where it is used.";
+    NEAR_MISS "CACAO082" "near-miss" W W W "What looks like a reference to a variable is one.";
+    ARGUMENT "CACAO083" "undeclared-argument" W E E "A variable in `in_args` or `out_args` is declared.";
+    ARGUMENT_KEYWORD "CACAO084" "argument-keyword" W W E "`in_args` and `out_args` hold names, without `:value`.";
+    UNUSED_ARGUMENT "CACAO085" "unused-argument" O O W "What is in `in_args` is used.";
+    UNLISTED_ARGUMENT "CACAO086" "unlisted-argument" O O W "What is used is in `in_args`, where there are any.";
+    CONSTANT_SET "CACAO087" "constant-set" E E E "A constant is not set.";
+    EXTERNAL_STEP "CACAO088" "external-step-variable" W E E "Only variables of the playbook come from its caller.";
+    VALUE_TYPE "CACAO089" "value-type" W E E "The value of a variable is one of its type.";
+    ODD_VALUE "CACAO090" "odd-value" O W W "The value of a variable is written as its type is meant.";
+    SHADOWS "CACAO091" "shadows" W W W "A variable of a step does not hide one of the playbook.";
+    PARALLEL_WRITERS "CACAO092" "parallel-writers" W W W "Branches side by side set different variables.";
+    CONDITION "CACAO093" "condition" E E E "A condition can be read.";
+    BARE_CONDITION "CACAO094" "bare-condition" O W E "A condition is a comparison expression of STIX.";
+    OPERATOR "CACAO095" "operator" W E E "An operator, and what a variable is compared with, fit the variable's type.";
+
     TLP "CACAO096" "tlp-object" W E E "A marking of TLP is one of the five that are given.";
     SEVERAL_TLP "CACAO097" "several-tlp" W W W "There is one level of TLP.";
     MARKING_NOT_VALID "CACAO098" "marking-not-valid" W W W "A marking is neither revoked nor out of its time.";
     EXTENSION_NAME "CACAO099" "extension-property" W W E "A property of an extension is 3 to 250 lower-case letters, digits and `_`.";
     LAYOUT_POINTS "CACAO100" "layout-points" W E E "A line that is drawn has as many x as y, at least two of each.";
     LAYOUT_TARGET "CACAO101" "layout-target" W W W "A line that is drawn leads where the step leads.";
+    SWITCH "CACAO102" "switch" E E E "A switch looks at one variable.";
+    IMPOSSIBLE_CASE "CACAO103" "impossible-case" W W W "A case is a value that the variable can have.";
+    ENDLESS "CACAO104" "endless-loop" W W W "Something in a loop changes what its condition asks about.";
+
+    // Signatures.
+    KEY_FORM "CACAO105" "key-form" W E E "A signature says in one way whose it is.";
+    OTHER_PLAYBOOK "CACAO106" "other-playbook" E E E "A signature is of this playbook in this version.";
+    SIGNATURE_NOT_VALID "CACAO107" "signature-not-valid" W W W "A signature is neither revoked nor out of its time.";
+    ALGORITHM "CACAO108" "algorithm" W W W "A signature can be verified here.";
+    SYMMETRIC "CACAO109" "symmetric" W W E "A signature can be made by one, and verified by all.";
 }
 
 #[cfg(test)]

@@ -13,8 +13,11 @@ mod markings;
 mod metadata;
 mod parties;
 mod references;
+mod scopes;
+mod signatures;
 mod structure;
 mod surroundings;
+mod variables;
 mod view;
 
 use std::collections::HashMap;
@@ -56,6 +59,8 @@ impl Document {
         parties::check(&view, &mut said);
         markings::check(&view, around, &mut said);
         layout::check(&view, &mut said);
+        variables::check(&view, &mut said);
+        signatures::check(&view, around, &mut said);
         said.into_findings(self.text())
     }
 }

@@ -84,6 +84,26 @@ impl Parts {
         self.step(step)[key].clone()
     }
 
+    fn declare(&mut self, name: &str, variable: Value) {
+        self.within("playbook_variables")
+            .insert(name.to_owned(), variable);
+    }
+
+    /// Adds a signature with some properties of its own.
+    fn sign(&mut self, own: Value) {
+        let mut signature = json!({
+            "type": "jss", "id": format!("jss--{NEW}"), "signee": "somebody",
+            "created": "2026-03-02T10:00:00.000Z", "modified": "2026-03-02T10:00:00.000Z",
+            "related_to": self.0["id"], "related_version": self.0["modified"],
+            "hash_algorithm": "sha-256", "algorithm": "ES256", "value": "eA",
+        });
+        for (name, value) in object(own) {
+            signature[name] = value;
+        }
+        self.set("signatures", json!([signature]));
+        self.summary("digital_signatures", true);
+    }
+
     /// Gives a step a layout with lines.
     fn layout(&mut self, lines: Value) {
         const LAYOUT: &str = "extension-definition--418ee24c-9cb1-46d9-afa5-309e01aabc7f";
@@ -113,7 +133,7 @@ type Break = fn(&mut Parts);
 const FAULTS: &[(&str, Break)] = &[
     ("CACAO002", |it| drop(it.top().remove("created_by"))),
     ("CACAO002", |it| {
-        drop(it.command("Look the address up").remove("command"))
+        drop(it.command("Say that it failed").remove("command"))
     }),
     ("CACAO002", |it| drop(it.agent("Firewall").remove("name"))),
     ("CACAO003", |it| it.set("revoked", json!("no"))),
@@ -488,7 +508,9 @@ const FAULTS: &[(&str, Break)] = &[
         )
     }),
     ("CACAO063", |it| drop(it.step("Ask").remove("timeout"))),
-    ("CACAO064", |it| drop(it.command("Ask").remove("command"))),
+    ("CACAO064", |it| {
+        drop(it.command("Note it").remove("command_b64"))
+    }),
     ("CACAO064", |it| {
         drop(
             it.command("Ask")
@@ -509,7 +531,7 @@ const FAULTS: &[(&str, Break)] = &[
     }),
     ("CACAO065", |it| {
         drop(
-            it.command("Look the address up")
+            it.command("Say that it failed")
                 .insert("command".into(), json!(" ")),
         )
     }),
@@ -631,6 +653,154 @@ const FAULTS: &[(&str, Break)] = &[
     }),
     ("CACAO101", |it| {
         it.layout(json!([{"connection_type": "cases", "case": "none", "x": [1, 2], "y": [1, 2]}]))
+    }),
+    ("CACAO079", |it| {
+        it.declare("__1__", json!({"type": "string", "value": ""}))
+    }),
+    ("CACAO080", |it| {
+        it.declare("___x__", json!({"type": "string", "value": ""}))
+    }),
+    ("CACAO081", |it| {
+        drop(it.command("Ask").insert(
+            "command".into(),
+            json!("What of __nobody__:value? And __address__:value?"),
+        ))
+    }),
+    ("CACAO081", |it| {
+        it.agent("Chat")["address"] = json!({"url": ["https://__chat__:value/"]})
+    }),
+    ("CACAO081", |it| {
+        drop(
+            it.command("Note it")
+                .insert("command_b64".into(), json!("bG9nZ2VyIF9feF9fOnZhbHVl")),
+        )
+    }),
+    ("CACAO081", |it| {
+        drop(
+            it.step("How severe is it?")
+                .insert("switch".into(), json!("__nobody__:value")),
+        )
+    }),
+    ("CACAO081", |it| {
+        drop(
+            it.step("Is it bad?")
+                .insert("condition".into(), json!("__nobody__:value = 'x'")),
+        )
+    }),
+    ("CACAO082", |it| {
+        drop(it.command("Ask").insert(
+            "command".into(),
+            json!("May __address__:value stay? (__address__)"),
+        ))
+    }),
+    ("CACAO083", |it| {
+        drop(it.step("Ask").insert(
+            "out_args".into(),
+            json!(["__answered__", "__severity__", "__nobody__"]),
+        ))
+    }),
+    ("CACAO084", |it| {
+        drop(it.step("Ask").insert(
+            "out_args".into(),
+            json!(["__answered__", "__severity__:value"]),
+        ))
+    }),
+    ("CACAO085", |it| {
+        drop(
+            it.step("Ask")
+                .insert("in_args".into(), json!(["__address__", "__team__"])),
+        )
+    }),
+    ("CACAO086", |it| {
+        drop(
+            it.step("Write to the team")
+                .insert("in_args".into(), json!(["__address__"])),
+        )
+    }),
+    ("CACAO087", |it| {
+        drop(it.step("Ask").insert(
+            "out_args".into(),
+            json!(["__answered__", "__severity__", "__team__"]),
+        ))
+    }),
+    ("CACAO088", |it| {
+        drop(it.step("Ask").insert(
+            "step_variables".into(),
+            json!({"__own__": {"type": "string", "value": "", "external": true}}),
+        ))
+    }),
+    ("CACAO089", |it| {
+        it.declare("__port__", json!({"type": "integer", "value": "many"}))
+    }),
+    ("CACAO090", |it| {
+        it.declare(
+            "__net__",
+            json!({"type": "ipv4-addr", "value": "10.0.0.0/8"}),
+        )
+    }),
+    ("CACAO091", |it| {
+        drop(it.step("Ask").insert(
+            "step_variables".into(),
+            json!({"__verdict__": {"type": "string", "value": ""}}),
+        ))
+    }),
+    ("CACAO092", |it| {
+        for step in ["Block it", "Write to the team"] {
+            it.step(step)
+                .insert("out_args".into(), json!(["__verdict__"]));
+        }
+    }),
+    ("CACAO093", |it| {
+        drop(
+            it.step("Is it bad?")
+                .insert("condition".into(), json!("__verdict__:value = 'bad' OR")),
+        )
+    }),
+    ("CACAO094", |it| {
+        drop(
+            it.step("Is it bad?")
+                .insert("condition".into(), json!("__verdict__:value = bad")),
+        )
+    }),
+    ("CACAO095", |it| {
+        drop(
+            it.step("Until somebody answers")
+                .insert("condition".into(), json!("__answered__:value > 'x'")),
+        )
+    }),
+    ("CACAO102", |it| {
+        drop(
+            it.step("How severe is it?")
+                .insert("switch".into(), json!("the severity")),
+        )
+    }),
+    ("CACAO103", |it| {
+        let address = json!({"type": "integer", "value": "1"});
+        it.declare("__severity__", address);
+    }),
+    ("CACAO104", |it| {
+        drop(
+            it.step("Ask")
+                .insert("out_args".into(), json!(["__severity__"])),
+        )
+    }),
+    ("CACAO105", |it| {
+        it.sign(json!({"public_key": "eA", "thumbprint": "eA"}))
+    }),
+    ("CACAO106", |it| {
+        it.sign(json!({"public_key": "eA", "related_version": "2026-03-02T09:29:59.000Z"}))
+    }),
+    ("CACAO107", |it| {
+        it.sign(json!({"public_key": "eA", "revoked": true}))
+    }),
+    ("CACAO107", |it| {
+        it.sign(json!({"public_key": "eA", "valid_until": "2026-04-01T00:00:00Z"}))
+    }),
+    ("CACAO108", |it| {
+        it.sign(json!({"public_key": "eA", "algorithm": "Ed448"}))
+    }),
+    ("CACAO109 CACAO006", |it| {
+        it.sign(json!({"public_key": "eA", "algorithm": "HS256"}))
     }),
 ];
 
