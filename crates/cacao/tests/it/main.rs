@@ -4,6 +4,7 @@
 
 mod examples;
 mod faults;
+mod pages;
 mod pictures;
 mod roundtrip;
 mod schema;
