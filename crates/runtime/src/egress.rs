@@ -106,6 +106,32 @@ impl Egress {
         })
     }
 
+    /// A client that may also connect to these destinations, with connections of its own: for
+    /// addresses that stand in the configuration and that no event or script can choose.
+    #[must_use]
+    pub fn opened_to(&self, rules: &[Rule]) -> Self {
+        let mut checked = Checked::clone(&self.connector.checked);
+        checked.policy.allow.extend_from_slice(rules);
+        let connector = Connector {
+            checked: Arc::new(checked),
+            ..self.connector.clone()
+        };
+        Self {
+            client: client(connector.clone()),
+            connector,
+            ..self.clone()
+        }
+    }
+
+    /// A client that answers every redirect as it is, whatever the configuration says.
+    #[must_use]
+    pub fn without_redirects(&self) -> Self {
+        Self {
+            redirects: 0,
+            ..self.clone()
+        }
+    }
+
     /// Sends a request and reads the whole answer.
     ///
     /// Every status is an answer. See [`Error`] for when to repeat.
