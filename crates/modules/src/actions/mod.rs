@@ -4,6 +4,7 @@ mod dummy;
 mod emit;
 mod exec;
 mod http;
+mod klar;
 mod list;
 mod log;
 mod mail;
@@ -11,6 +12,7 @@ mod publish;
 mod recipe;
 mod respond;
 mod run_reaction;
+mod trivy;
 
 use std::sync::LazyLock;
 
@@ -35,12 +37,14 @@ static WRITTEN: &[&ActionModule] = &[
     &emit::MODULE,
     &exec::MODULE,
     &http::MODULE,
+    &klar::MODULE,
     &list::MODULE,
     &log::MODULE,
     &mail::MODULE,
     &publish::MODULE,
     &respond::MODULE,
     &run_reaction::MODULE,
+    &trivy::MODULE,
 ];
 
 /// Reads a call's input; what does not fit is the caller's mistake.

@@ -6,6 +6,8 @@
 
 pub(crate) mod amqp;
 pub(crate) mod backoff;
+pub(crate) mod clair;
 pub(crate) mod kubernetes;
 pub(crate) mod mqtt;
 pub(crate) mod nats;
+pub(crate) mod registry;

@@ -1,6 +1,7 @@
 //! The source modules, by name.
 
 mod amqp;
+mod clair;
 mod delivery;
 mod dummy;
 mod file;
@@ -17,6 +18,7 @@ use crate::source::SourceModule;
 
 /// Every source module, in the order of their names.
 pub static ALL: &[&SourceModule] = &[
+    &clair::MODULE,
     &amqp::MODULE,
     &dummy::MODULE,
     &file::MODULE,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod brokers;
+mod clair;
 mod exec;
 mod file;
 mod http;
@@ -16,4 +17,5 @@ mod schedule;
 mod small;
 mod support;
 mod syslog;
+mod trivy;
 mod webhook;

@@ -177,6 +177,13 @@ impl FakeIntake {
         *self.answer.lock().unwrap() = answer;
     }
 
+    /// Sets a source's cursor, as an earlier process has left it.
+    pub(crate) fn resume(&self, source: &str, cursor: &str) {
+        self.stored.send_modify(|stored| {
+            stored.cursors.insert(source.to_owned(), cursor.to_owned());
+        });
+    }
+
     /// What sources refused, in order.
     pub(crate) fn refusals(&self) -> Vec<&'static str> {
         self.refused.lock().unwrap().clone()

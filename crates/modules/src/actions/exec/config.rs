@@ -88,7 +88,7 @@ pub(super) struct Slot {
 /// A variable's value.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a text or `{ secret: NAME }`")]
-pub(super) enum EnvValue {
+pub(in crate::actions) enum EnvValue {
     /// As written.
     Text(String),
     /// The secret's value.
@@ -172,7 +172,8 @@ fn whole(pattern: &str) -> Result<Regex, String> {
     Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(wrong)
 }
 
-fn user(name: Option<&str>) -> Result<Option<(Uid, Gid)>, String> {
+/// Whom a program runs as.
+pub(in crate::actions) fn user(name: Option<&str>) -> Result<Option<(Uid, Gid)>, String> {
     let own = geteuid();
     let Some(name) = name else {
         if own.is_root() {

@@ -21,21 +21,21 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const MASKED_BEYOND: usize = 8 * 1024;
 
 /// A process that has ended.
-pub(super) struct Ended {
-    pub(super) status: ExitStatus,
-    pub(super) stdout: Kept,
-    pub(super) stderr: Kept,
+pub(in crate::actions) struct Ended {
+    pub(in crate::actions) status: ExitStatus,
+    pub(in crate::actions) stdout: Kept,
+    pub(in crate::actions) stderr: Kept,
 }
 
 /// What is kept of an output.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(in crate::actions) struct Kept {
     bytes: Vec<u8>,
 }
 
 impl Kept {
     /// The text without secrets, at most `limit` bytes, and whether there was more.
-    pub(super) fn text(&self, limit: usize, masker: &Masker) -> (String, bool) {
+    pub(in crate::actions) fn text(&self, limit: usize, masker: &Masker) -> (String, bool) {
         let text = String::from_utf8_lossy(&self.bytes);
         let text = masker.mask(&text);
         let end = text.floor_char_boundary(limit);
@@ -54,7 +54,7 @@ impl Drop for Group {
 }
 
 /// Starts the command in a group of its own; an error means that it did not start.
-pub(super) fn start(mut command: Command) -> io::Result<Child> {
+pub(in crate::actions) fn start(mut command: Command) -> io::Result<Child> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -65,7 +65,11 @@ pub(super) fn start(mut command: Command) -> io::Result<Child> {
 }
 
 /// Watches a process to its end. Dropping the future kills the group.
-pub(super) async fn watch(mut child: Child, stdin: &[u8], limit: usize) -> io::Result<Ended> {
+pub(in crate::actions) async fn watch(
+    mut child: Child,
+    stdin: &[u8],
+    limit: usize,
+) -> io::Result<Ended> {
     let pid = child.id().and_then(|id| i32::try_from(id).ok());
     let group = pid.map(|pid| Group(Pid::from_raw(pid)));
     let (mut stdout, mut stderr) = (Kept::default(), Kept::default());

@@ -14,7 +14,7 @@ use crate::config::SecretName;
 
 /// What came of the check.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(in crate::sources) enum Refused {
     /// Wrong or no credentials: answer 401 with this challenge.
     Unknown(HeaderValue),
     /// The secret to compare with can't be read.
@@ -22,19 +22,19 @@ pub(super) enum Refused {
 }
 
 /// Who may send.
-pub(super) struct Gate {
+pub(in crate::sources) struct Gate {
     auth: Auth,
     secrets: Arc<Secrets>,
 }
 
 impl Gate {
-    pub(super) const fn new(auth: Auth, secrets: Arc<Secrets>) -> Self {
+    pub(in crate::sources) const fn new(auth: Auth, secrets: Arc<Secrets>) -> Self {
         Self { auth, secrets }
     }
 
     /// Checks a request by its headers. The secret is read each time, so that a changed one
     /// counts at once.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    pub(in crate::sources) fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
         match &self.auth {
             Auth::None => Ok(()),
             Auth::Bearer(tokens) => {

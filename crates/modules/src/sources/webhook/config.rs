@@ -107,7 +107,7 @@ impl MethodName {
 /// Who may send.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Auth {
+pub(in crate::sources) enum Auth {
     /// Everyone who reaches the listener.
     None,
     /// Who shows this token in `Authorization: Bearer`: `{ secret: NAME }`, or a list of two
@@ -123,7 +123,7 @@ pub(super) enum Auth {
     untagged,
     expecting = "expected `{ secret: NAME }` or a list of two of them"
 )]
-pub(super) enum Tokens {
+pub(in crate::sources) enum Tokens {
     /// One.
     One(SecretName),
     /// The one in use and its successor.
@@ -274,7 +274,7 @@ impl Verify {
 /// HTTP Basic authentication.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Basic {
+pub(in crate::sources) struct Basic {
     /// The user's name.
     pub(super) user: String,
     /// The user's password.

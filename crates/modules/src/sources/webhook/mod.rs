@@ -30,10 +30,12 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value;
 
-use self::auth::{Gate, Refused};
-use self::config::{Auth, Config};
+pub(super) use self::auth::{Gate, Refused};
+pub(super) use self::config::Auth;
+use self::config::Config;
 use self::decode::{Delivery, Format, Shape, decode, essence};
 use self::plan::Respond;
+pub(super) use self::plan::{check_auth, check_path};
 use self::verify::Verifier;
 use crate::intake::{Batch, Intake, NewEvent, Refusal};
 use crate::source::{Source, SourceModule};

@@ -42,19 +42,8 @@ pub(super) fn check_senders(
                 "missing field `auth` or `verify`: who may send must be written; `auth: none` lets everyone",
             ));
         }
-        None | Some(Auth::None) => {}
-        Some(Auth::Bearer(tokens)) => {
-            if !one_or_two(tokens.names().len()) {
-                return Err(wrong("`bearer` takes one token, or a list of two"));
-            }
-            for name in tokens.names() {
-                name.check(place, secrets)?;
-            }
-        }
-        Some(Auth::Basic(basic)) if basic.user.contains(':') => {
-            return Err(wrong("a user of Basic authentication can't have a `:`"));
-        }
-        Some(Auth::Basic(basic)) => basic.password.check(place, secrets)?,
+        None => {}
+        Some(auth) => check_auth(place, auth, secrets)?,
     }
     if let Some(verify) = &config.verify {
         let names = verify.secrets().names();
@@ -68,8 +57,31 @@ pub(super) fn check_senders(
     Ok(())
 }
 
+/// Checks how senders show who they are, and that the secrets for it are configured.
+pub(in crate::sources) fn check_auth(
+    place: &str,
+    auth: &Auth,
+    secrets: &Secrets,
+) -> Result<(), BuildError> {
+    let wrong = |message: &str| settings::error(place, message);
+    match auth {
+        Auth::None => Ok(()),
+        Auth::Bearer(tokens) => {
+            if !(1..=SECRETS_MAX).contains(&tokens.names().len()) {
+                return Err(wrong("`bearer` takes one token, or a list of two"));
+            }
+            let mut names = tokens.names().iter();
+            names.try_for_each(|name| name.check(place, secrets))
+        }
+        Auth::Basic(basic) if basic.user.contains(':') => {
+            Err(wrong("a user of Basic authentication can't have a `:`"))
+        }
+        Auth::Basic(basic) => basic.password.check(place, secrets),
+    }
+}
+
 /// A path that means itself to every router and proxy.
-pub(super) fn check_path(path: &str) -> Result<(), &'static str> {
+pub(in crate::sources) fn check_path(path: &str) -> Result<(), &'static str> {
     let plain = |char: char| char.is_ascii_alphanumeric() || "-._~/".contains(char);
     if !path.starts_with('/') || path.len() < 2 {
         return Err("`path` must begin with `/` and name something, like /clair");

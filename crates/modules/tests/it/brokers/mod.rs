@@ -8,7 +8,7 @@
 mod mosquitto;
 mod nats;
 mod nonsense;
-mod rabbitmq;
+pub(crate) mod rabbitmq;
 mod tls;
 
 use conche_modules::{Error, Output};

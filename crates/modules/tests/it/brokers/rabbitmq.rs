@@ -19,7 +19,7 @@ use crate::peers::{Process, certificates, installed, listens, port, words};
 use crate::running::{Log, Running, data, soon, stored, until};
 use crate::support::{FakeIntake, action, call, context, invoke, source};
 
-struct Rabbit {
+pub(crate) struct Rabbit {
     folder: tempfile::TempDir,
     port: u16,
     tls_port: u16,
@@ -28,7 +28,7 @@ struct Rabbit {
 }
 
 impl Rabbit {
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         installed("rabbitmq-server")?;
         let mut broker = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -58,7 +58,7 @@ impl Rabbit {
     }
 
     /// Its name server is started beside it, so that it makes no one that outlives it.
-    async fn up(&mut self) {
+    pub(crate) async fn up(&mut self) {
         let place = |name: &str| self.folder.path().join(name).display().to_string();
         let (names, node) = self.distribution;
         let loopback = "127.0.0.1".to_owned();
@@ -87,7 +87,7 @@ impl Rabbit {
 
     /// Stops it in an orderly way: RabbitMQ 3.10 does not find a quorum queue again that was
     /// made shortly before a kill.
-    async fn down(&mut self) {
+    pub(crate) async fn down(&mut self) {
         let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
         let pid = pid.trim();
         let signal = Command::new("kill").args(["-TERM", pid]).status().await;
@@ -101,11 +101,11 @@ impl Rabbit {
         self.process.take().unwrap().kill().await;
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("amqp://127.0.0.1:{}/", self.port)
     }
 
-    async fn channel(&self) -> (Connection, Channel) {
+    pub(crate) async fn channel(&self) -> (Connection, Channel) {
         let url = format!("amqp://127.0.0.1:{}/%2f", self.port);
         soon("a connection", async {
             loop {
