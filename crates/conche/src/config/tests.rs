@@ -222,6 +222,7 @@ fn example(name: &str) -> Loaded {
 #[test]
 fn every_example_builds_its_parts() {
     for name in [
+        "config/images.yaml",
         "config/minimal.yaml",
         "config/network.yaml",
         "config/webhooks.yaml",

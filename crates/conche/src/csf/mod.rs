@@ -8,6 +8,7 @@ mod address;
 mod document;
 mod import;
 mod lookup;
+mod modules;
 mod tiedot;
 mod translate;
 

@@ -9,7 +9,7 @@ use conche_modules::{ActionModule, SourceModule, actions, sources};
 use serde_json::{Map, Value, json};
 
 use super::document::{Document, Provider};
-use super::{Error, Translated, address, document, lookup};
+use super::{Error, Translated, address, document, lookup, modules};
 
 /// The store's folder within CSF's own, so that it is on the same volume.
 const DATA_DIR: &str = "conche";
@@ -62,7 +62,7 @@ pub(super) fn translate(file: PathBuf, document: Document) -> Result<Translated,
     let config = json!({
         "data_dir": storage.join(DATA_DIR),
         "api": listener(api.as_deref()),
-        "webhooks": { "listen": null },
+        "webhooks": work.webhooks.unwrap_or_else(|| json!({ "listen": null })),
         "metrics": { "listen": metrics },
         "sources": sources,
         "actions": actions,
@@ -91,6 +91,8 @@ fn listener(address: Option<&str>) -> Value {
 struct Work {
     faults: Vec<String>,
     notes: Vec<String>,
+    /// The listener that a source of CSF's had for itself.
+    webhooks: Option<Value>,
 }
 
 impl Work {
@@ -132,7 +134,7 @@ impl Work {
         }
     }
 
-    fn sources(&mut self, names: &[String], modules: &Path) -> Result<Vec<Value>, Error> {
+    fn sources(&mut self, names: &[String], folder: &Path) -> Result<Vec<Value>, Error> {
         let mut translated = Vec::new();
         for name in names {
             let known = sources::ALL.iter().find(|module| module.name == *name);
@@ -142,8 +144,14 @@ impl Work {
             };
             let SourceModule { config, .. } = module;
             let settings = match &**name {
-                "k8s" => self.kubeconfig("csf.eventsources", modules)?,
-                _ => self.settings(name, modules, &config())?,
+                "k8s" => self.kubeconfig("csf.eventsources", folder)?,
+                _ => file(name, folder, &config())?.map(|(file, settings)| {
+                    let settings = match &**name {
+                        "Clair" => self.clair(settings),
+                        _ => settings,
+                    };
+                    self.known(&file, settings, &config())
+                }),
             };
             let mut settings = settings.unwrap_or_default();
             settings.insert("id".to_owned(), name.clone().into());
@@ -153,7 +161,7 @@ impl Work {
         Ok(translated)
     }
 
-    fn actions(&mut self, names: &[String], modules: &Path) -> Result<Map<String, Value>, Error> {
+    fn actions(&mut self, names: &[String], folder: &Path) -> Result<Map<String, Value>, Error> {
         let mut translated = Map::new();
         for name in names {
             let known = actions::ALL.iter().find(|module| module.name == *name);
@@ -163,17 +171,24 @@ impl Work {
             };
             let ActionModule { config, .. } = module;
             let schema = config();
-            let settings = self.settings(name, modules, &schema)?;
+            let own = file(name, folder, &schema)?;
+            let settings = own.map(|(file, settings)| self.known(&file, settings, &schema));
             let settings = settings.filter(|settings| !settings.is_empty());
             match settings {
                 Some(settings) if name == "mail" => {
-                    translated.insert(name.clone(), mail(settings).into());
+                    translated.insert(name.clone(), modules::mail(settings).into());
+                }
+                Some(settings) if name == "klar" => {
+                    translated.insert(
+                        name.clone(),
+                        modules::klar(settings, &mut self.notes).into(),
+                    );
                 }
                 Some(settings) => drop(translated.insert(name.clone(), settings.into())),
                 // CSF set it up with nothing, so that its first use failed.
                 None if schema["required"].is_array() => self.notes.push(format!(
                     "csf.actionsModules: `{name}` has no settings in {}, so its actions will fail",
-                    modules.display()
+                    folder.display()
                 )),
                 None => drop(translated.insert(name.clone(), Value::Object(Map::new()))),
             }
@@ -197,12 +212,12 @@ impl Work {
     fn kubeconfig(
         &mut self,
         key: &str,
-        modules: &Path,
+        folder: &Path,
     ) -> Result<Option<Map<String, Value>>, Error> {
-        let file = if modules.as_os_str().is_empty() {
+        let file = if folder.as_os_str().is_empty() {
             None
         } else {
-            lookup::find(modules, "k8s")?
+            lookup::find(folder, "k8s")?
         };
         let written = match &file {
             Some(file) => !document::text(file)?.trim().is_empty(),
@@ -216,74 +231,69 @@ impl Work {
         }
         self.notes.push(format!(
             "{key}: `k8s` has no kubeconfig in {}: the service account of the pod that this runs in is used",
-            modules.display()
+            folder.display()
         ));
         Ok(None)
     }
 
-    /// A module's own settings: what of its file our module of this name knows.
-    fn settings(
+    /// CSF's source had a listener for itself, and took every path.
+    fn clair(&mut self, mut settings: Map<String, Value>) -> Map<String, Value> {
+        let address = settings.remove("webhook_listen_addr");
+        let address = address.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let address = self.address("webhook_listen_addr", address);
+        self.webhooks = Some(listener(address.as_deref()));
+        settings.insert("path".to_owned(), "*".into());
+        settings
+    }
+
+    /// What of a module's settings our module of this name knows.
+    fn known(
         &mut self,
-        name: &str,
-        modules: &Path,
+        file: &Path,
+        settings: Map<String, Value>,
         schema: &Value,
-    ) -> Result<Option<Map<String, Value>>, Error> {
-        // What is wrong with the folder has been said.
-        if modules.as_os_str().is_empty() {
-            return Ok(None);
-        }
-        let Some(file) = lookup::find(modules, name)? else {
-            return Ok(None);
-        };
-        let known = &schema["properties"];
-        let none_known = known.as_object().is_none_or(Map::is_empty);
-        if none_known {
-            return Ok(None);
-        }
-        let text = document::text(&file)?;
-        let settings = document::yaml(&text).map_err(|message| Error::Syntax {
-            file: file.clone(),
-            message,
-        })?;
-        let Value::Object(settings) = settings else {
-            return Err(Error::Syntax {
-                file,
-                message: "expected settings, `key: value` on each line".to_owned(),
-            });
-        };
+    ) -> Map<String, Value> {
         let (settings, strange): (Map<_, _>, Map<_, _>) = settings
             .into_iter()
             .filter(|(_, value)| !value.is_null())
-            .partition(|(key, _)| known.get(key).is_some());
+            .partition(|(key, _)| schema["properties"].get(key).is_some());
         for key in strange.keys() {
             let file = file.display();
             self.notes.push(format!(
                 "{file}: `{key}` means nothing here and is passed over"
             ));
         }
-        Ok(Some(settings))
+        settings
     }
 }
 
-/// CSF upgraded to TLS where the server offered it, took a port written as text, and knew an
-/// empty text as nothing.
-fn mail(mut settings: Map<String, Value>) -> Map<String, Value> {
-    settings.retain(|_, value| value.as_str() != Some(""));
-    if let Some(Value::String(port)) = settings.get("port")
-        && let Ok(port) = port.parse::<u16>()
-    {
-        settings.insert("port".to_owned(), port.into());
+/// A module's own file, and what it says.
+type Own = (PathBuf, Map<String, Value>);
+
+/// A module's own file, where our module of this name has settings at all.
+fn file(name: &str, folder: &Path, schema: &Value) -> Result<Option<Own>, Error> {
+    // What is wrong with the folder has been said.
+    if folder.as_os_str().is_empty() {
+        return Ok(None);
     }
-    let implicit = settings.get("port") == Some(&json!(465));
-    settings.entry("tls").or_insert_with(|| {
-        if implicit {
-            "implicit"
-        } else {
-            "opportunistic"
-        }
-        .into()
-    });
-    settings
+    let Some(file) = lookup::find(folder, name)? else {
+        return Ok(None);
+    };
+    if schema["properties"].as_object().is_none_or(Map::is_empty) {
+        return Ok(None);
+    }
+    let text = document::text(&file)?;
+    let settings = document::yaml(&text).map_err(|message| Error::Syntax {
+        file: file.clone(),
+        message,
+    })?;
+    let Value::Object(settings) = settings else {
+        return Err(Error::Syntax {
+            file,
+            message: "expected settings, `key: value` on each line".to_owned(),
+        });
+    };
+    Ok(Some((file, settings)))
 }
 
 #[cfg(test)]
@@ -346,6 +356,33 @@ arbitrary_key: 1
         let notes = translated.notes.join("\n");
         assert!(notes.contains("`odd` means nothing here"), "{notes}");
         assert!(notes.contains("webUI"), "{notes}");
+    }
+
+    #[test]
+    fn clair_and_klar_are_served_with_csfs_files() {
+        let config = WHOLE
+            .replace("[onetime, dummy]", "[Clair]")
+            .replace("[mail, dummy]", "[klar]");
+        let clair = "notification_endpoint: http://localhost:6060/notifications\nwebhook_listen_addr: :4242\n";
+        let klar = "clairAddress: localhost\nclairOutput: Low\nthreshold: 0\nclairTimeout: 60\ndockerConfig:\n  user: u\n  password: pw\n  token: ''\n  insecureTLS: false\n  timeout: 60\n";
+        let (_dir, translated) = folder(&config, &[("clair.yml", clair), ("klar.yml", klar)]);
+        let translated = translated.unwrap();
+        let source = json!({
+            "id": "Clair", "module": "Clair", "path": "*",
+            "notification_endpoint": "http://localhost:6060/notifications",
+        });
+        assert_eq!(translated.config["sources"], json!([source]));
+        let webhooks = &translated.config["webhooks"];
+        assert!(webhooks["listen"].as_str().unwrap().ends_with(":4242"));
+        assert_eq!(webhooks["auth"], "none");
+        let klar = &translated.config["actions"]["klar"];
+        assert_eq!(
+            (&klar["clairAddress"], &klar["dockerConfig"]["hosts"]),
+            (&json!("localhost"), &json!(["*"]))
+        );
+        let notes = translated.notes.join("\n");
+        assert!(notes.contains("every registry"), "{notes}");
+        assert!(!notes.contains("means nothing"), "{notes}");
     }
 
     #[test]

@@ -259,8 +259,10 @@ fn the_example_folder_is_in_order() {
         String::from_utf8(output.stdout).unwrap()
     };
     let checked = run(&["config", "check", "--csf-config", folder]);
-    assert!(checked.contains("sources: 2"), "{checked}");
+    assert!(checked.contains("sources: 3"), "{checked}");
     let printed = run(&["config", "print", "--csf-config", folder]);
     assert!(printed.contains("port: 2525"), "{printed}");
-    run(&["validate", "examples/csf/reaction.json"]);
+    for reaction in ["reaction", "mail-on-new-vuln", "scan-image"] {
+        run(&["validate", &format!("examples/csf/{reaction}.json")]);
+    }
 }
