@@ -226,6 +226,7 @@ fn every_example_builds_its_parts() {
         "config/minimal.yaml",
         "config/network.yaml",
         "config/webhooks.yaml",
+        "config/senders.yaml",
         "config/defaults.yaml",
         "demo/conche.yaml",
     ] {

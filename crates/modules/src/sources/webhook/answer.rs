@@ -146,6 +146,7 @@ fn status_and_code(reject: &Reject) -> (StatusCode, &'static str) {
         Reject::Line { reject, .. } => status_and_code(reject),
         Reject::NoPayload => (StatusCode::BAD_REQUEST, "form-unreadable"),
         Reject::Foreign { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "event-foreign"),
+        Reject::OtherKind { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "payload-foreign"),
     }
 }
 

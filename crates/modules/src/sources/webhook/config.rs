@@ -12,7 +12,8 @@ use crate::config::SecretName;
 pub(super) struct Config {
     /// Where to listen on the webhook listener, such as `/clair`. Exactly this path.
     pub(super) path: String,
-    /// The type of every event. Default: none; then `event_type_from` is needed.
+    /// The type of every event. Default: none; then `event_type_from` is needed, or a
+    /// `format` whose events name their types.
     #[serde(default)]
     pub(super) event_type: Option<String>,
     /// Where each event's type is found. Default: none.
@@ -150,6 +151,30 @@ pub(super) enum FormatName {
     Ndjson,
     /// CloudEvents 1.0: binary, structured or a batch, as the sender likes.
     CloudEvents(CloudEvents),
+    /// Notifications of Alertmanager: an event for each alert.
+    Alertmanager,
+    /// Notifications of Alertmanager: an event for each group of alerts.
+    #[serde(rename = "alertmanager_groups")]
+    AlertmanagerGroups,
+    /// Alerts of Falco.
+    Falco,
+    /// Webhooks of GitHub.
+    Github,
+    /// Webhooks of GitLab.
+    Gitlab,
+    /// JSON reports of Grype.
+    Grype,
+    /// Webhooks of Harbor, in both of its formats.
+    Harbor,
+    /// Notifications of a Docker or CNCF registry: an event for each image.
+    Registry,
+    /// Notifications of such a registry: an event for each image and each of its layers.
+    #[serde(rename = "registry_all")]
+    RegistryAll,
+    /// JSON reports of Trivy.
+    Trivy,
+    /// Alerts of Wazuh.
+    Wazuh,
 }
 
 /// What of a CloudEvent is taken over.

@@ -4,9 +4,6 @@
 //! so that an event's data is what the sender wrote and a large body is never held as a
 //! tree. Nothing here may panic, whatever the bytes are.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use conche_core::Json;
 use conche_core::json::{self, Limits};
 use http::{HeaderMap, header};
@@ -14,7 +11,9 @@ use serde_json::value::RawValue;
 
 use super::cloudevents;
 use super::config::CloudEvents;
+use super::decoders::Decoder;
 use super::plan::FORM;
+use super::pointer::Pointer;
 use crate::intake::NewEvent;
 
 /// The most events of one delivery: they go into one transaction.
@@ -49,6 +48,8 @@ pub(super) enum Shape {
     Lines,
     /// CloudEvents.
     CloudEvents(CloudEvents),
+    /// What a well-known sender posts.
+    Decoded(&'static Decoder),
 }
 
 /// Where an event's type comes from.
@@ -56,7 +57,7 @@ pub(super) enum Shape {
 pub(super) enum TypeOf {
     /// The configuration.
     Fixed(String),
-    /// The CloudEvent, where its prefix is known.
+    /// The delivery names it itself: a CloudEvent of a known prefix, or a decoder's sender.
     Taken,
     /// The delivery, behind a prefix.
     Found { place: Place, prefix: String },
@@ -78,13 +79,6 @@ pub(super) enum Place {
     Header(http::HeaderName),
     /// A value in the event's data.
     Pointer(Pointer),
-}
-
-/// A JSON Pointer, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pointer {
-    text: String,
-    keys: Vec<String>,
 }
 
 /// Why a delivery is not accepted.
@@ -112,12 +106,14 @@ pub(super) enum Reject {
     NoPayload,
     #[error("events of the {what} `{found}` are not taken here")]
     Foreign { what: &'static str, found: String },
+    #[error("this is no {kind}: {flaw}")]
+    OtherKind { kind: &'static str, flaw: String },
 }
 
 /// What a delivery holds.
 #[derive(Debug, PartialEq)]
 pub(super) struct Delivery {
-    /// The events in order; at least one.
+    /// The events in order; at least one, unless a decoder leaves all of them out.
     pub(super) events: Vec<NewEvent>,
     /// Whether the sender sent several together, be it a list of one.
     pub(super) is_batch: bool,
@@ -134,11 +130,28 @@ pub(super) fn decode(
         Shape::Lines => lines(body, headers, format)?,
         Shape::Split(split) => split_up(&whole(body, headers, format)?, split, headers, format)?,
         Shape::Whole => vec![event(whole(body, headers, format)?, None, headers, format)?],
+        Shape::Decoded(decoder) => {
+            let body = whole(body, headers, format)?;
+            let usual_id = usual_id(&body, headers, format)?;
+            decoder.decode(&body, headers, usual_id.as_deref())?
+        }
     };
     Ok(Delivery {
         events,
-        is_batch: !matches!(format.shape, Shape::Whole),
+        is_batch: format.shape.is_batch(),
     })
+}
+
+impl Shape {
+    /// Whether a delivery may hold several events.
+    pub(super) fn is_batch(&self) -> bool {
+        match self {
+            // CloudEvents say it by their media type.
+            Self::Whole | Self::CloudEvents(_) => false,
+            Self::Decoded(decoder) => decoder.several,
+            Self::Split(_) | Self::Lines => true,
+        }
+    }
 }
 
 /// The body, or what a form has for it.
@@ -160,13 +173,13 @@ fn split_up(
     headers: &HeaderMap,
     format: &Format,
 ) -> Result<Vec<NewEvent>, Reject> {
-    let place = || split.text.clone();
+    let place = || split.as_str().to_owned();
     let array = split.find(whole.raw());
     let array = elements(array).ok_or_else(|| Reject::NoBatch(place()))?;
     if array.is_empty() {
         return Err(Reject::EmptyBatch(place()));
     }
-    check_count(&split.text, array.len())?;
+    check_count(split.as_str(), array.len())?;
     let events = array.into_iter().enumerate();
     events
         .map(|(index, element)| event(element.to_owned().into(), Some(index), headers, format))
@@ -231,16 +244,11 @@ fn event(
         TypeOf::Found { place, prefix } => {
             format!("{prefix}{}", required("event type", place, &found)?)
         }
-        // Is planned for CloudEvents only.
+        // Is planned for CloudEvents and decoders only.
         TypeOf::Taken => String::new(),
     };
     let (id, from_header) = match &format.id {
-        IdFrom::FirstOf(places) => {
-            let mut ids = places
-                .iter()
-                .filter_map(|place| found("id", place).transpose());
-            (ids.next().transpose()?, true)
-        }
+        IdFrom::FirstOf(_) => (usual_id(&data, headers, format)?, true),
         IdFrom::Place(place) => {
             let from_header = matches!(place, Place::Header(_));
             (Some(required("id", place, &found)?), from_header)
@@ -262,6 +270,16 @@ fn event(
         time: None,
         data,
     })
+}
+
+/// The delivery's id where senders of its kind put it; none where it is configured.
+fn usual_id(data: &Json, headers: &HeaderMap, format: &Format) -> Result<Option<String>, Reject> {
+    let IdFrom::FirstOf(places) = &format.id else {
+        return Ok(None);
+    };
+    let ids = places.iter();
+    let mut ids = ids.filter_map(|place| place.find("id", data, headers).transpose());
+    ids.next().transpose()
 }
 
 fn required(
@@ -316,7 +334,7 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Header(name) => write!(f, "the header {name}"),
-            Self::Pointer(pointer) => f.write_str(&pointer.text),
+            Self::Pointer(pointer) => f.write_str(pointer.as_str()),
         }
     }
 }
@@ -344,44 +362,4 @@ fn scalar(value: &RawValue) -> Option<String> {
         b'n' | b'[' | b'{' => None,
         _ => Some(text.to_owned()),
     }
-}
-
-impl Pointer {
-    /// Reads RFC 6901 text: empty, or `/` before each key, `~0` for `~` and `~1` for `/`.
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let keys = match text.strip_prefix('/') {
-            None if text.is_empty() => Vec::new(),
-            None => return None,
-            Some(rest) => rest
-                .split('/')
-                .map(|key| key.replace("~1", "/").replace("~0", "~"))
-                .collect(),
-        };
-        Some(Self {
-            text: text.to_owned(),
-            keys,
-        })
-    }
-
-    /// The value it names. Of members of one name the last counts, as in JavaScript.
-    fn find<'a>(&self, whole: &'a RawValue) -> Option<&'a RawValue> {
-        self.keys.iter().try_fold(whole, |value, key| {
-            let text = value.get();
-            if text.starts_with('[') {
-                let index = index(key)?;
-                let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-                elements.get(index).copied()
-            } else {
-                let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(text).ok()?;
-                members.get(key.as_str()).copied()
-            }
-        })
-    }
-}
-
-/// An array index of RFC 6901: no sign, no leading zero.
-fn index(key: &str) -> Option<usize> {
-    let plain = key.bytes().all(|byte| byte.is_ascii_digit());
-    let padded = key.len() > 1 && key.starts_with('0');
-    (plain && !padded).then(|| key.parse().ok()).flatten()
 }

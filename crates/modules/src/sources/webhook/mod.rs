@@ -8,7 +8,8 @@
 //!
 //! The work is split: [`config`] says what there is to set, [`plan`] what follows from it,
 //! [`auth`] who may send, [`verify`] what is signed, [`decode`] what a body means,
-//! [`cloudevents`] what is peculiar to those, [`answer`] what the sender is told. No route
+//! [`cloudevents`] what is peculiar to those, [`decoders`] what well-known senders mean,
+//! [`answer`] what the sender is told. No route
 //! here may answer success before [`Intake::accept`] did.
 
 mod answer;
@@ -16,7 +17,9 @@ mod auth;
 mod cloudevents;
 mod config;
 mod decode;
+mod decoders;
 mod plan;
+mod pointer;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -44,7 +47,7 @@ use crate::{BuildContext, BuildError, config as settings};
 pub(super) static MODULE: SourceModule = SourceModule {
     name: "webhook",
     summary: "Events that others send by HTTP.",
-    events: &[],
+    events: decoders::EVENTS,
     config: settings::schema::<Config>,
     build,
 };
@@ -79,9 +82,9 @@ fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, 
     }
     plan::check_senders(&place, &config, &cx.secrets)?;
     let format = plan::format(&config, cx.json).map_err(|message| wrong(&message))?;
-    if config.respond.is_some() && matches!(format.shape, Shape::Split(_) | Shape::Lines) {
+    if config.respond.is_some() && format.shape.is_batch() {
         return Err(wrong(
-            "`respond` answers one event: it can't go with `split` or lines",
+            "`respond` answers one event: it can't go with `split` or lines, nor with a format of several events",
         ));
     }
     let verifier = config
@@ -253,6 +256,10 @@ impl Inner {
     }
 
     async fn accept(&self, delivery: Delivery, intake: &dyn Intake) -> Response {
+        if delivery.events.is_empty() {
+            // Understood, and nothing of it is wanted: there is nothing to store.
+            return answer::accepted_all(&[]);
+        }
         let batch = Batch {
             source: self.id.clone(),
             events: delivery.events,

@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::config::{
     self, Auth, Canned, CloudEvents, Config, FormatName, From as ConfigFrom, TypeFrom, Verify,
 };
-use super::decode::{Format, IdFrom, Place, Pointer, Shape, TypeOf};
+use super::decode::{Format, IdFrom, Place, Shape, TypeOf};
+use super::decoders::Decoder;
+use super::pointer::Pointer;
 use crate::BuildError;
 use crate::config as settings;
 use conche_runtime::secrets::Secrets;
@@ -102,6 +104,7 @@ pub(in crate::sources) fn check_path(path: &str) -> Result<(), &'static str> {
 pub(super) fn format(config: &Config, limits: Limits) -> Result<Format, String> {
     let shape = shape(config)?;
     let event_type = match (&config.event_type, &config.event_type_from, &shape) {
+        (None, None, Shape::Decoded(_)) => TypeOf::Taken,
         (Some(name), None, _) if !name.is_empty() => TypeOf::Fixed(name.clone()),
         (None, Some(from), _) => TypeOf::Found {
             place: type_place(from)?,
@@ -118,12 +121,14 @@ pub(super) fn format(config: &Config, limits: Limits) -> Result<Format, String> 
         }
         _ => return Err("write exactly one of `event_type` and `event_type_from`".to_owned()),
     };
+    // A decoder puts the body into an object, which is one level more.
+    let levels = usize::from(matches!(shape, Shape::Decoded(_)));
     Ok(Format {
         limits: Limits {
             bytes: config
                 .body_bytes
                 .map_or(limits.bytes, conche_runtime::units::Size::length),
-            ..limits
+            depth: limits.depth.saturating_sub(levels),
         },
         event_type,
         shape,
@@ -136,13 +141,33 @@ pub(super) fn format(config: &Config, limits: Limits) -> Result<Format, String> 
 }
 
 fn shape(config: &Config) -> Result<Shape, String> {
+    if let Some(decoder) = Decoder::of(&config.format) {
+        return decoded(config, decoder);
+    }
     let split = config.split.as_deref().map(pointer).transpose()?;
     match (&config.format, split) {
         (FormatName::Json, None) => Ok(Shape::Whole),
         (FormatName::Json, Some(split)) => Ok(Shape::Split(split)),
         (FormatName::Ndjson, None) => Ok(Shape::Lines),
         (FormatName::CloudEvents(events), None) => cloud_events(config, events),
-        (_, Some(_)) => Err("`split` goes with `format: json` only".to_owned()),
+        _ => Err("`split` goes with `format: json` only".to_owned()),
+    }
+}
+
+fn decoded(config: &Config, decoder: &'static Decoder) -> Result<Shape, String> {
+    let named = [
+        ("event_type", config.event_type.is_some()),
+        ("event_type_from", config.event_type_from.is_some()),
+        ("id_from", config.id_from.is_some()),
+        ("subject_from", config.subject_from.is_some()),
+        ("split", config.split.is_some()),
+    ];
+    match named.into_iter().find(|(_, is_set)| *is_set) {
+        Some((setting, _)) => Err(format!(
+            "`format: {}` names each event's type, id and subject itself: leave out `{setting}`",
+            decoder.name
+        )),
+        None => Ok(Shape::Decoded(decoder)),
     }
 }
 
@@ -183,7 +208,7 @@ pub(super) fn content_types(config: &Config) -> Vec<String> {
     }
     let mut types: Vec<&str> = match config.format {
         FormatName::Ndjson => vec!["application/x-ndjson"],
-        FormatName::Json | FormatName::CloudEvents(_) => vec!["application/json", "+json"],
+        _ => vec!["application/json", "+json"],
     };
     if takes_forms(config) {
         types.push(FORM);
@@ -193,7 +218,7 @@ pub(super) fn content_types(config: &Config) -> Vec<String> {
 
 /// Whether a form's `payload` may stand for the body.
 pub(super) fn takes_forms(config: &Config) -> bool {
-    matches!(config.format, FormatName::Json)
+    matches!(config.format, FormatName::Json | FormatName::Github)
         && matches!(config.verify, Some(Verify::Github(_) | Verify::Gitea(_)))
 }
 

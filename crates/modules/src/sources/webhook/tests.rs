@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use conche_core::json::Limits;
 
-use super::decode::{EVENTS_MAX, Pointer, Reject, TEXT_MAX};
+use super::decode::{EVENTS_MAX, Reject, TEXT_MAX};
 use super::plan::{check_path, content_types, format};
+use super::pointer::Pointer;
 use super::*;
 
 fn format_of(config: Value) -> Format {

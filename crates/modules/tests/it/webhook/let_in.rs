@@ -142,6 +142,18 @@ fn settings_that_contradict_each_other_or_open_the_door_are_refused() {
             "can't go with `split` or lines",
         ),
         (
+            json!({ "auth": "none", "format": "registry", "respond": {} }),
+            "nor with a format of several events",
+        ),
+        (
+            json!({ "auth": "none", "format": "trivy", "event_type": "t" }),
+            "`format: trivy` names each event's type, id and subject itself: leave out `event_type`",
+        ),
+        (
+            json!({ "auth": "none", "format": "falco", "id_from": { "pointer": "/a" } }),
+            "leave out `id_from`",
+        ),
+        (
             json!({ "auth": "none", "event_type": "t", "format": "ndjson", "split": "/a" }),
             "`format: json` only",
         ),

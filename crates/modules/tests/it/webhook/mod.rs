@@ -5,6 +5,7 @@ mod cloudevents;
 mod delivered;
 mod let_in;
 mod refused;
+mod senders;
 mod signed;
 
 use std::net::SocketAddr;
