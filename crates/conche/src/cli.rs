@@ -15,6 +15,7 @@ use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
 use crate::modules::Modules;
 use crate::output::{self, OutputArgs};
+use crate::playbooks::{FmtArgs, GraphArgs, Playbooks, SignArgs, VerifyArgs};
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
 use crate::settings::{ConfigVerb, SchemaArgs, SecretsVerb};
@@ -50,8 +51,22 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Run a reaction file on an event, without a server
     Run(RunArgs),
-    /// Check reaction files, without a server
+    /// Check reaction files and CACAO playbooks, without a server
     Validate(ValidateArgs),
+    /// Write CACAO playbooks in their usual order
+    Fmt(FmtArgs),
+    /// Draw the workflow of a CACAO playbook
+    Graph(GraphArgs),
+    /// Sign a CACAO playbook
+    Sign(SignArgs),
+    /// Verify the signatures of a CACAO playbook
+    Verify(VerifyArgs),
+    /// Begin CACAO playbooks, look at them and compare them
+    #[command(
+        subcommand,
+        after_help = "Example:\n  conche playbooks new --name 'Block an address' > block.json"
+    )]
+    Playbooks(Playbooks),
     /// Hand in events and look at them
     #[command(
         subcommand,

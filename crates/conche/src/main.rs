@@ -24,6 +24,7 @@ mod modules;
 mod notify;
 mod output;
 mod parts;
+mod playbooks;
 mod reaction_schema;
 mod run;
 mod serve;
@@ -85,6 +86,11 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(args) => return serve::serve(args).await,
         Command::Run(args) => run::run(args).await,
         Command::Validate(args) => validate::validate(args).await,
+        Command::Fmt(args) => playbooks::fmt(args),
+        Command::Graph(args) => playbooks::graph(args).map(|()| true),
+        Command::Sign(args) => playbooks::sign(args).map(|()| true),
+        Command::Verify(args) => playbooks::verify(args),
+        Command::Playbooks(verb) => playbooks::run(verb),
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Backup(args) => copies::backup(args).map(|()| true),
         Command::Restore(args) => copies::restore(args).map(|()| true),

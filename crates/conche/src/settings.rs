@@ -109,6 +109,8 @@ pub(crate) enum Subject {
     Config,
     /// A reaction file
     Reaction,
+    /// A CACAO playbook
+    Playbook,
 }
 
 /// `conche schema`.
@@ -129,6 +131,7 @@ pub(crate) fn schema(args: SchemaArgs) -> Result<(), Failure> {
     match args.subject {
         Subject::Config => output::json(&config::schema()),
         Subject::Reaction => output::json(&crate::reaction_schema::schema()),
+        Subject::Playbook => output::json(&conche_cacao::schema::playbook()),
     }
 }
 

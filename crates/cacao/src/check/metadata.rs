@@ -159,7 +159,7 @@ fn summary(view: &View<'_>, playbook: &Map<String, Value>, said: &mut Said) {
 }
 
 /// What the processing summary of a playbook should say (§10.14).
-pub(crate) fn features(
+pub(super) fn features(
     view: &View<'_>,
     playbook: &Map<String, Value>,
 ) -> Vec<(&'static str, bool)> {

@@ -22,6 +22,8 @@ mod view;
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 pub use self::codes::{Check, Level};
 pub use self::surroundings::{Known, LookUp, Surroundings};
 use self::view::View;
@@ -63,6 +65,15 @@ impl Document {
         signatures::check(&view, around, &mut said);
         said.into_findings(self.text())
     }
+}
+
+/// What the processing summary of a playbook should say (§10.14): each property, and whether
+/// it is so.
+pub fn processing_summary(document: &Value) -> Vec<(&'static str, bool)> {
+    let view = View::of(document);
+    document
+        .as_object()
+        .map_or_else(Vec::new, |playbook| metadata::features(&view, playbook))
 }
 
 /// What the checks have said so far.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use conche_api::words;
+use conche_cacao::Profile;
 use conche_core::place;
 use conche_core::reaction::{self, Authored, Format, Reaction};
 use conche_engine::Filter;
@@ -10,7 +11,7 @@ use conche_modules::actions;
 use conche_script::Sandbox;
 use serde_json::Value;
 
-use super::{Finding, Severity, filter};
+use super::{Finding, Severity, filter, playbook};
 use crate::config::{self, Fault, Key, Place};
 use crate::failure::Failure;
 use crate::input;
@@ -39,8 +40,21 @@ impl<'a> File<'a> {
         file
     }
 
+    /// What it holds.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Everything that is to be said about it.
-    pub(super) async fn examine(mut self, sandbox: &Sandbox) -> Result<Vec<Finding>, Failure> {
+    pub(super) async fn examine(
+        mut self,
+        sandbox: &Sandbox,
+        profile: Profile,
+    ) -> Result<Vec<Finding>, Failure> {
+        if self.findings.is_empty() && playbook::is_meant(&self.text) {
+            let file = self.path.display().to_string();
+            return Ok(playbook::examine(&file, &self.text, profile));
+        }
         if self.findings.is_empty()
             && let Some(reaction) = self.reaction()
         {

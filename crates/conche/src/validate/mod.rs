@@ -1,4 +1,5 @@
-//! `conche validate`: whether reaction files make sense, without any server.
+//! `conche validate`: whether reaction files and CACAO playbooks make sense, without any
+//! server. A file is a playbook if its content says so.
 //!
 //! Scripts are checked in the sandbox that runs them. A finding names the key by JSON
 //! Pointer and, where it can be told, its line and column in the file. What only fails once
@@ -6,31 +7,55 @@
 
 mod file;
 mod filter;
+mod playbook;
+mod report;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use conche_cacao::Profile;
 use conche_script::Sandbox;
 use serde::Serialize;
 
 use crate::config::Loaded;
 use crate::failure::Failure;
-use crate::output::{self, OutputArgs};
+use crate::output;
 use crate::parts;
 
-/// Checks reaction files.
+/// Checks reaction files and playbooks.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   conche validate reactions/*.yaml
-  conche validate reactions/suspend-vm.yaml -o json
+  conche validate playbooks/ --profile strict
+  conche validate block.json -o sarif > findings.sarif
 
-Exit code 1 where a file is invalid.")]
+Exit code 1 where a file is invalid. docs/findings.md explains the findings of playbooks.")]
 pub(crate) struct ValidateArgs {
-    /// Reaction files
+    /// Reaction files, playbooks and folders of them; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    #[command(flatten)]
-    output: OutputArgs,
+    /// How strictly playbooks are judged: lenient, standard or strict
+    #[arg(long, default_value_t = Profile::Standard)]
+    profile: Profile,
+    /// The form of the output
+    #[arg(long, short, value_name = "FORM", default_value = "table")]
+    output: Form,
+}
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people.
+    Table,
+    /// One JSON value.
+    Json,
+    /// One YAML document.
+    Yaml,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// JUnit, for CI servers.
+    Junit,
 }
 
 /// What was found in all files.
@@ -69,24 +94,80 @@ pub(crate) struct Finding {
 pub(crate) async fn validate(args: ValidateArgs) -> Result<bool, Failure> {
     let config = Loaded::defaults().config;
     let sandbox = parts::sandbox(&config).await?;
+    let files = files(&args.files)?;
     let mut findings = Vec::new();
-    for path in &args.files {
-        findings.append(&mut examine(path, &sandbox).await?);
+    let mut texts = HashMap::new();
+    for path in &files {
+        let file = file::File::read(path);
+        texts.insert(path.display().to_string(), file.text().to_owned());
+        findings.append(&mut file.examine(&sandbox, args.profile).await?);
     }
     let valid = !findings.iter().any(Finding::is_error);
     let report = Report { valid, findings };
-    args.output
-        .print(&report, |report| for_people(report, &args.files))?;
+    match args.output {
+        Form::Table => output::text(&for_people(&report, &files, &texts))?,
+        Form::Json => output::json(&report)?,
+        Form::Yaml => output::yaml(&report)?,
+        Form::Sarif => output::json(&report::sarif(&report.findings))?,
+        Form::Junit => output::line(&report::junit(&report.findings, &files))?,
+    }
     Ok(valid)
 }
 
 /// What is to be said about one file. Fails only where the sandbox does.
 pub(crate) async fn examine(path: &Path, sandbox: &Sandbox) -> Result<Vec<Finding>, Failure> {
-    file::File::read(path).examine(sandbox).await
+    let file = file::File::read(path);
+    file.examine(sandbox, Profile::Standard).await
+}
+
+/// The files that are meant: those that are named, and those of folders that end as reactions
+/// and playbooks do, in the order of their names.
+fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut all = Vec::new();
+    for path in named {
+        if path.is_dir() {
+            let before = all.len();
+            within(path, DEPTH_MAX, &mut all)?;
+            if all.len() == before {
+                let folder = path.display();
+                return Err(Failure::Failed(format!(
+                    "{folder} holds no .json, .yaml or .yml file"
+                )));
+            }
+        } else {
+            all.push(path.clone());
+        }
+    }
+    Ok(all)
+}
+
+/// Folders within each other that are looked into.
+const DEPTH_MAX: usize = 16;
+
+fn within(folder: &Path, depth: usize, all: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let failed = |error| Failure::of(&format!("can't read {}", folder.display()), error);
+    let entries = std::fs::read_dir(folder).map_err(failed)?;
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    paths.sort();
+    for path in paths {
+        let ends = path
+            .extension()
+            .is_some_and(|end| end == "json" || end == "yaml" || end == "yml");
+        // A link could lead back to a folder around it.
+        if path.is_dir() && !path.is_symlink() && depth > 0 {
+            within(&path, depth - 1, all)?;
+        } else if ends && path.is_file() {
+            all.push(path);
+        }
+    }
+    Ok(())
 }
 
 /// Each file's findings and, below them, what becomes of it.
-fn for_people(report: &Report, files: &[PathBuf]) -> String {
+fn for_people(report: &Report, files: &[PathBuf], texts: &HashMap<String, String>) -> String {
     let about = |file: &PathBuf| {
         let file = file.display().to_string();
         let found: Vec<&Finding> = report
@@ -99,10 +180,25 @@ fn for_people(report: &Report, files: &[PathBuf]) -> String {
             found if found.iter().any(|finding| finding.is_error()) => "cannot be taken",
             _ => "can be taken",
         };
-        let lines = found.into_iter().map(|finding| finding.line() + "\n");
+        let text = texts.get(&file).map(String::as_str).unwrap_or_default();
+        let lines = found
+            .into_iter()
+            .map(|finding| finding.line() + "\n" + &finding.snippet(text));
         format!("{}{file} {verdict}\n", lines.collect::<String>())
     };
     files.iter().map(about).collect()
+}
+
+/// The longest line that is shown, in characters.
+const WIDTH_MAX: usize = 200;
+
+impl Severity {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
 }
 
 impl Finding {
@@ -113,14 +209,35 @@ impl Finding {
 
     /// `FILE:LINE:COLUMN: error CODE: what is wrong; what to do`.
     pub(crate) fn line(&self) -> String {
+        self.said(&output::coloured(self.severity.word()))
+    }
+
+    /// The same without colours.
+    fn plain(&self) -> String {
+        self.said(self.severity.word())
+    }
+
+    /// The line of the file that it is about, and a mark under the place.
+    fn snippet(&self, text: &str) -> String {
+        let at = self.line.zip(self.column).and_then(|(line, column)| {
+            let line = text
+                .lines()
+                .nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
+            Some((line, usize::try_from(column).ok()?.saturating_sub(1)))
+        });
+        let Some((line, column)) = at.filter(|(line, _)| line.chars().count() <= WIDTH_MAX) else {
+            return String::new();
+        };
+        let number = self.line.map(|line| line.to_string()).unwrap_or_default();
+        let (line, gap) = (line.replace('\t', " "), " ".repeat(number.len()));
+        format!("  {number} | {line}\n  {gap} | {}^\n", " ".repeat(column))
+    }
+
+    fn said(&self, severity: &str) -> String {
         let place = match (self.line, self.column) {
             (Some(line), Some(column)) => format!(":{line}:{column}"),
             _ => String::new(),
         };
-        let severity = output::coloured(match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        });
         let help = self.help.iter().map(|help| format!("; {help}"));
         let help: String = help.collect();
         let (file, code, message) = (&self.file, self.code, &self.message);

@@ -5,6 +5,7 @@
 mod access;
 mod alone;
 mod csf;
+mod playbooks;
 mod recipes;
 mod reload;
 mod script_lists;

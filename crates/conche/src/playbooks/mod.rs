@@ -1,0 +1,101 @@
+//! CACAO playbooks on the command line, without any server: `fmt`, `graph`, `sign`, `verify`
+//! and `playbooks`. What they say is said by `conche-cacao`; here is only what reads files
+//! and prints.
+
+mod compare;
+mod draft;
+mod fmt;
+mod graph;
+mod sign;
+mod summary;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use conche_cacao::Document;
+use ring::rand::{SecureRandom, SystemRandom};
+use uuid::{Builder, Uuid};
+
+pub(crate) use self::fmt::{FmtArgs, fmt};
+pub(crate) use self::graph::{GraphArgs, graph};
+pub(crate) use self::sign::{SignArgs, sign};
+pub(crate) use self::verify::{VerifyArgs, verify};
+use crate::failure::Failure;
+use crate::input;
+use crate::output::OutputArgs;
+
+/// What to do with playbooks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Playbooks {
+    /// Write a new playbook that validates, to begin with
+    #[command(after_help = "Example:
+  conche playbooks new --name 'Block an address' > block.json")]
+    New(draft::NewArgs),
+    /// Show what a playbook is and does
+    #[command(after_help = "Example:
+  conche playbooks show block.json")]
+    Show(FileArgs),
+    /// Show what changed from one playbook to another, by what it means
+    #[command(after_help = "Example:
+  conche playbooks diff block.json block-2.json
+
+Exit code 1 where they differ.")]
+    Diff(compare::DiffArgs),
+    /// Print the processing summary that is true of a playbook, or write it into the file
+    #[command(after_help = "Example:
+  conche playbooks summary block.json --write")]
+    Summary(summary::SummaryArgs),
+}
+
+/// One playbook.
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// The playbook; `-` is standard input
+    file: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// `conche playbooks`; whether all is in order.
+pub(crate) fn run(verb: Playbooks) -> Result<bool, Failure> {
+    match verb {
+        Playbooks::New(args) => draft::new(&args).map(|()| true),
+        Playbooks::Show(args) => summary::show(&args).map(|()| true),
+        Playbooks::Diff(args) => compare::diff(&args),
+        Playbooks::Summary(args) => summary::summary(&args).map(|()| true),
+    }
+}
+
+/// A UUID of version 4.
+fn random_uuid() -> Result<Uuid, Failure> {
+    let mut bytes = [0; 16];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| Failure::Failed("this machine gives no randomness".to_owned()))?;
+    Ok(Builder::from_random_bytes(bytes).into_uuid())
+}
+
+/// Reads a document; what is no I-JSON is told with its place.
+pub(crate) fn read(path: &Path) -> Result<Document, Failure> {
+    Document::parse(input::text(path)?.as_bytes())
+        .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+}
+
+/// Puts a whole file in the place of another, or prints it where that is standard input.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        return crate::output::line(text.trim_end());
+    }
+    let failed = |error| Failure::of(&format!("can't write {}", path.display()), error);
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
+    if let Ok(before) = std::fs::metadata(path) {
+        file.as_file()
+            .set_permissions(before.permissions())
+            .map_err(failed)?;
+    }
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

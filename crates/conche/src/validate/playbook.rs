@@ -1,0 +1,77 @@
+//! A CACAO playbook under examination.
+
+use conche_cacao::check::{Surroundings, codes};
+use conche_cacao::{Document, Profile, json};
+use conche_core::Timestamp;
+use serde_json::Value;
+
+use super::{Finding, Severity};
+
+/// Whether a text is meant to be a playbook. A document that is no JSON at all is one where it
+/// says so.
+pub(super) fn is_meant(text: &str) -> bool {
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) => {
+            value.get("spec_version").is_some() || value.get("type") == Some(&"playbook".into())
+        }
+        Err(_) => text.trim_start().starts_with('{') && text.contains("\"cacao-"),
+    }
+}
+
+/// All that is to be said about a playbook.
+pub(super) fn examine(file: &str, text: &str, profile: Profile) -> Vec<Finding> {
+    let document = match Document::parse(text.as_bytes()) {
+        Ok(document) => document,
+        Err(error) => return vec![unreadable(file, &error)],
+    };
+    let around = Surroundings {
+        now: Some(Timestamp::now()),
+        ..Surroundings::default()
+    };
+    let found = document.check_within(profile, &around).into_iter();
+    found
+        .map(|finding| Finding {
+            file: file.to_owned(),
+            code: finding.code,
+            severity: match finding.severity {
+                conche_cacao::Severity::Error => Severity::Error,
+                conche_cacao::Severity::Warning => Severity::Warning,
+            },
+            pointer: finding.pointer,
+            line: finding.place.map(|place| place.line as u64),
+            column: finding.place.map(|place| place.column as u64),
+            message: finding.message,
+            help: Some(finding.help),
+        })
+        .collect()
+}
+
+fn unreadable(file: &str, error: &json::Error) -> Finding {
+    let (pointer, line, column) = match error {
+        json::Error::NotIJson {
+            pointer,
+            line,
+            column,
+            ..
+        } => (
+            pointer.to_string(),
+            Some(*line as u64),
+            Some(*column as u64),
+        ),
+        _ => (String::new(), None, None),
+    };
+    let message = match error {
+        json::Error::NotIJson { message, .. } => message.clone(),
+        other => other.to_string(),
+    };
+    Finding {
+        file: file.to_owned(),
+        code: codes::JSON.code,
+        severity: Severity::Error,
+        pointer,
+        line,
+        column,
+        message,
+        help: Some("a playbook is I-JSON (RFC 7493)".to_owned()),
+    }
+}

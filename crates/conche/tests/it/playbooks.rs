@@ -1,0 +1,274 @@
+//! CACAO playbooks on the command line, as a person uses it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+const EXAMPLE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../examples/playbooks/block-address.json"
+);
+const KEY: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../cacao/tests/it/keys/ed25519.pem"
+);
+
+fn conche(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conche"));
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("it runs")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn piped(arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conche"));
+    let command = command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    child
+        .stdin
+        .take()
+        .expect("its input")
+        .write_all(input)
+        .expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+fn saved(dir: &Path, name: &str, value: &Value) -> String {
+    let path = dir.join(name);
+    std::fs::write(&path, value.to_string()).expect("a file");
+    path.display().to_string()
+}
+
+fn example() -> Value {
+    serde_json::from_slice(&std::fs::read(EXAMPLE).expect("the example")).expect("JSON")
+}
+
+#[test]
+fn a_new_playbook_and_the_example_are_valid() {
+    let new = conche(&["playbooks", "new", "--name", "Isolate a host"]);
+    assert!(new.status.success());
+    let strict = piped(&["validate", "-", "-o", "json"], &new.stdout);
+    let report: Value = serde_json::from_slice(&strict.stdout).expect("JSON");
+    assert_eq!(report, json!({"valid": true, "findings": []}));
+    let example = conche(&["validate", EXAMPLE, "--profile", "strict", "-o", "json"]);
+    let report: Value = serde_json::from_slice(&example.stdout).expect("JSON");
+    assert_eq!(report, json!({"valid": true, "findings": []}));
+}
+
+#[test]
+fn a_finding_shows_the_line_and_marks_the_place() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("bad.json");
+    let text_of_file = std::fs::read_to_string(EXAMPLE).expect("the example");
+    std::fs::write(
+        &file,
+        text_of_file.replace("\"priority\": 3", "\"priority\": 300"),
+    )
+    .expect("a file");
+    let output = conche(&["validate", &file.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output);
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(
+        lines[0].contains("error CACAO010: 300 is not between 0 and 100"),
+        "{told}"
+    );
+    let (number, _) = lines[1]
+        .trim_start()
+        .split_once(" | ")
+        .expect("a line of the file");
+    assert!(
+        lines[0].contains(&format!("bad.json:{number}:3: ")),
+        "{told}"
+    );
+    assert_eq!(lines[1].find("\"priority\""), lines[2].find('^'), "{told}");
+}
+
+#[test]
+fn profiles_weigh_differently() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut playbook = example();
+    playbook["playbook_class"] = json!("x");
+    let file = saved(dir.path(), "p.json", &playbook);
+    let code = |profile| {
+        conche(&["validate", &file, "--profile", profile])
+            .status
+            .code()
+    };
+    assert_eq!((code("standard"), code("strict")), (Some(0), Some(1)));
+    assert_eq!(code("severe"), Some(2));
+}
+
+#[test]
+fn a_folder_is_looked_through_and_programs_get_sarif_and_junit() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("inner")).expect("a folder");
+    saved(dir.path(), "inner/good.json", &example());
+    let mut bad = example();
+    bad["name"] = json!(7);
+    saved(dir.path(), "bad & worse.json", &bad);
+    let folder = dir.path().display().to_string();
+
+    let sarif = conche(&["validate", &folder, "-o", "sarif"]);
+    assert_eq!(sarif.status.code(), Some(1));
+    let sarif: Value = serde_json::from_slice(&sarif.stdout).expect("JSON");
+    let run = &sarif["runs"][0];
+    assert_eq!(run["results"][0]["ruleId"], "CACAO003");
+    let place = &run["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["region"]["startLine"], 1);
+    assert_eq!(run["tool"]["driver"]["rules"][0]["name"], "json-type");
+
+    let junit = text(&conche(&["validate", &folder, "-o", "junit"]));
+    assert!(junit.contains("tests=\"2\" failures=\"1\""), "{junit}");
+    assert!(
+        junit.contains("bad &amp; worse.json") && !junit.contains("bad & worse"),
+        "{junit}"
+    );
+}
+
+#[test]
+fn a_document_with_a_name_twice_is_no_playbook() {
+    let output = piped(
+        &["validate", "-", "-o", "json"],
+        br#"{"type": "playbook", "id": "a", "id": "b"}"#,
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["findings"][0]["code"], "CACAO001");
+    assert_eq!(report["findings"][0]["pointer"], "/id");
+}
+
+#[test]
+fn the_usual_order_is_checked_and_written_without_a_change_of_meaning() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = saved(dir.path(), "p.json", &example());
+    assert_eq!(conche(&["fmt", "--check", &file]).status.code(), Some(1));
+    assert!(conche(&["fmt", &file]).status.success());
+    assert!(conche(&["fmt", "--check", &file]).status.success());
+    let same = conche(&["playbooks", "diff", &file, EXAMPLE]);
+    assert_eq!(
+        (same.status.code(), text(&same)),
+        (Some(0), "the same\n".to_owned())
+    );
+
+    let mut changed = example();
+    changed["priority"] = json!(4);
+    let other = saved(dir.path(), "q.json", &changed);
+    let differ = conche(&["playbooks", "diff", &file, &other]);
+    assert_eq!(
+        (differ.status.code(), text(&differ)),
+        (Some(1), "~ /priority: 3 -> 4\n".to_owned())
+    );
+}
+
+#[test]
+fn a_workflow_is_drawn_in_three_languages() {
+    let svg = text(&conche(&["graph", EXAMPLE]));
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert!(
+        text(&conche(&["graph", EXAMPLE, "--format", "mermaid"])).starts_with("flowchart TD\n")
+    );
+    assert!(text(&conche(&["graph", EXAMPLE, "--format", "dot"])).starts_with("digraph "));
+    let nothing = piped(&["graph", "-"], b"{}");
+    assert_eq!(nothing.status.code(), Some(1));
+}
+
+#[test]
+fn what_is_signed_is_accepted_by_who_trusts_the_key_and_by_nobody_else() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (signed, public) = (path("signed.json"), path("public.pem"));
+    let sign = [
+        "sign",
+        EXAMPLE,
+        "--key",
+        KEY,
+        "--algorithm",
+        "Ed25519",
+        "--signee",
+        "SOC",
+        "--out",
+        &signed,
+    ];
+    let done = conche(&sign);
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+
+    let openssl = Command::new("openssl")
+        .args(["pkey", "-in", KEY, "-pubout", "-out", &public])
+        .status();
+    if !openssl.is_ok_and(|status| status.success()) {
+        println!("skipped: openssl is not installed");
+        return;
+    }
+    let accepted = conche(&["verify", &signed, "--trust-key", &public, "-o", "json"]);
+    let report: Value = serde_json::from_slice(&accepted.stdout).expect("JSON");
+    assert_eq!(
+        (accepted.status.code(), &report["accepted"]),
+        (Some(0), &json!(true)),
+        "{report:#}"
+    );
+    assert_eq!(report["signatures"][0]["status"], "valid");
+
+    let untrusted = conche(&["verify", &signed]);
+    assert_eq!(untrusted.status.code(), Some(1));
+    assert!(
+        text(&untrusted).contains("by SOC (Ed25519): untrusted"),
+        "{}",
+        text(&untrusted)
+    );
+
+    let changed = std::fs::read_to_string(&signed)
+        .expect("a file")
+        .replace("\"priority\": 3", "\"priority\": 1");
+    std::fs::write(&signed, changed).expect("a file");
+    let broken = conche(&["verify", &signed, "--trust-key", &public, "-o", "json"]);
+    let report: Value = serde_json::from_slice(&broken.stdout).expect("JSON");
+    assert_eq!(
+        (broken.status.code(), &report["signatures"][0]["status"]),
+        (Some(1), &json!("incorrect"))
+    );
+}
+
+#[test]
+fn a_summary_is_written_and_then_true() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut playbook = example();
+    playbook["playbook_processing_summary"]["parallel_processing"] = json!(false);
+    let file = saved(dir.path(), "p.json", &playbook);
+    let warned = text(&conche(&["validate", &file]));
+    assert!(warned.contains("CACAO030"), "{warned}");
+    assert!(
+        conche(&["playbooks", "summary", &file, "--write"])
+            .status
+            .success()
+    );
+    let fine = text(&conche(&["validate", &file]));
+    assert!(fine.ends_with("p.json is fine\n"), "{fine}");
+    let shown = text(&conche(&["playbooks", "show", &file]));
+    assert!(
+        shown.contains("Block it") && shown.contains("__address__  ipv4-addr  the caller"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_schema_of_playbooks_is_printed() {
+    let schema: Value =
+        serde_json::from_slice(&conche(&["schema", "playbook"]).stdout).expect("JSON");
+    assert_eq!(schema["title"], "OASIS CACAO 2.0 playbook");
+}
