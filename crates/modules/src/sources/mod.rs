@@ -9,6 +9,7 @@ mod k8s;
 mod mqtt;
 mod nats;
 mod onetime;
+mod openstack;
 mod schedule;
 mod syslog;
 mod webhook;
@@ -26,6 +27,7 @@ pub static ALL: &[&SourceModule] = &[
     &mqtt::MODULE,
     &nats::MODULE,
     &onetime::MODULE,
+    &openstack::MODULE,
     &schedule::MODULE,
     &syslog::MODULE,
     &webhook::MODULE,

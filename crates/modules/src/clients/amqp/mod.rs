@@ -23,11 +23,11 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
 use rustls::ClientConfig;
 use schemars::JsonSchema;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use self::attempt::Attempt;
-pub(crate) use self::queue::{OwnQueue, Queue, consume};
+pub(crate) use self::queue::{DeadLetters, OwnQueue, Queue, consume};
 use crate::config::SecretName;
 
 /// Connecting to one address, with TLS and login, takes no longer.
@@ -62,6 +62,21 @@ pub(crate) enum UrlOf {
     Plain(String),
     /// By name.
     Secret(SecretName),
+    /// One that may hold a password, from a module whose users have always written it so.
+    #[serde(skip)]
+    Literal(SecretString),
+}
+
+impl BrokerConfig {
+    /// One address that may hold a password.
+    pub(crate) fn literal(address: SecretString) -> Self {
+        Self {
+            urls: vec![UrlOf::Literal(address)],
+            user: None,
+            password: None,
+            tls: ClientTls::default(),
+        }
+    }
 }
 
 /// What goes wrong with a broker.
@@ -112,6 +127,9 @@ impl Broker {
             return Err(Error::Config("`urls` must not be empty".to_owned()));
         }
         for url in &config.urls {
+            if let UrlOf::Literal(text) = url {
+                uri::read(text.expose_secret()).map_err(Error::Config)?;
+            }
             if let UrlOf::Plain(text) = url {
                 let uri = uri::read(text).map_err(Error::Config)?;
                 if uri::has_password(text) {
@@ -134,7 +152,7 @@ impl Broker {
     /// The names of the secrets that connecting needs.
     pub(crate) fn secret_names(config: &BrokerConfig) -> impl Iterator<Item = &SecretName> {
         let urls = config.urls.iter().filter_map(|url| match url {
-            UrlOf::Plain(_) => None,
+            UrlOf::Plain(_) | UrlOf::Literal(_) => None,
             UrlOf::Secret(name) => Some(name),
         });
         urls.chain(&config.password)
@@ -158,6 +176,7 @@ impl Broker {
     fn resolve(&self, url: &UrlOf) -> Result<AMQPUri, Error> {
         let mut uri = match url {
             UrlOf::Plain(text) => uri::read(text).map_err(Error::Address)?,
+            UrlOf::Literal(text) => uri::read(text.expose_secret()).map_err(Error::Address)?,
             UrlOf::Secret(name) => {
                 let text = self.secrets.get(&name.secret)?;
                 uri::read(text.expose_secret()).map_err(Error::Address)?

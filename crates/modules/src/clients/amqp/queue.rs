@@ -12,6 +12,10 @@ use super::Error;
 /// Reply code of AMQP: no such thing.
 const NOT_FOUND: u16 = 404;
 
+/// The most messages that a queue of our own for rejected ones keeps: they are there to be
+/// looked at, and a sender of nonsense must not fill the broker's disk.
+const DEAD_LETTERS_MAX: u32 = 10_000;
+
 /// What to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Queue {
@@ -25,14 +29,39 @@ pub(crate) enum Queue {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnQueue {
     pub(crate) name: String,
-    /// An exchange that must be there.
-    pub(crate) exchange: String,
-    /// Routing keys to bind, with `*` and `#` for a topic exchange.
+    /// Exchanges that must be there.
+    pub(crate) exchanges: Vec<String>,
+    /// Routing keys to bind to each, with `*` and `#` for a topic exchange.
     pub(crate) keys: Vec<String>,
-    /// Where rejected messages go; none drops them.
-    pub(crate) dead_letter_exchange: Option<String>,
+    /// Where rejected messages go.
+    pub(crate) dead_letters: DeadLetters,
     /// The most messages that it keeps; the oldest go first.
     pub(crate) messages_max: u32,
+}
+
+/// Where rejected messages go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DeadLetters {
+    /// Nowhere.
+    Dropped,
+    /// To an exchange that others declare.
+    Exchange(String),
+    /// To a further queue of our own, which is made where it is not there.
+    OwnQueue(String),
+}
+
+impl DeadLetters {
+    /// What a queue is declared with so that its rejected messages go there.
+    fn arguments(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::Dropped => Vec::new(),
+            Self::Exchange(name) => vec![("x-dead-letter-exchange", name)],
+            Self::OwnQueue(name) => vec![
+                ("x-dead-letter-exchange", ""),
+                ("x-dead-letter-routing-key", name),
+            ],
+        }
+    }
 }
 
 impl Queue {
@@ -54,8 +83,13 @@ pub(crate) async fn consume(
     match queue {
         Queue::Existing(_) => found.map_or(Ok(()), Err)?,
         Queue::Own(own) => {
+            if let DeadLetters::OwnQueue(name) = &own.dead_letters
+                && is_there(connection, name).await?.is_some()
+            {
+                declare(connection, name, &DeadLetters::Dropped, DEAD_LETTERS_MAX).await?;
+            }
             if found.is_some() {
-                declare(connection, own).await?;
+                declare(connection, &own.name, &own.dead_letters, own.messages_max).await?;
             }
             bind(&open(connection).await?, own).await?;
         }
@@ -105,7 +139,12 @@ async fn is_there(connection: &Connection, name: &str) -> Result<Option<Error>, 
 }
 
 /// As a quorum queue, which outlives its node; where the broker knows none, as a classic one.
-async fn declare(connection: &Connection, own: &OwnQueue) -> Result<(), Error> {
+async fn declare(
+    connection: &Connection,
+    name: &str,
+    dead_letters: &DeadLetters,
+    messages_max: u32,
+) -> Result<(), Error> {
     let durable = QueueDeclareOptions {
         durable: true,
         ..QueueDeclareOptions::default()
@@ -116,14 +155,13 @@ async fn declare(connection: &Connection, own: &OwnQueue) -> Result<(), Error> {
         arguments.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));
         arguments.insert(
             "x-max-length".into(),
-            AMQPValue::LongLongInt(i64::from(own.messages_max)),
+            AMQPValue::LongLongInt(i64::from(messages_max)),
         );
-        if let Some(exchange) = &own.dead_letter_exchange {
-            let exchange = AMQPValue::LongString(exchange.as_str().into());
-            arguments.insert("x-dead-letter-exchange".into(), exchange);
+        for (key, value) in dead_letters.arguments() {
+            arguments.insert(key.into(), AMQPValue::LongString(value.into()));
         }
         let channel = open(connection).await?;
-        let declared = channel.queue_declare(own.name.as_str().into(), durable, arguments);
+        let declared = channel.queue_declare(name.into(), durable, arguments);
         match declared.await {
             Ok(_) => return Ok(()),
             Err(error) => refusal = Some(error),
@@ -133,7 +171,7 @@ async fn declare(connection: &Connection, own: &OwnQueue) -> Result<(), Error> {
         }
     }
     refusal.map_or(Ok(()), |error| {
-        Err(Error::of(format!("making queue `{}`", own.name))(error))
+        Err(Error::of(format!("making queue `{name}`"))(error))
     })
 }
 
@@ -142,26 +180,28 @@ async fn bind(channel: &Channel, own: &OwnQueue) -> Result<(), Error> {
         passive: true,
         ..ExchangeDeclareOptions::default()
     };
-    let asked = channel.exchange_declare(
-        own.exchange.as_str().into(),
-        ExchangeKind::Topic,
-        passive,
-        FieldTable::default(),
-    );
-    asked
-        .await
-        .map_err(Error::of(format!("exchange `{}`", own.exchange)))?;
-    for key in &own.keys {
-        let bound = channel.queue_bind(
-            own.name.as_str().into(),
-            own.exchange.as_str().into(),
-            key.as_str().into(),
-            QueueBindOptions::default(),
+    for exchange in &own.exchanges {
+        let asked = channel.exchange_declare(
+            exchange.as_str().into(),
+            ExchangeKind::Topic,
+            passive,
             FieldTable::default(),
         );
-        bound
+        asked
             .await
-            .map_err(Error::of(format!("binding `{key}` to `{}`", own.exchange)))?;
+            .map_err(Error::of(format!("exchange `{exchange}`")))?;
+        for key in &own.keys {
+            let bound = channel.queue_bind(
+                own.name.as_str().into(),
+                exchange.as_str().into(),
+                key.as_str().into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            );
+            bound
+                .await
+                .map_err(Error::of(format!("binding `{key}` to `{exchange}`")))?;
+        }
     }
     Ok(())
 }

@@ -9,24 +9,13 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use conche_core::json::Limits;
-use conche_runtime::supervisor::{BoxError, Stop};
-use futures_util::StreamExt as _;
-use futures_util::stream::ReadyChunks;
-use lapin::message::Delivery as Message;
-use lapin::options::{BasicAckOptions, BasicRejectOptions};
-use lapin::{Acker, Connection, Consumer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::delivery::{
-    BATCH, Delivery, Entrance, Envelope, Fate, Format, Naming, Payload, Rejects, Subscription,
-    consume,
-};
-use crate::clients::amqp::{self, Broker, BrokerConfig, Error, OwnQueue, Queue};
-use crate::intake::{Intake, NewEvent};
+use super::delivery::{Format, Naming, Payload, QueueSource, Rejects};
+use crate::clients::amqp::{Broker, BrokerConfig, DeadLetters, OwnQueue, Queue};
 use crate::source::{Source, SourceModule};
 use crate::{BuildContext, BuildError, config as settings};
 
@@ -97,15 +86,6 @@ fn default_messages_max() -> u32 {
     1_000_000
 }
 
-struct Amqp {
-    id: String,
-    broker: Broker,
-    queue: Queue,
-    prefetch: u16,
-    format: Format,
-    rejects: Rejects,
-}
-
 fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, BuildError> {
     let place = format!("sources.{id}");
     let config: Config = settings::read(&place, config)?;
@@ -125,9 +105,11 @@ fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, 
         }
         Some(bind) => Queue::Own(OwnQueue {
             name: config.queue,
-            exchange: bind.exchange,
+            exchanges: vec![bind.exchange],
             keys: bind.keys,
-            dead_letter_exchange: bind.dead_letter_exchange,
+            dead_letters: bind
+                .dead_letter_exchange
+                .map_or(DeadLetters::Dropped, DeadLetters::Exchange),
             messages_max: bind.messages_max,
         }),
     };
@@ -141,108 +123,15 @@ fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, 
     };
     let limits: Limits = cx.json;
     let broker = Broker::new(config.broker, cx.secrets.clone());
-    Ok(Arc::new(Amqp {
+    let format = Format::new(naming, limits).map_err(|message| wrong(&message))?;
+    Ok(Arc::new(QueueSource {
         id: id.to_owned(),
         broker: broker.map_err(|error| wrong(&error.to_string()))?,
         queue,
         prefetch: config.prefetch,
-        format: Format::new(naming, limits).map_err(|message| wrong(&message))?,
         rejects: Rejects::new(id),
+        decode: Box::new(move |entrance, bytes, envelope| {
+            entrance.decode(&format, bytes, envelope)
+        }),
     }))
-}
-
-#[async_trait]
-impl Source for Amqp {
-    async fn run(&self, intake: Arc<dyn Intake>, stop: Stop) -> Result<(), BoxError> {
-        let entrance = Entrance {
-            source: &self.id,
-            intake: &*intake,
-            stop: &stop,
-            rejects: &self.rejects,
-        };
-        consume(self, &entrance).await;
-        Ok(())
-    }
-}
-
-/// A connection and the consumer on it.
-struct Link {
-    connection: Connection,
-    deliveries: ReadyChunks<Consumer>,
-}
-
-#[async_trait]
-impl Subscription for Amqp {
-    type Link = Link;
-    type Receipt = Acker;
-    type Error = Error;
-
-    async fn open(&self) -> Result<Link, Error> {
-        let connection = self.broker.connect(&self.id).await?;
-        match amqp::consume(&connection, &self.queue, self.prefetch).await {
-            Ok(consumer) => {
-                tracing::info!(source = %self.id, queue = %self.queue.name(), "reading");
-                let deliveries = consumer.ready_chunks(BATCH);
-                Ok(Link {
-                    connection,
-                    deliveries,
-                })
-            }
-            Err(error) => {
-                amqp::close(&connection).await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn take(&self, link: &mut Link) -> Result<Vec<Delivery<Acker>>, Error> {
-        let Some(taken) = link.deliveries.next().await else {
-            return Err(Error::Cancelled {
-                queue: self.queue.name().to_owned(),
-            });
-        };
-        let one = |taken: lapin::Result<_>| taken.map(delivery).map_err(Error::of("reading"));
-        taken.into_iter().map(one).collect()
-    }
-
-    fn decode(
-        &self,
-        entrance: &Entrance<'_>,
-        bytes: &[u8],
-        envelope: Envelope,
-    ) -> Result<NewEvent, Option<NewEvent>> {
-        entrance.decode(&self.format, bytes, envelope)
-    }
-
-    async fn settle(&self, _link: &mut Link, settled: Vec<(Acker, Fate)>) -> Result<(), Error> {
-        for (acker, fate) in settled {
-            match fate {
-                Fate::Stored => {
-                    let acknowledged = acker.ack(BasicAckOptions::default());
-                    acknowledged.await.map_err(Error::of("acknowledging"))?;
-                }
-                Fate::Unusable => {
-                    let rejected = acker.reject(BasicRejectOptions { requeue: false });
-                    rejected.await.map_err(Error::of("rejecting"))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn close(&self, link: Link) {
-        amqp::close(&link.connection).await;
-    }
-}
-
-fn delivery(message: Message) -> Delivery<Acker> {
-    let id = message.properties.message_id().as_ref();
-    Delivery {
-        envelope: Envelope {
-            id: id.map(ToString::to_string),
-            subject: Some(message.routing_key.to_string()).filter(|key| !key.is_empty()),
-        },
-        bytes: message.data.into(),
-        receipt: message.acker,
-    }
 }

@@ -28,10 +28,33 @@ pub(in crate::sources) struct Delivery<R> {
     pub(in crate::sources) receipt: R,
 }
 
+/// What a delivery is.
+#[derive(Debug)]
+pub(in crate::sources) enum Decoded {
+    /// An event.
+    Event(NewEvent),
+    /// Nothing that the source is there for; it is settled like one that was stored.
+    PassedOver,
+    /// It cannot be decoded, which has been counted; with the event that is made of it, if any.
+    Unusable(Option<NewEvent>),
+}
+
+impl Decoded {
+    /// What is stored of it.
+    pub(in crate::sources) fn event(self) -> Option<NewEvent> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::PassedOver => None,
+            Self::Unusable(event) => event,
+        }
+    }
+}
+
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sources) enum Fate {
-    /// Its event is on disk, or it was one that the intake never takes and that is counted.
+    /// Its event is on disk, or it was one that the intake never takes and that is counted, or
+    /// it was passed over.
     Stored,
     /// It cannot be decoded, and no event is made of it.
     Unusable,
@@ -57,12 +80,7 @@ pub(in crate::sources) trait Subscription: Sync {
     ) -> Result<Vec<Delivery<Self::Receipt>>, Self::Error>;
 
     /// Makes an event of a delivery as [`Entrance::decode`] does.
-    fn decode(
-        &self,
-        entrance: &Entrance<'_>,
-        bytes: &[u8],
-        envelope: Envelope,
-    ) -> Result<NewEvent, Option<NewEvent>>;
+    fn decode(&self, entrance: &Entrance<'_>, bytes: &[u8], envelope: Envelope) -> Decoded;
 
     /// Keeps the connection alive while events wait for the store; dropped when they are
     /// stored. It comes back only with what broke. Default: nothing is needed.
@@ -144,9 +162,11 @@ async fn read<S: Subscription>(
         } in taken
         {
             let decoded = subscription.decode(entrance, &bytes, envelope);
-            let event = decoded.map_or_else(|invalid| invalid, Some);
-            let fate = event.as_ref().map_or(Fate::Unusable, |_| Fate::Stored);
-            events.extend(event);
+            let fate = match decoded {
+                Decoded::Unusable(None) => Fate::Unusable,
+                _ => Fate::Stored,
+            };
+            events.extend(decoded.event());
             settled.push((receipt, fate));
         }
         let stored = tokio::select! {

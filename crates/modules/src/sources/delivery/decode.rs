@@ -202,14 +202,16 @@ fn find(tree: &Value, what: &'static str, pointer: &str) -> Result<String, Rejec
     }
 }
 
-fn plain(what: &'static str, text: String) -> Result<String, Reject> {
+/// A text that can be an id or a subject: it is a key, and shown in lists.
+pub(in crate::sources) fn plain(what: &'static str, text: String) -> Result<String, Reject> {
     if text.is_empty() || text.len() > TEXT_MAX || text.chars().any(char::is_control) {
         return Err(Reject::Unusable { what });
     }
     Ok(text)
 }
 
-fn typed(name: String) -> Result<String, Reject> {
+/// A name that can be an event's type.
+pub(in crate::sources) fn typed(name: String) -> Result<String, Reject> {
     let name = plain("type", name)?;
     if name.starts_with("conche.") {
         return Err(Reject::Reserved);

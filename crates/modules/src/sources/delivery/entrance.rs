@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use conche_runtime::supervisor::Stop;
 
+use super::consume::Decoded;
 use super::decode::{Envelope, Format};
 use crate::intake::{Batch, Intake, NewEvent, Receipt, Refusal};
 
@@ -156,11 +157,14 @@ impl Entrance<'_> {
         format: &Format,
         bytes: &[u8],
         envelope: Envelope,
-    ) -> Result<NewEvent, Option<NewEvent>> {
-        format.decode(bytes, envelope.clone()).map_err(|reject| {
-            let place = envelope.subject.clone().unwrap_or_default();
-            self.refuse(&place, &reject);
-            format.invalid(bytes, envelope, &reject)
-        })
+    ) -> Decoded {
+        match format.decode(bytes, envelope.clone()) {
+            Ok(event) => Decoded::Event(event),
+            Err(reject) => {
+                let place = envelope.subject.clone().unwrap_or_default();
+                self.refuse(&place, &reject);
+                Decoded::Unusable(format.invalid(bytes, envelope, &reject))
+            }
+        }
     }
 }

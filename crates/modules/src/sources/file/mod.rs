@@ -290,8 +290,9 @@ impl Files {
                 id: Some(piece.id.clone()),
                 subject: Some(piece.name.clone()),
             };
-            let decoded = entrance.decode(&self.format, &piece.bytes, envelope);
-            decoded.map_or_else(|invalid| invalid, Some)
+            entrance
+                .decode(&self.format, &piece.bytes, envelope)
+                .event()
         });
         let events: Vec<NewEvent> = events.collect();
         let cursor = reader.cursor().write();

@@ -22,11 +22,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use super::delivery::{
-    Delivery, Entrance, Envelope, Fate, Format, Naming, Payload, Rejects, Subscription, consume,
+    Decoded, Delivery, Entrance, Envelope, Fate, Format, Naming, Payload, Rejects, Subscription,
+    consume,
 };
 use crate::clients::mqtt::{Broker, BrokerConfig, Error, Happening, Link as Wire, Message};
 use crate::clients::mqtt::{Receipt, Speaker, Use};
-use crate::intake::{Intake, NewEvent};
+use crate::intake::Intake;
 use crate::source::{Source, SourceModule};
 use crate::{BuildContext, BuildError, config as settings};
 
@@ -205,12 +206,7 @@ impl Subscription for Mqtt {
         std::future::pending().await
     }
 
-    fn decode(
-        &self,
-        entrance: &Entrance<'_>,
-        bytes: &[u8],
-        envelope: Envelope,
-    ) -> Result<NewEvent, Option<NewEvent>> {
+    fn decode(&self, entrance: &Entrance<'_>, bytes: &[u8], envelope: Envelope) -> Decoded {
         entrance.decode(&self.format, bytes, envelope)
     }
 

@@ -29,11 +29,11 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::delivery::{
-    BATCH, Delivery, Entrance, Envelope, Fate, Format, Naming, Payload, Rejects, Subscription,
-    consume,
+    BATCH, Decoded, Delivery, Entrance, Envelope, Fate, Format, Naming, Payload, Rejects,
+    Subscription, consume,
 };
 use crate::clients::nats::{Broker, BrokerConfig, Error, Slow};
-use crate::intake::{Intake, NewEvent};
+use crate::intake::Intake;
 use crate::source::{Source, SourceModule};
 use crate::{BuildContext, BuildError, config as settings};
 
@@ -261,12 +261,7 @@ impl Subscription for Nats {
         }
     }
 
-    fn decode(
-        &self,
-        entrance: &Entrance<'_>,
-        bytes: &[u8],
-        envelope: Envelope,
-    ) -> Result<NewEvent, Option<NewEvent>> {
+    fn decode(&self, entrance: &Entrance<'_>, bytes: &[u8], envelope: Envelope) -> Decoded {
         entrance.decode(&self.format, bytes, envelope)
     }
 

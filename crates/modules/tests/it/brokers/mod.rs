@@ -8,6 +8,7 @@
 mod mosquitto;
 mod nats;
 mod nonsense;
+mod openstack;
 pub(crate) mod rabbitmq;
 mod tls;
 
@@ -35,6 +36,12 @@ fn broker_settings_that_make_no_sense_or_hold_a_password_are_refused() {
         config
     };
     let mqtt = |url: &str, topic: &str| json!({ "broker": { "url": url }, "topics": [topic], "client_id": "c", "event_type": "t" });
+    let cloud = |more: Value| {
+        let mut config = json!({ "rabbit_url": "amqp://u:hunter22@h//" });
+        let more = more.as_object().unwrap().clone();
+        config.as_object_mut().unwrap().extend(more);
+        config
+    };
     let unknown = json!({ "urls": [{ "secret": "nope" }] });
     for (module, config, expected) in [
         ("amqp", amqp("amqp://u:hunter22@h/"), "holds a password"),
@@ -50,6 +57,38 @@ fn broker_settings_that_make_no_sense_or_hold_a_password_are_refused() {
             "must hold no user",
         ),
         ("mqtt", mqtt("mqtt://h", "a/#/b"), "topic filters"),
+        ("openstack", json!({}), "exactly one of `broker`"),
+        (
+            "openstack",
+            cloud(json!({ "broker": { "urls": ["amqp://h"] } })),
+            "exactly one of `broker`",
+        ),
+        (
+            "openstack",
+            cloud(json!({ "rabbit_url": "http://u:hunter22@h" })),
+            "amqp://",
+        ),
+        (
+            "openstack",
+            json!({ "broker": { "urls": ["amqp://u:hunter22@h"] } }),
+            "holds a password",
+        ),
+        (
+            "openstack",
+            cloud(json!({ "queue": "q", "topics": ["t"] })),
+            "mean nothing",
+        ),
+        (
+            "openstack",
+            cloud(json!({ "exchanges": [] })),
+            "must not be empty",
+        ),
+        (
+            "openstack",
+            cloud(json!({ "events": { "conche.x": ["a"] } })),
+            "Conche's own",
+        ),
+        ("openstack", cloud(json!({ "prefetch": 0 })), "1 to 2000"),
         ("nats", nats(json!({})), "`stream` and `durable`"),
         (
             "nats",

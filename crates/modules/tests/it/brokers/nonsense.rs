@@ -35,6 +35,7 @@ fn reader(module: &str, listener: &TcpListener) -> Arc<dyn Source> {
     let address = listener.local_addr().unwrap();
     let mut config: Value = match module {
         "amqp" => json!({ "broker": { "urls": [format!("amqp://{address}")] }, "queue": "q" }),
+        "openstack" => json!({ "broker": { "urls": [format!("amqp://{address}")] } }),
         "nats" => {
             json!({ "broker": { "urls": [format!("nats://{address}")] }, "lossy_subjects": ["x"] })
         }
@@ -43,7 +44,9 @@ fn reader(module: &str, listener: &TcpListener) -> Arc<dyn Source> {
             "topics": ["t"], "client_id": "c",
         }),
     };
-    config["event_type"] = "t".into();
+    if module != "openstack" {
+        config["event_type"] = "t".into();
+    }
     let module = if config["topics"].is_array() {
         "mqtt"
     } else {
@@ -69,6 +72,9 @@ async fn a_broker_that_talks_nonsense_is_left_and_tried_again() {
         ("amqp", false, frame),
         ("amqp", false, b"AMQP\0\0\x08\0"),
         ("amqp", false, b""),
+        ("openstack", false, web),
+        ("openstack", false, frame),
+        ("openstack", false, b""),
         ("3.1.1", false, web),
         ("3.1.1", false, endless),
         ("3.1.1", false, large_3),

@@ -20,9 +20,9 @@ use crate::running::{Log, Running, data, soon, stored, until};
 use crate::support::{FakeIntake, action, call, context, invoke, source};
 
 pub(crate) struct Rabbit {
-    folder: tempfile::TempDir,
-    port: u16,
-    tls_port: u16,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) port: u16,
+    pub(crate) tls_port: u16,
     distribution: (u16, u16),
     process: Option<Process>,
 }
@@ -156,7 +156,7 @@ async fn send(channel: &Channel, key: &str, id: &str, body: &str) {
 }
 
 /// Messages and consumers of a queue; `None` where it is not there.
-async fn queue(connection: &Connection, name: &str) -> Option<(u32, u32)> {
+pub(super) async fn queue(connection: &Connection, name: &str) -> Option<(u32, u32)> {
     let channel = connection.create_channel().await.unwrap();
     let passive = QueueDeclareOptions {
         passive: true,
