@@ -13,6 +13,7 @@ mod recipe;
 mod respond;
 mod run_reaction;
 mod trivy;
+mod vuls;
 
 use std::sync::LazyLock;
 
@@ -45,6 +46,7 @@ static WRITTEN: &[&ActionModule] = &[
     &respond::MODULE,
     &run_reaction::MODULE,
     &trivy::MODULE,
+    &vuls::MODULE,
 ];
 
 /// Reads a call's input; what does not fit is the caller's mistake.

@@ -18,4 +18,5 @@ mod small;
 mod support;
 mod syslog;
 mod trivy;
+mod vuls;
 mod webhook;
