@@ -51,7 +51,7 @@ pub(crate) use schema::schema;
 pub(crate) const DEFAULT_FILE: &str = "conche.yaml";
 
 /// Settings of modules whose text is a value and not a name.
-const SENSITIVE: [&str; 3] = ["password", "token", "api_key"];
+const SENSITIVE: [&str; 4] = ["password", "token", "api_key", "rabbit_url"];
 
 /// Bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

@@ -3,6 +3,8 @@
 //!
 //! Pure. What changes for the owner of the folder becomes a note.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
 /// CSF upgraded to TLS where the server offered it, took a port written as text, and knew an
@@ -44,4 +46,46 @@ pub(super) fn klar(
         docker.insert("hosts".to_owned(), json!(["*"]));
     }
     settings
+}
+
+/// CSF read versioned notifications only; its scripts know no others.
+pub(super) fn openstack(
+    mut settings: Map<String, Value>,
+    folder: &Path,
+    faults: &mut Vec<String>,
+) -> Map<String, Value> {
+    let mut addresses = ["rabbit_url", "broker"].iter();
+    let has_address = addresses.any(|key| settings.contains_key(*key));
+    // What is wrong with the folder has been said.
+    if !has_address && !folder.as_os_str().is_empty() {
+        faults.push(format!(
+            "csf.eventsources: `openstack` has no `rabbit_url` in {}",
+            folder.display()
+        ));
+    }
+    if !settings.contains_key("queue") {
+        settings
+            .entry("topics")
+            .or_insert_with(|| json!(["versioned_notifications"]));
+    }
+    settings
+}
+
+/// CSF knew an empty text as nothing, and ran vuls as a container only.
+pub(super) fn vuls(
+    mut settings: Map<String, Value>,
+    folder: &Path,
+    notes: &mut Vec<String>,
+) -> Option<Map<String, Value>> {
+    settings.retain(|_, value| value.as_str() != Some(""));
+    let mut runs = ["docker_endpoint", "program", "server"].iter();
+    if runs.any(|key| settings.contains_key(*key)) {
+        return Some(settings);
+    }
+    // CSF set it up all the same, so that its first use failed.
+    notes.push(format!(
+        "csf.actionsModules: `vuls` has no `docker_endpoint` in {}, so its actions will fail",
+        folder.display()
+    ));
+    None
 }

@@ -154,6 +154,9 @@ impl Work {
                 }),
             };
             let mut settings = settings.unwrap_or_default();
+            if name == "openstack" {
+                settings = modules::openstack(settings, folder, &mut self.faults);
+            }
             settings.insert("id".to_owned(), name.clone().into());
             settings.insert("module".to_owned(), name.clone().into());
             translated.push(settings.into());
@@ -174,6 +177,12 @@ impl Work {
             let own = file(name, folder, &schema)?;
             let settings = own.map(|(file, settings)| self.known(&file, settings, &schema));
             let settings = settings.filter(|settings| !settings.is_empty());
+            if name == "vuls" {
+                let vuls = settings.unwrap_or_default();
+                let vuls = modules::vuls(vuls, folder, &mut self.notes);
+                translated.extend(vuls.map(|settings| (name.clone(), settings.into())));
+                continue;
+            }
             match settings {
                 Some(settings) if name == "mail" => {
                     translated.insert(name.clone(), modules::mail(settings).into());
@@ -414,6 +423,36 @@ arbitrary_key: 1
         );
         let notes = translated.notes.join("\n");
         assert!(notes.contains("service account of the pod"), "{notes}");
+    }
+
+    #[test]
+    fn csfs_files_of_openstack_and_vuls_are_taken_as_they_are() {
+        let config = WHOLE
+            .replace("[onetime, dummy]", "[openstack]")
+            .replace("[mail, dummy]", "[vuls]");
+        let openstack = "rabbit_url: amqp://u:p@rabbit:5672//\n";
+        let vuls = "db_path: /srv/db\nlogs_path: ''\nssh_key_path: /srv/key\n\
+                    use_host_docker_socket: false\ndocker_endpoint: unix:///var/run/docker.sock\n";
+        let files = [("openstack.yml", openstack), ("vuls.yml", vuls)];
+        let (_dir, translated) = folder(&config, &files);
+        let translated = translated.unwrap().config;
+        let source = json!({
+            "id": "openstack", "module": "openstack", "rabbit_url": "amqp://u:p@rabbit:5672//",
+            "topics": ["versioned_notifications"],
+        });
+        assert_eq!(translated["sources"], json!([source]));
+        let action = json!({ "vuls": {
+            "db_path": "/srv/db", "ssh_key_path": "/srv/key", "use_host_docker_socket": false,
+            "docker_endpoint": "unix:///var/run/docker.sock",
+        } });
+        assert_eq!(translated["actions"], action);
+
+        let (_dir, without) = folder(&config, &files[1..]);
+        let refused = without.unwrap_err().to_string();
+        assert!(refused.contains("no `rabbit_url`"), "{refused}");
+        let (_dir, without) = folder(&config, &files[..1]);
+        let notes = without.unwrap().notes.join("\n");
+        assert!(notes.contains("no `docker_endpoint`"), "{notes}");
     }
 
     #[test]

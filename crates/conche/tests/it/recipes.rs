@@ -18,9 +18,12 @@ fn check(config: &Path) -> (bool, String) {
 }
 
 #[test]
-fn the_example_of_recipes_is_a_configuration() {
-    let (is_fine, told) = check(Path::new("examples/config/recipes.yaml"));
-    assert!(is_fine, "{told}");
+fn the_examples_of_recipes_and_of_openstack_are_configurations() {
+    for name in ["recipes", "openstack"] {
+        let file = format!("examples/config/{name}.yaml");
+        let (is_fine, told) = check(Path::new(&file));
+        assert!(is_fine, "{told}");
+    }
 }
 
 #[test]
