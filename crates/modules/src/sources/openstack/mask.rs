@@ -43,9 +43,14 @@ pub(super) fn mask(members: &mut Map<String, Value>) -> bool {
 fn mask_within(value: &mut Value) -> bool {
     match value {
         Value::Object(members) => mask(members),
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |masked, item| mask_within(item) || masked),
+        Value::Array(items) => {
+            let mut masked = false;
+            // Every one, also after the first that has something to mask.
+            for item in items {
+                masked |= mask_within(item);
+            }
+            masked
+        }
         _ => false,
     }
 }
@@ -77,7 +82,7 @@ mod tests {
         let mut value = json!({
             "_context_auth_token": "gAAAA", "_context_service_catalog": [{ "endpoints": [] }],
             "_context_user_id": "u", "key_name": "k", "admin_pass": "p", "x-auth-token": "t",
-            "nested": [{ "args": { "adminPass": "p", "new_password": 7, "uuid": "i" } }],
+            "nested": [{ "args": { "adminPass": "p", "new_password": 7, "uuid": "i" } }, { "token": "t" }],
             "a": { "client_secret": { "b": 1 }, "userData": "c2V0" },
             "secret": null, "auth_token": "", "credentials": [], "is_password": false,
         });
@@ -85,7 +90,7 @@ mod tests {
         let expected = json!({
             "_context_auth_token": "***", "_context_service_catalog": "***",
             "_context_user_id": "u", "key_name": "k", "admin_pass": "***", "x-auth-token": "***",
-            "nested": [{ "args": { "adminPass": "***", "new_password": "***", "uuid": "i" } }],
+            "nested": [{ "args": { "adminPass": "***", "new_password": "***", "uuid": "i" } }, { "token": "***" }],
             "a": { "client_secret": "***", "userData": "***" },
             "secret": null, "auth_token": "", "credentials": [], "is_password": false,
         });

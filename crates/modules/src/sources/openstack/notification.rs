@@ -66,7 +66,7 @@ impl Notification {
             && let Some((_, text)) = &mut self.envelope
         {
             // The text that came holds what is masked.
-            *text = Json::from_value(&self.message)?.as_str().to_owned();
+            Json::from_value(&self.message)?.as_str().clone_into(text);
         }
         let text = |name: &str| {
             let text = self.message.get(name).and_then(Value::as_str);

@@ -298,7 +298,7 @@ async fn with_a_real_engine_an_instance_is_scanned_and_no_container_left() {
     let config = json!({ "docker_endpoint": endpoint, "image": IMAGE });
     let vuls = action("vuls", config, &context(folder.path(), &[])).unwrap();
     let mut call = call("scan_instance", &asked());
-    call.timeout = Duration::from_secs(60);
+    call.timeout = Duration::from_mins(1);
     let scanned: Value = vuls.invoke(&call).await.unwrap().read().unwrap();
     assert_eq!(scanned["report"], report());
     let made = std::collections::HashMap::from([("ancestor", vec![IMAGE])]);
