@@ -15,10 +15,7 @@ use crate::failure::Failure;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Takes up changed files for as long as the server runs.
-pub(crate) fn watch(
-    files: Vec<(&'static str, Certificates)>,
-    tasks: &Tasks,
-) -> Result<(), Failure> {
+pub(crate) fn watch(files: Vec<(String, Certificates)>, tasks: &Tasks) -> Result<(), Failure> {
     // Listened for before any listener answers: a SIGHUP from then on never ends the server.
     let mut first = Some(signal(SignalKind::hangup())?);
     let restart = OnFailure::Restart(Backoff::default());
@@ -47,7 +44,7 @@ pub(crate) fn watch(
 }
 
 /// Looks at the files of every listener; `told` says so even where nothing has changed.
-async fn look(files: &[(&'static str, Certificates)], told: bool) {
+async fn look(files: &[(String, Certificates)], told: bool) {
     for (listener, certificates) in files {
         let certificates = certificates.clone();
         let looked = tokio::task::spawn_blocking(move || {

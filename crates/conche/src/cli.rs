@@ -13,6 +13,7 @@ use crate::client::{
 use crate::copies::{BackupArgs, RestoreArgs};
 use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
+use crate::k8s::K8s;
 use crate::modules::Modules;
 use crate::output::{self, OutputArgs};
 use crate::playbooks::{FmtArgs, GraphArgs, Playbooks, SignArgs, VerifyArgs};
@@ -118,6 +119,12 @@ pub(crate) enum Command {
     /// Look at what was done by whom
     #[command(subcommand, after_help = "Example:\n  conche audit verify")]
     Audit(Audit),
+    /// Print what a Kubernetes cluster has to be told
+    #[command(
+        subcommand,
+        after_help = "Example:\n  conche k8s webhook-config --ca-file ca.pem | kubectl apply -f -"
+    )]
+    K8s(K8s),
     /// Check whether this machine and a configuration can carry a server
     Doctor(DoctorArgs),
     /// Measure this build on this machine

@@ -1,10 +1,13 @@
 //! The HTTP listeners: bound early, so that a port in use is known before the store is
 //! opened, and answering last, when there is something to answer with.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
+use conche_modules::Source;
 use conche_runtime::listener::{
     Certificates, Error, Listener, ListenerConfig, Render, problem_json,
 };
@@ -17,6 +20,8 @@ pub(crate) struct Listeners {
     api: Option<Listener>,
     webhooks: Option<Listener>,
     metrics: Option<Listener>,
+    /// Those of sources, by their ids.
+    sources: BTreeMap<String, Listener>,
 }
 
 /// What the listeners answer with.
@@ -27,16 +32,33 @@ pub(crate) struct Routers {
     pub(crate) webhooks: Router,
     /// `/metrics`.
     pub(crate) metrics: Router,
+    /// The routes of sources that have a listener of their own, by their ids.
+    pub(crate) sources: BTreeMap<String, Router>,
 }
 
 /// Where the listeners answer, as `listening` prints it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Addresses(Vec<(&'static str, SocketAddr)>);
+pub(crate) struct Addresses(Vec<(String, SocketAddr)>);
 
 impl Listeners {
     /// Binds the ports.
-    pub(crate) async fn bind(config: &Config) -> Result<Self, Error> {
+    pub(crate) async fn bind(
+        config: &Config,
+        sources: &[(String, Arc<dyn Source>)],
+        open: bool,
+    ) -> Result<Self, Error> {
+        let mut own = BTreeMap::new();
+        for (id, source) in sources {
+            let Some(mut listener) = source.listener() else {
+                continue;
+            };
+            listener.allow_unauthenticated |= open;
+            if let Some(listener) = bind(id, &listener).await? {
+                own.insert(id.clone(), listener);
+            }
+        }
         Ok(Self {
+            sources: own,
             api: bind("api", &config.api).await?,
             webhooks: bind("webhooks", &config.webhooks).await?,
             metrics: bind("metrics", &config.metrics).await?,
@@ -44,24 +66,27 @@ impl Listeners {
     }
 
     /// The TLS files of those that speak HTTPS, by listener.
-    pub(crate) fn certificates(&self) -> Vec<(&'static str, Certificates)> {
+    pub(crate) fn certificates(&self) -> Vec<(String, Certificates)> {
         let all = [
             ("api", &self.api),
             ("webhooks", &self.webhooks),
             ("metrics", &self.metrics),
         ];
-        let of = |(name, listener): (_, &Option<Listener>)| {
-            Some((name, listener.as_ref()?.certificates()?))
+        let of = |(name, listener): (&str, &Option<Listener>)| {
+            Some((name.to_owned(), listener.as_ref()?.certificates()?))
         };
-        all.into_iter().filter_map(of).collect()
+        let own =
+            |(id, listener): (&String, &Listener)| Some((id.clone(), listener.certificates()?));
+        let all = all.into_iter().filter_map(of);
+        all.chain(self.sources.iter().filter_map(own)).collect()
     }
 
     /// Answers from now on.
-    pub(crate) fn serve(self, routers: Routers, tasks: &Tasks) -> Addresses {
+    pub(crate) fn serve(self, mut routers: Routers, tasks: &Tasks) -> Addresses {
         let mut addresses = Vec::new();
-        let mut serve = |name, listener: Option<Listener>, router, stage, render: Render| {
+        let mut serve = |name: &str, listener: Option<Listener>, router, stage, render: Render| {
             if let Some(listener) = listener {
-                addresses.push((name, listener.local_addr()));
+                addresses.push((name.to_owned(), listener.local_addr()));
                 listener.render(render).serve(router, tasks, stage);
             }
         };
@@ -81,6 +106,10 @@ impl Listeners {
             Stage::Api,
             problem_json,
         );
+        for (id, listener) in self.sources {
+            let router = routers.sources.remove(&id).unwrap_or_default();
+            serve(&id, Some(listener), router, Stage::Sources, problem_json);
+        }
         Addresses(addresses)
     }
 }

@@ -14,6 +14,7 @@ mod doctor;
 mod failure;
 mod folder;
 mod input;
+mod k8s;
 #[cfg(feature = "failpoints")]
 mod kill;
 mod ledger;
@@ -102,6 +103,7 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Tokens(verb) => client::tokens::run(verb).await.map(|()| true),
         Command::Audit(verb) => client::audit::run(verb).await,
         Command::Modules(verb) => modules::run(verb).map(|()| true),
+        Command::K8s(verb) => k8s::run(verb).map(|()| true),
         Command::Config(verb) => settings::config(verb).map(|()| true),
         Command::Schema(args) => settings::schema(args).map(|()| true),
         Command::Secrets(verb) => settings::secrets(verb),

@@ -38,6 +38,7 @@ impl Parts {
             loaded.locate(vec![Fault::new(Place::of(&["egress"]), error.to_string())])
         })?;
         let cx = BuildContext {
+            decisions: Arc::default(),
             secrets: secrets.clone(),
             egress: Arc::new(egress),
             clock: Arc::new(SystemClock),
@@ -99,7 +100,9 @@ fn sources(
                 continue;
             }
         };
-        for path in source.paths() {
+        // Its paths are on a listener of its own.
+        let shared = source.listener().is_none();
+        for path in source.paths().into_iter().filter(|_| shared) {
             if let Some(other) = paths.get(&path) {
                 let message = format!("the source `{other}` has the path {path} already");
                 faults.push(Fault::new(entry.place().then(Key::named("path")), message));

@@ -4,6 +4,7 @@
 //! started), ports, store and script workers, engine, reactions, sources, answers. Stopping
 //! goes the other way round, stage by stage, and is bounded.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +85,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     tell_of_secrets(&loaded, &parts.secrets);
     let mut signals = Signals::listen()?;
     let supervisor = Supervisor::new();
-    let (store, started) = start(&loaded, parts, telemetry, &supervisor).await?;
+    let open = args.allow_unauthenticated;
+    let (store, started) = start(&loaded, parts, telemetry, &supervisor, open).await?;
     say(&started);
     notify::tell(notify::READY);
 
@@ -135,11 +137,12 @@ async fn start(
     parts: Parts,
     telemetry: Telemetry,
     supervisor: &Supervisor,
+    open: bool,
 ) -> Result<(Arc<dyn Store>, String), Failure> {
     let (config, tasks) = (&loaded.config, supervisor.tasks());
     tracing::info!(version = crate::VERSION, config = ?loaded.file(), data_dir = %config.data_dir.display(), "starting");
     let auth = authorizer(config, &parts.secrets)?;
-    let listeners = Listeners::bind(config)
+    let listeners = Listeners::bind(config, &parts.sources, open)
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let (store, sandbox) = tokio::try_join!(open_store(config), parts::sandbox(config))?;
@@ -162,10 +165,11 @@ async fn start(
     telemetry.start(&engine, &tasks);
     import_csf(&engine, loaded).await?;
     let folder = watch_reactions(&engine, &config.reactions).await?;
-    let webhooks = start_sources(&engine, &parts.sources, &tasks);
+    let (webhooks, own) = start_sources(&engine, &parts.sources, &tasks);
     let sources = parts.sources.iter().map(|(id, _)| id.clone()).collect();
     let routers = Routers {
         webhooks,
+        sources: own,
         metrics: registries.router(&engine),
         api: conche_api::router(ApiState {
             sources,
@@ -236,13 +240,20 @@ async fn watch_reactions(
     Ok(Some(watched))
 }
 
-/// Starts every source; returns the routes that they want on the webhook listener.
-fn start_sources(engine: &Engine, sources: &[(String, Arc<dyn Source>)], tasks: &Tasks) -> Router {
-    let mut router = Router::new();
+/// Starts every source; returns the routes that they want on the webhook listener, and those
+/// that they want on their own.
+fn start_sources(
+    engine: &Engine,
+    sources: &[(String, Arc<dyn Source>)],
+    tasks: &Tasks,
+) -> (Router, BTreeMap<String, Router>) {
+    let (mut router, mut own) = (Router::new(), BTreeMap::new());
     let restart = OnFailure::Restart(Backoff::default());
     for (id, source) in sources {
-        if let Some(routes) = source.routes(engine.intake()) {
-            router = router.merge(routes);
+        match (source.routes(engine.intake()), source.listener()) {
+            (Some(routes), Some(_)) => drop(own.insert(id.clone(), routes)),
+            (Some(routes), None) => router = router.merge(routes),
+            (None, _) => {}
         }
         let (source, intake) = (source.clone(), engine.intake());
         tasks.spawn(
@@ -255,7 +266,7 @@ fn start_sources(engine: &Engine, sources: &[(String, Arc<dyn Source>)], tasks: 
             },
         );
     }
-    router.fallback(no_such_webhook)
+    (router.fallback(no_such_webhook), own)
 }
 
 fn authorizer(config: &Config, secrets: &Secrets) -> Result<Authorizer, Failure> {

@@ -1,6 +1,6 @@
 //! Requests that wait for a run's answer, and answers that were given before.
 //!
-//! An answer is recorded as the input of the `respond` that gave it, and nowhere else: who
+//! An answer is recorded as the input of the `respond` or the deciding action that gave it, and nowhere else: who
 //! asks again gets it from the journal, however long ago and in whichever process it was given.
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use conche_core::run::{Entry, Record};
 use conche_core::{EventId, Json, Timestamp};
 use conche_modules::Answer;
+use conche_modules::actions::answer_given;
 use conche_store::{Error, Page, RunFilter};
 use serde::Deserialize;
 use tokio::sync::oneshot;
@@ -206,7 +207,7 @@ struct Given {
 
 /// The first answer that a run gave.
 fn given_in(records: &[Record]) -> Option<Given> {
-    let mut inputs: BTreeMap<u32, &Json> = BTreeMap::new();
+    let mut answers: BTreeMap<u32, Option<Answer>> = BTreeMap::new();
     let mut given = Vec::new();
     for record in records {
         match &record.entry {
@@ -217,10 +218,19 @@ fn given_in(records: &[Record]) -> Option<Given> {
                 input,
                 ..
             } if module == RESPOND && action == RESPOND => {
-                inputs.insert(*visit, input);
+                answers.insert(*visit, answer_of(input));
+            }
+            Entry::Intended {
+                visit,
+                module,
+                action,
+                input,
+                ..
+            } => {
+                answers.insert(*visit, answer_given(module, action, input));
             }
             Entry::Succeeded { visit, output, .. } => {
-                let answer = inputs.get(visit).and_then(|input| answer_of(input));
+                let answer = answers.get(visit).cloned().flatten();
                 given.extend(answer.map(|answer| Given {
                     rank: (!was_delivered(output), record.at),
                     answer,

@@ -9,9 +9,10 @@ use conche_core::event::RUN_NEEDS_ATTENTION;
 use conche_core::run::{Entry, Record, RunState, Started};
 use conche_core::storm::Gates;
 use conche_core::{Definition, Event, EventId, RunId, Timestamp};
-use conche_modules::{Asked, Batch, Intake, NewEvent, Receipt, Refusal};
+use conche_modules::{Asked, Audience, Batch, Intake, NewEvent, Receipt, Refusal};
 use conche_runtime::supervisor::Stage;
 use conche_store::{Acceptance, Accepted, Cursor, Fate, NewRun};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use crate::answers::Forget;
@@ -84,6 +85,11 @@ impl Intake for Engine {
             .ok()
             .and_then(Result::ok);
         Ok(Asked { receipt, answer })
+    }
+
+    fn audience(&self, event_type: &str) -> Audience {
+        let (reactions, policy) = self.0.triggers.load().audience(event_type);
+        Audience { reactions, policy }
     }
 
     async fn cursor(&self, source: &str) -> Result<Option<String>, Refusal> {
@@ -216,6 +222,8 @@ impl Inner {
                 "the event's time is out of range".to_owned(),
             ));
         }
+        // Somebody waits for the answer: its runs have places of their own.
+        let urgent = own.is_some();
         let mut own = own;
         let (mut acceptances, mut births) = (Vec::with_capacity(events.len()), Vec::new());
         for event in events {
@@ -238,8 +246,7 @@ impl Inner {
         let permit = if count == 0 || self.tasks.stop(Stage::Executor).is_requested() {
             None
         } else {
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
-            self.permits.clone().try_acquire_many_owned(count).ok()
+            self.places(u32::try_from(count).unwrap_or(u32::MAX), urgent)
         };
         // Counted before they can be claimed, so that no run is counted after it has left.
         let runs: Vec<RunId> = births.iter().flatten().map(|birth| birth.run).collect();
@@ -276,13 +283,21 @@ impl Inner {
             .collect())
     }
 
+    /// Places for so many runs. Runs that somebody waits for take those that are kept for them
+    /// first, however busy this node is with others.
+    fn places(&self, count: u32, urgent: bool) -> Option<OwnedSemaphorePermit> {
+        let from = |permits: &Arc<Semaphore>| permits.clone().try_acquire_many_owned(count).ok();
+        let kept = urgent.then(|| from(&self.urgent)).flatten();
+        kept.or_else(|| from(&self.permits))
+    }
+
     /// Gives the new runs to the executor, or leaves them to its next claim.
     fn hand_on(
         self: &Arc<Self>,
         origin: Origin<'_>,
         accepted: &[Accepted],
         births: Vec<Vec<Birth>>,
-        mut permit: Option<tokio::sync::OwnedSemaphorePermit>,
+        mut permit: Option<OwnedSemaphorePermit>,
         now: Timestamp,
     ) {
         let held = permit.is_some();
@@ -328,7 +343,7 @@ impl Inner {
         faults::hit(point::AFTER_ACK);
     }
 
-    fn drive_new(self: &Arc<Self>, birth: Birth, permit: tokio::sync::OwnedSemaphorePermit) {
+    fn drive_new(self: &Arc<Self>, birth: Birth, permit: OwnedSemaphorePermit) {
         match RunState::begin(birth.run, birth.first) {
             Ok(state) => self.spawn_drive(Held {
                 epoch: 1,

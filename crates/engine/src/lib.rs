@@ -64,6 +64,9 @@ pub use tail::Change;
 /// Large events that are filtered at once; more wait, and their senders with them.
 const FILTERED_AT_ONCE: usize = 2;
 
+/// Runs held at once whose answer somebody waits for.
+const URGENT_RUNS: usize = 256;
+
 /// What an engine is made of.
 pub struct Parts {
     /// The truth.
@@ -104,6 +107,8 @@ pub(crate) struct Inner {
     held: held::HeldRuns,
     /// One for each run that this node may hold at once.
     permits: Arc<Semaphore>,
+    /// The same for runs whose answer somebody waits for, beside those.
+    urgent: Arc<Semaphore>,
     queues: queues::Queues,
     answers: answers::Answers,
     wake: executor::Wake,
@@ -121,6 +126,7 @@ impl Engine {
         let inner = Arc::new(Inner {
             modules: perform::Modules::new(parts.actions),
             permits: Arc::new(Semaphore::new(parts.config.runs_held)),
+            urgent: Arc::new(Semaphore::new(URGENT_RUNS)),
             queues: queues::Queues::new(parts.config.queue_per_source),
             store: parts.store,
             evaluator: parts.evaluator,

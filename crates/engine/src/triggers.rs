@@ -1,6 +1,7 @@
 //! Which reactions an event triggers.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use conche_core::storm::{Control, Controls, Gates, Gather, Key, Watch};
@@ -163,6 +164,17 @@ impl Triggers {
     /// The reaction of this name, triggered or not.
     pub(crate) fn named(&self, name: &str) -> Option<Arc<Definition>> {
         self.by_name.get(name).cloned()
+    }
+
+    /// How many reactions listen to a type, and what tells them, as they are, from others.
+    pub(crate) fn audience(&self, event_type: &str) -> (usize, u64) {
+        let triggers = self.by_type.get(event_type).map_or(&[][..], Vec::as_slice);
+        let mut policy = DefaultHasher::new();
+        for trigger in triggers {
+            trigger.definition.name.hash(&mut policy);
+            trigger.definition.digest.hash(&mut policy);
+        }
+        (triggers.len(), policy.finish())
     }
 
     /// Whether looking for matches may take long: a filter reads the whole of a large event,

@@ -19,11 +19,23 @@ pub trait Intake: Send + Sync {
     async fn ask(&self, source: &str, event: NewEvent, timeout: Duration)
     -> Result<Asked, Refusal>;
 
+    /// Who listens to events of a type.
+    fn audience(&self, event_type: &str) -> Audience;
+
     /// Where the source left off.
     async fn cursor(&self, source: &str) -> Result<Option<String>, Refusal>;
 
     /// Counts a delivery that the source itself refused; `reason` is one of a few words.
     fn refused(&self, source: &str, reason: &'static str);
+}
+
+/// The reactions that an event's type triggers, whatever their filters say of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Audience {
+    /// How many.
+    pub reactions: usize,
+    /// The same as long as they are the same, and as they were.
+    pub policy: u64,
 }
 
 /// Events to accept at once.

@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod actions;
+mod admission;
 mod clients;
 pub mod config;
 pub mod intake;
@@ -15,7 +16,8 @@ pub mod sources;
 pub use action::{
     Action, ActionModule, ActionSpec, Answer, Begun, BuildAction, Call, Error, Host, Output, Probed,
 };
-pub use intake::{Asked, Batch, Intake, NewEvent, Receipt, Refusal};
+pub use admission::Decisions;
+pub use intake::{Asked, Audience, Batch, Intake, NewEvent, Receipt, Refusal};
 pub use source::{BuildSource, Source, SourceModule};
 
 use std::sync::Arc;
@@ -32,6 +34,8 @@ pub struct BuildContext {
     pub egress: Arc<conche_runtime::egress::Egress>,
     /// The clock.
     pub clock: SharedClock,
+    /// What may enter a cluster: shared by the source that is asked and the actions that decide.
+    pub decisions: Arc<Decisions>,
     /// What a payload or result may measure.
     pub json: conche_core::json::Limits,
 }

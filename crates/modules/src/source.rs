@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use conche_runtime::listener::ListenerConfig;
 use conche_runtime::supervisor::{BoxError, Stop};
 
 use crate::intake::Intake;
@@ -38,7 +39,12 @@ pub trait Source: Send + Sync {
         Vec::new()
     }
 
-    /// Routes to mount on the webhook listener. Most sources have none.
+    /// A listener of its own for [`routes`](Self::routes), instead of the webhook listener.
+    fn listener(&self) -> Option<ListenerConfig> {
+        None
+    }
+
+    /// Routes to mount on the webhook listener, or on its own. Most sources have none.
     fn routes(&self, _intake: Arc<dyn Intake>) -> Option<axum::Router> {
         None
     }

@@ -296,6 +296,7 @@ fn parts(wanted: &Wanted, actions: &TestActions, clock: &Arc<SimClock>, tasks: T
     let module: Arc<dyn Action> = Arc::new(actions.clone());
     let mut modules = BTreeMap::from([("test".to_owned(), (module, &TEST_MODULE, 0))]);
     let context = BuildContext {
+        decisions: Arc::default(),
         secrets: Arc::new(Secrets::load(BTreeMap::new())),
         egress: Arc::new(Egress::new(&EgressConfig::default()).unwrap()),
         clock: clock.clone(),

@@ -129,6 +129,7 @@ fn webhook(stand: &Stand) -> Result<Router, Error> {
     let egress =
         Egress::new(&EgressConfig::default()).map_err(|cause| failed(cause.to_string()))?;
     let cx = BuildContext {
+        decisions: Arc::default(),
         secrets: Arc::new(Secrets::load(BTreeMap::new())),
         egress: Arc::new(egress),
         clock: Arc::new(SystemClock),

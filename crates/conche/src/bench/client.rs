@@ -81,21 +81,32 @@ async fn repeat(
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(ANSWER_MAX);
     while !stopped.load(Ordering::Relaxed) {
-        stream.write_all(request).await?;
-        buffer.clear();
-        let length = loop {
-            if let Some(length) = answer_length(&buffer)? {
-                break length;
-            }
-            if stream.read_buf(&mut buffer).await? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-        };
-        if !buffer.starts_with(ACCEPTED) || buffer.len() != length {
-            let text = String::from_utf8_lossy(&buffer).into_owned();
-            return Err(std::io::Error::other(format!("not accepted: {text}")));
-        }
+        exchange(&mut stream, request, ACCEPTED, &mut buffer).await?;
         done.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Sends a request and reads the whole answer, which must begin as wanted.
+pub(crate) async fn exchange(
+    stream: &mut TcpStream,
+    request: &[u8],
+    wanted: &[u8],
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    stream.write_all(request).await?;
+    buffer.clear();
+    let length = loop {
+        if let Some(length) = answer_length(buffer)? {
+            break length;
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    };
+    if !buffer.starts_with(wanted) || buffer.len() != length {
+        let text = String::from_utf8_lossy(buffer).into_owned();
+        return Err(std::io::Error::other(format!("not as wanted: {text}")));
     }
     Ok(())
 }

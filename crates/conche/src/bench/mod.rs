@@ -10,6 +10,7 @@
 //! not measured in this run.
 
 mod acknowledge;
+mod admission;
 mod calibrate;
 mod child;
 mod client;
@@ -105,6 +106,7 @@ static ALL: &[&Benchmark] = &[
     &neighbour::BENCHMARK,
     &storm::BENCHMARK,
     &telemetry::BENCHMARK,
+    &admission::BENCHMARK,
 ];
 
 /// Why there is no figure.

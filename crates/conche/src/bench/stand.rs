@@ -22,6 +22,8 @@ use conche_store::RunStore as _;
 use conche_store::sqlite::{SqliteConfig, SqliteStore};
 use tokio::task::JoinSet;
 
+use crate::parts::Actions;
+
 use super::Error;
 use super::cpu::{Cpu, Shares};
 use super::statistics::Rate;
@@ -91,13 +93,19 @@ impl Stand {
 
     /// Starts an engine without reactions over a store.
     pub(crate) async fn over(config: SqliteConfig) -> Result<Self, Error> {
+        Self::with(config, BTreeMap::new()).await
+    }
+
+    /// The same, with more action modules than the tap.
+    pub(crate) async fn with(config: SqliteConfig, mut actions: Actions) -> Result<Self, Error> {
         let store = open(config).await?;
         let (supervisor, tap) = (Supervisor::new(), Tap::default());
         let action: Arc<dyn conche_modules::Action> = Arc::new(tap.clone());
+        actions.insert(tap::NAME.to_owned(), (action, &tap::MODULE, 0));
         let parts = Parts {
             store: store.clone(),
             evaluator: Arc::new(SandboxEvaluator::new(sandbox().await?)),
-            actions: BTreeMap::from([(tap::NAME.to_owned(), (action, &tap::MODULE, 0))]),
+            actions,
             clock: Arc::new(SystemClock),
             tasks: supervisor.tasks(),
             masker: Masker::default(),

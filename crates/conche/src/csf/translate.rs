@@ -148,6 +148,7 @@ impl Work {
                 _ => file(name, folder, &config())?.map(|(file, settings)| {
                     let settings = match &**name {
                         "Clair" => self.clair(settings),
+                        "k8s_imagevalidator" => self.validator(settings),
                         _ => settings,
                     };
                     self.known(&file, settings, &config())
@@ -174,8 +175,12 @@ impl Work {
             };
             let ActionModule { config, .. } = module;
             let schema = config();
-            let own = file(name, folder, &schema)?;
-            let settings = own.map(|(file, settings)| self.known(&file, settings, &schema));
+            let settings = if name == "k8s" {
+                self.kubeconfig("csf.actionsModules", folder)?
+            } else {
+                let own = file(name, folder, &schema)?;
+                own.map(|(file, settings)| self.known(&file, settings, &schema))
+            };
             let settings = settings.filter(|settings| !settings.is_empty());
             if name == "vuls" {
                 let vuls = settings.unwrap_or_default();
@@ -215,6 +220,18 @@ impl Work {
             ),
         };
         self.faults.push(fault);
+    }
+
+    /// CSF listened where Go's addresses say, and answered on any path.
+    fn validator(&mut self, mut settings: Map<String, Value>) -> Map<String, Value> {
+        if let Some(Value::String(address)) = settings.get("webhook_endpoint")
+            && let Some(address) =
+                self.address("k8s_imagevalidator webhook_endpoint", &address.clone())
+        {
+            settings.insert("webhook_endpoint".to_owned(), address.into());
+        }
+        settings.insert("image_policy_path".to_owned(), "*".into());
+        settings
     }
 
     /// CSF's file of `k8s` is no settings but a kubeconfig, for the source and the actions alike.
@@ -415,6 +432,11 @@ arbitrary_key: 1
             *source,
             json!({ "id": "k8s", "module": "k8s", "kubeconfig": file })
         );
+        let both = config.replace("[mail, dummy]", "[k8s, k8s_imagevalidate]");
+        let (_dir, translated) = folder(&both, &[("k8s", "kind: Config\n")]);
+        let actions = &translated.unwrap().config["actions"];
+        assert!(actions["k8s"]["kubeconfig"].is_string(), "{actions}");
+        assert_eq!(actions["k8s_imagevalidate"], json!({}));
         let (_dir, translated) = folder(&config, &[("k8s.yaml", "\n")]);
         let translated = translated.unwrap();
         assert_eq!(
@@ -453,6 +475,19 @@ arbitrary_key: 1
         let (_dir, without) = folder(&config, &files[..1]);
         let notes = without.unwrap().notes.join("\n");
         assert!(notes.contains("no `docker_endpoint`"), "{notes}");
+    }
+
+    #[test]
+    fn csfs_validator_listens_where_it_did_and_on_any_path() {
+        let config = WHOLE.replace("[onetime, dummy]", "[k8s_imagevalidator]");
+        let file = "webhook_endpoint: '127.0.0.1:1323'\ncertificate: a.crt\nkey: a.key\n";
+        let (_dir, translated) = folder(&config, &[("k8s_imagevalidator.yml", file)]);
+        let expected = json!({
+            "id": "k8s_imagevalidator", "module": "k8s_imagevalidator",
+            "webhook_endpoint": "127.0.0.1:1323", "certificate": "a.crt", "key": "a.key",
+            "image_policy_path": "*",
+        });
+        assert_eq!(translated.unwrap().config["sources"][0], expected);
     }
 
     #[test]

@@ -117,6 +117,8 @@ pub(crate) struct Server {
     pub(crate) api: String,
     pub(crate) webhooks: String,
     pub(crate) metrics: String,
+    /// The listener of the source `reviews`, where there is one.
+    pub(crate) reviews: String,
 }
 
 impl Server {
@@ -146,6 +148,7 @@ impl Server {
             api: address("api="),
             webhooks: address("webhooks="),
             metrics: address("metrics="),
+            reviews: address("reviews="),
             child,
         };
         let log = std::fs::read_to_string(log).unwrap_or_default();

@@ -4,6 +4,8 @@ mod dummy;
 mod emit;
 mod exec;
 mod http;
+mod k8s;
+mod k8s_imagevalidate;
 mod klar;
 mod list;
 mod log;
@@ -22,7 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::recipe::{Error as RecipeError, Recipe, add as add_recipes};
-use crate::action::{ActionModule, Call, Error, Output};
+use crate::action::{ActionModule, Answer, Call, Error, Output};
 
 /// Every action module, in the order of their names: those written in Rust, and those that
 /// recipes describe.
@@ -38,6 +40,8 @@ static WRITTEN: &[&ActionModule] = &[
     &emit::MODULE,
     &exec::MODULE,
     &http::MODULE,
+    &k8s::MODULE,
+    &k8s_imagevalidate::MODULE,
     &klar::MODULE,
     &list::MODULE,
     &log::MODULE,
@@ -63,6 +67,12 @@ fn input<T: DeserializeOwned>(call: &Call) -> Result<T, Error> {
 fn output<T: Serialize>(value: &T) -> Result<Output, Error> {
     Json::from_value(value)
         .map_err(|error| Error::permanent(format!("the result can't be written: {error}")))
+}
+
+/// The answer that an invocation of another action than `respond` gave, told by its input; none
+/// where it is no answering one.
+pub fn answer_given(module: &str, action: &str, input: &Json) -> Option<Answer> {
+    k8s_imagevalidate::answer(module, action, input)
 }
 
 /// The definition asks for an action that the module does not have.

@@ -6,6 +6,7 @@ mod delivery;
 mod dummy;
 mod file;
 mod k8s;
+mod k8s_imagevalidator;
 mod mqtt;
 mod nats;
 mod onetime;
@@ -24,6 +25,7 @@ pub static ALL: &[&SourceModule] = &[
     &dummy::MODULE,
     &file::MODULE,
     &k8s::MODULE,
+    &k8s_imagevalidator::MODULE,
     &mqtt::MODULE,
     &nats::MODULE,
     &onetime::MODULE,

@@ -20,6 +20,8 @@ fn the_lists_are_in_order_and_describe_themselves() {
             "http",
             "jira",
             "jira_dc",
+            "k8s",
+            "k8s_imagevalidate",
             "list",
             "log",
             "mail",
@@ -37,7 +39,17 @@ fn the_lists_are_in_order_and_describe_themselves() {
     assert_eq!(
         names,
         [
-            "amqp", "dummy", "file", "mqtt", "nats", "onetime", "schedule", "syslog", "webhook"
+            "amqp",
+            "dummy",
+            "file",
+            "k8s",
+            "k8s_imagevalidator",
+            "mqtt",
+            "nats",
+            "onetime",
+            "schedule",
+            "syslog",
+            "webhook"
         ]
     );
     for module in actions::ALL.iter() {
@@ -88,6 +100,7 @@ fn every_setting_is_documented_with_its_default() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_a_repeat_means_is_said_of_every_action() {
     let table = [
         (
@@ -120,6 +133,38 @@ fn what_a_repeat_means_is_said_of_every_action() {
             "jira_dc.create_issue",
             Repeat::Unsafe,
             OnUncertain::Attention,
+        ),
+        (
+            "k8s.is_image_deployed",
+            Repeat::Idempotent,
+            OnUncertain::Repeat,
+        ),
+        (
+            "k8s.is_image_in_pods",
+            Repeat::Idempotent,
+            OnUncertain::Repeat,
+        ),
+        (
+            "k8s.find_workloads",
+            Repeat::Idempotent,
+            OnUncertain::Repeat,
+        ),
+        ("k8s.label", Repeat::Idempotent, OnUncertain::Repeat),
+        ("k8s.annotate", Repeat::Idempotent, OnUncertain::Repeat),
+        ("k8s.scale", Repeat::Idempotent, OnUncertain::Repeat),
+        ("k8s.delete_pod", Repeat::Idempotent, OnUncertain::Repeat),
+        ("k8s.evict_pod", Repeat::Idempotent, OnUncertain::Repeat),
+        ("k8s.cordon", Repeat::Idempotent, OnUncertain::Repeat),
+        ("k8s.quarantine", Repeat::Idempotent, OnUncertain::Repeat),
+        (
+            "k8s_imagevalidate.validate_image",
+            Repeat::Idempotent,
+            OnUncertain::Repeat,
+        ),
+        (
+            "k8s_imagevalidate.forget_decisions",
+            Repeat::Idempotent,
+            OnUncertain::Repeat,
         ),
         ("list.add", Repeat::Idempotent, OnUncertain::Repeat),
         ("list.remove", Repeat::Idempotent, OnUncertain::Repeat),

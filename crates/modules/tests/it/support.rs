@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use conche_core::run::IdempotencyKey;
 use conche_core::{EventId, Json, RunId, StepId, Timestamp};
 use conche_modules::{
-    Action, Answer, Asked, Batch, Begun, BuildContext, BuildError, Call, Error, Host, Intake,
-    NewEvent, Output, Receipt, Refusal, Source, actions, sources,
+    Action, Answer, Asked, Audience, Batch, Begun, BuildContext, BuildError, Call, Error, Host,
+    Intake, NewEvent, Output, Receipt, Refusal, Source, actions, sources,
 };
 use conche_runtime::clock::{Clock, SystemClock};
 use conche_runtime::egress::{Egress, EgressConfig};
@@ -35,6 +35,7 @@ pub(crate) fn context(folder: &Path, secrets: &[(&str, &str)]) -> BuildContext {
         })
         .collect();
     BuildContext {
+        decisions: Arc::default(),
         secrets: Arc::new(Secrets::load(references)),
         egress: Arc::new(Egress::new(&egress).unwrap()),
         clock: Arc::new(SystemClock),
@@ -155,6 +156,8 @@ pub(crate) struct FakeIntake {
     refusal: Mutex<Option<Refusal>>,
     refused: Mutex<Vec<&'static str>>,
     answer: Mutex<Option<Answer>>,
+    deaf: Mutex<Vec<String>>,
+    policy: Mutex<u64>,
 }
 
 impl FakeIntake {
@@ -164,6 +167,8 @@ impl FakeIntake {
             refusal: Mutex::default(),
             refused: Mutex::default(),
             answer: Mutex::default(),
+            deaf: Mutex::default(),
+            policy: Mutex::default(),
         })
     }
 
@@ -182,6 +187,16 @@ impl FakeIntake {
         self.stored.send_modify(|stored| {
             stored.cursors.insert(source.to_owned(), cursor.to_owned());
         });
+    }
+
+    /// Lets nobody listen to events of this type.
+    pub(crate) fn deafen(&self, event_type: &str) {
+        self.deaf.lock().unwrap().push(event_type.to_owned());
+    }
+
+    /// Changes the reactions.
+    pub(crate) fn change_policy(&self) {
+        *self.policy.lock().unwrap() += 1;
     }
 
     /// What sources refused, in order.
@@ -256,6 +271,15 @@ impl Intake for FakeIntake {
             receipt: receipts[0],
             answer,
         })
+    }
+
+    fn audience(&self, event_type: &str) -> Audience {
+        let deaf = self.deaf.lock().unwrap();
+        let hears = !deaf.iter().any(|deaf| deaf == event_type);
+        Audience {
+            reactions: usize::from(hears),
+            policy: *self.policy.lock().unwrap(),
+        }
     }
 
     async fn cursor(&self, source: &str) -> Result<Option<String>, Refusal> {

@@ -21,7 +21,8 @@ pub struct Problem {
 pub type Render = fn(&Problem) -> Response;
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    /// A problem of these.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             status,
             code,

@@ -1,6 +1,7 @@
 //! The common name within a client certificate, for people to see.
 //!
-//! It is read only after rustls has verified the certificate, and nothing is decided by it.
+//! It is read only after rustls has verified the certificate. Who is let in by it is one of
+//! those whom the authorities of that listener have named.
 //! What is not read here in the form that is expected has no name: then the fingerprint
 //! stands for it.
 

@@ -47,6 +47,11 @@ impl Resource {
             None => format!("{root}/{plural}"),
         }
     }
+
+    /// The address of one of them.
+    pub(crate) fn one(&self, namespace: Option<&str>, name: &str) -> String {
+        format!("{}/{}", self.list(namespace), escape(name))
+    }
 }
 
 /// The address of a group's version.

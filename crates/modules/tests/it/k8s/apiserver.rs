@@ -134,6 +134,11 @@ impl ApiServer {
         self.change(|objects| objects.remove(&Address::of(path).unwrap()).unwrap());
     }
 
+    pub(crate) fn get(&self, path: &str) -> Option<Value> {
+        let objects = self.shared.objects();
+        objects.get(&Address::of(path).unwrap()).cloned()
+    }
+
     pub(crate) fn fail(&self, faults: Faults) {
         *self.shared.faults.lock().unwrap() = faults;
         // Whoever watches meets it.
@@ -313,7 +318,8 @@ impl Ask {
                 None => self.list(&address, shared),
             };
         }
-        let dry = self.param("dryRun") == Some("All");
+        let asked = self.param("dryRun") == Some("All");
+        let dry = asked || self.body["dryRun"][0] == "All";
         let mut objects = shared.objects();
         let done = self.act(&address, &mut objects, dry);
         shared.changed.send_replace(objects.version);
@@ -372,6 +378,10 @@ impl Ask {
         let done = match (&self.method, known) {
             (&Method::GET, Some(object)) => object,
             (&Method::POST, Some(object)) if created => {
+                let wanted = &self.body["deleteOptions"]["preconditions"]["uid"];
+                if !wanted.is_null() && *wanted != object["metadata"]["uid"] {
+                    return refusal(409, "Conflict");
+                }
                 if !dry {
                     objects.remove(at);
                 }

@@ -32,6 +32,7 @@ fn request(given: &str) -> Result<(Url, HeaderValue), String> {
         secrets: Arc::new(Secrets::load(BTreeMap::default())),
         egress: Arc::new(Egress::new(&EgressConfig::default()).unwrap()),
         clock: Arc::new(SystemClock),
+        decisions: Arc::default(),
         json: Limits::default(),
     };
     let settings = json!({ "url": "https://service.example/base" });

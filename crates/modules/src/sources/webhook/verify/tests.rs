@@ -42,6 +42,7 @@ fn check(verify: Value, now: i64, headers: &[(&str, &str)], body: &str) -> Strin
         )])
         .collect();
     let cx = BuildContext {
+        decisions: Arc::default(),
         secrets: Arc::new(Secrets::load(secrets)),
         egress: Arc::new(Egress::new(&EgressConfig::default()).unwrap()),
         clock: Arc::new(Fixed(Timestamp::from_second(now).unwrap())),

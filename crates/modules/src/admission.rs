@@ -1,0 +1,310 @@
+//! Decisions about what may enter a cluster: who waits for one, and those that were taken.
+//!
+//! The source `k8s_imagevalidator` waits, the actions `k8s_imagevalidate` decide and forget.
+//! All is in memory and bounded: a decision that is lost is taken again. A decision is never
+//! used for another policy than it was taken under, nor after its time.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use conche_core::Json;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use crate::action::Answer;
+
+/// The most warnings of a decision, and the longest: API servers cut what is longer.
+const WARNINGS_MAX: usize = 10;
+const WARNING_CHARS_MAX: usize = 120;
+/// The longest reason, in characters.
+const REASON_CHARS_MAX: usize = 1024;
+
+/// Whether something may enter, and what to say about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Decision {
+    /// Whether it may.
+    pub(crate) allowed: bool,
+    /// Why; shown to whoever asked for it.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    /// Shown to whoever asked, also where it may.
+    #[serde(default)]
+    pub(crate) warnings: Vec<String>,
+    /// Kept in the cluster's audit log.
+    #[serde(default)]
+    pub(crate) audit_annotations: BTreeMap<String, String>,
+}
+
+impl Decision {
+    /// With all texts as long as they may be, and of one line.
+    pub(crate) fn bounded(mut self) -> Self {
+        let cut = |text: &str, most: usize| -> String {
+            let plain = text
+                .chars()
+                .map(|char| if char.is_control() { ' ' } else { char });
+            plain.take(most).collect()
+        };
+        self.reason = self.reason.map(|text| cut(&text, REASON_CHARS_MAX));
+        self.warnings.truncate(WARNINGS_MAX);
+        for warning in &mut self.warnings {
+            *warning = cut(warning, WARNING_CHARS_MAX);
+        }
+        let is_key = |key: &str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            (1..=63).contains(&key.len()) && key.bytes().all(plain)
+        };
+        self.audit_annotations.retain(|key, _| is_key(key));
+        for value in self.audit_annotations.values_mut() {
+            *value = cut(value, REASON_CHARS_MAX);
+        }
+        self
+    }
+
+    /// As the answer of a run.
+    pub(crate) fn answer(&self) -> Option<Answer> {
+        Some(Answer {
+            status: 200,
+            headers: Vec::new(),
+            body: Json::from_value(self).ok()?,
+        })
+    }
+
+    /// What a run answered; none where that is no decision.
+    pub(crate) fn of(answer: &Answer) -> Option<Self> {
+        let decision: Self = answer.body.read().ok()?;
+        Some(decision.bounded())
+    }
+}
+
+/// What identifies a question: the digest of all that its answer may depend on.
+pub(crate) type Question = [u8; 32];
+
+/// Decisions that are waited for, and those that were taken.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    waiting: Mutex<HashMap<String, Vec<oneshot::Sender<Decision>>>>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    entries: HashMap<Question, Entry>,
+    /// In the order in which they were taken.
+    order: VecDeque<(Question, Instant)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    decision: Decision,
+    policy: u64,
+    images: Vec<String>,
+    taken: Instant,
+    until: Instant,
+}
+
+/// A decision as it is to be kept.
+pub(crate) struct Keep {
+    pub(crate) question: Question,
+    pub(crate) policy: u64,
+    pub(crate) images: Vec<String>,
+    pub(crate) until: Instant,
+    /// The most decisions to keep.
+    pub(crate) most: usize,
+}
+
+impl Decisions {
+    /// Waits for the decision about a review; dropped, it waits no more.
+    pub(crate) fn wait(&self, uuid: &str) -> Waiting<'_> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = lock(&self.waiting);
+        waiting.entry(uuid.to_owned()).or_default().push(sender);
+        Waiting {
+            decisions: self,
+            uuid: uuid.to_owned(),
+            receiver,
+        }
+    }
+
+    /// Decides. Whether anybody was waiting.
+    pub(crate) fn give(&self, uuid: &str, decision: &Decision) -> bool {
+        let senders = lock(&self.waiting).remove(uuid);
+        let mut delivered = false;
+        for sender in senders.into_iter().flatten() {
+            delivered |= sender.send(decision.clone()).is_ok();
+        }
+        delivered
+    }
+
+    /// The decision that was taken about the same question under the same policy.
+    pub(crate) fn taken(&self, question: &Question, policy: u64, now: Instant) -> Option<Decision> {
+        let taken = lock(&self.taken);
+        let entry = taken.entries.get(question)?;
+        let counts = entry.policy == policy && now < entry.until;
+        counts.then(|| entry.decision.clone())
+    }
+
+    /// Keeps a decision; the oldest goes where there are too many.
+    pub(crate) fn keep(&self, keep: Keep, decision: Decision, now: Instant) {
+        let mut taken = lock(&self.taken);
+        taken.order.push_back((keep.question, now));
+        let entry = Entry {
+            decision,
+            policy: keep.policy,
+            images: keep.images,
+            taken: now,
+            until: keep.until,
+        };
+        taken.entries.insert(keep.question, entry);
+        while taken.order.len() > keep.most.max(1) {
+            let Some((oldest, at)) = taken.order.pop_front() else {
+                break;
+            };
+            // One that was taken again since has a later place in the order.
+            if taken
+                .entries
+                .get(&oldest)
+                .is_some_and(|entry| entry.taken == at)
+            {
+                taken.entries.remove(&oldest);
+            }
+        }
+    }
+
+    /// Forgets the decisions about an image, given as it is written in pods or by its digest
+    /// alone; all of them without one. How many.
+    pub(crate) fn forget(&self, image: Option<&str>) -> usize {
+        let mut taken = lock(&self.taken);
+        let before = taken.entries.len();
+        match image {
+            None => *taken = Taken::default(),
+            Some(image) => {
+                let is_it = |known: &String| {
+                    known == image
+                        || known
+                            .rsplit_once('@')
+                            .is_some_and(|(_, digest)| digest == image)
+                };
+                taken
+                    .entries
+                    .retain(|_, entry| !entry.images.iter().any(is_it));
+            }
+        }
+        before - taken.entries.len()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A review that waits.
+pub(crate) struct Waiting<'a> {
+    decisions: &'a Decisions,
+    uuid: String,
+    receiver: oneshot::Receiver<Decision>,
+}
+
+impl Waiting<'_> {
+    /// The decision; never where there is none.
+    pub(crate) async fn decision(&mut self) -> Decision {
+        match (&mut self.receiver).await {
+            Ok(decision) => decision,
+            Err(_gone) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.receiver.close();
+        let mut waiting = lock(&self.decisions.waiting);
+        if let Some(senders) = waiting.get_mut(&self.uuid) {
+            senders.retain(|sender| !sender.is_closed());
+            if senders.is_empty() {
+                waiting.remove(&self.uuid);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn allowed() -> Decision {
+        Decision {
+            allowed: true,
+            ..Decision::default()
+        }
+    }
+
+    fn keep(name: u8, policy: u64, now: Instant) -> Keep {
+        Keep {
+            question: [name; 32],
+            policy,
+            images: vec![format!("r.example/app@sha256:{name}")],
+            until: now + Duration::from_mins(1),
+            most: 3,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_decision_reaches_whoever_waits_and_leaves_nothing_behind() {
+        let decisions = Decisions::default();
+        let (mut one, mut other) = (decisions.wait("a"), decisions.wait("a"));
+        drop(decisions.wait("b"));
+        assert!(!decisions.give("b", &allowed()));
+        assert!(decisions.give("a", &allowed()));
+        assert_eq!(one.decision().await, allowed());
+        assert_eq!(other.decision().await, allowed());
+        drop((one, other));
+        assert!(lock(&decisions.waiting).is_empty());
+    }
+
+    #[test]
+    fn a_decision_counts_for_its_policy_and_its_time_only() {
+        let (decisions, now) = (Decisions::default(), Instant::now());
+        decisions.keep(keep(1, 7, now), allowed(), now);
+        let found = |policy, later| {
+            let now = now + Duration::from_secs(later);
+            decisions.taken(&[1; 32], policy, now).is_some()
+        };
+        assert!(found(7, 59));
+        assert!(!found(7, 60));
+        assert!(!found(8, 0));
+        assert_eq!(decisions.forget(Some("sha256:2")), 0);
+        assert_eq!(decisions.forget(Some("sha256:1")), 1);
+        assert!(!found(7, 0));
+    }
+
+    #[test]
+    fn the_oldest_decisions_go_first() {
+        let (decisions, now) = (Decisions::default(), Instant::now());
+        for (late, name) in [1, 2, 1, 3, 4].into_iter().enumerate() {
+            let now = now + Duration::from_millis(late as u64);
+            decisions.keep(keep(name, 7, now), allowed(), now);
+        }
+        let found = |name| decisions.taken(&[name; 32], 7, now).is_some();
+        assert_eq!([1, 2, 3, 4].map(found), [true, false, true, true]);
+        assert_eq!(decisions.forget(None), 3);
+    }
+
+    #[test]
+    fn what_a_decision_says_is_bounded_and_of_one_line() {
+        let decision = Decision {
+            reason: Some(format!("a\nb{}", "x".repeat(5000))),
+            warnings: vec!["w".repeat(500); 20],
+            audit_annotations: [("ok".into(), "1".into()), ("no/key".into(), "1".into())].into(),
+            ..allowed()
+        };
+        let bounded = decision.bounded();
+        let reason = bounded.reason.unwrap();
+        assert!(reason.starts_with("a b") && reason.len() == REASON_CHARS_MAX);
+        assert_eq!(bounded.warnings.len(), WARNINGS_MAX);
+        assert_eq!(bounded.warnings[0].len(), WARNING_CHARS_MAX);
+        assert_eq!(bounded.audit_annotations.len(), 1);
+    }
+}
