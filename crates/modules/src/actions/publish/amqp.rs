@@ -23,27 +23,48 @@ const UNDER_WAY: usize = 16;
 /// Delivery mode of AMQP: survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
+/// The longest short string of AMQP in bytes, which names and types are.
+const SHORT_MAX: usize = 255;
+
 /// What `amqp` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Input {
     /// A name under `actions.publish.amqp`.
     pub(super) broker: String,
-    /// The exchange. Default: the one that takes a queue's name for a routing key.
+    /// The exchange, at most 255 bytes. Default: the one that takes a queue's name for a
+    /// routing key.
     #[serde(default)]
     exchange: String,
-    /// The routing key.
+    /// The routing key, at most 255 bytes.
     routing_key: String,
     /// The message: a text as it is, anything else as JSON.
     #[schemars(with = "Value")]
     payload: Json,
-    /// Its type. Default: `application/json`.
+    /// Its type, at most 255 bytes. Default: `application/json`.
     #[serde(default = "json")]
     content_type: String,
 }
 
 fn json() -> String {
     "application/json".to_owned()
+}
+
+impl Input {
+    /// Refuses a text that has no room in the protocol: the library panics on one.
+    fn check(&self) -> Result<(), Error> {
+        let texts = [
+            ("exchange", &self.exchange),
+            ("routing_key", &self.routing_key),
+            ("content_type", &self.content_type),
+        ];
+        match texts.iter().find(|(_, text)| text.len() > SHORT_MAX) {
+            Some((name, _)) => Err(Error::permanent(format!(
+                "`{name}` has more than {SHORT_MAX} bytes"
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What `amqp` returns.
@@ -77,6 +98,7 @@ impl Pool {
         key: String,
         doubt: Arc<Doubt>,
     ) -> Result<Done, Error> {
+        input.check()?;
         let _place = self.under_way.acquire().await;
         let channel = self.channel().await?;
         let properties = BasicProperties::default()
@@ -154,5 +176,29 @@ impl Pool {
         confirming(&connection)
             .await
             .map_err(|error| Error::retry(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_has_no_room_in_a_frame_is_refused_and_not_panicked_on() {
+        for (name, most) in [
+            ("exchange", "x".repeat(255)),
+            ("routing_key", "é".repeat(127)),
+            ("content_type", "t".repeat(255)),
+        ] {
+            let read = |text: &str| -> Input {
+                let mut input =
+                    serde_json::json!({ "broker": "b", "routing_key": "k", "payload": 1 });
+                input[name] = text.into();
+                serde_json::from_value(input).unwrap()
+            };
+            assert!(read(&most).check().is_ok(), "{name}");
+            let refused = read(&(most + "éé")).check().unwrap_err().to_string();
+            assert!(refused.contains(name), "{refused}");
+        }
     }
 }

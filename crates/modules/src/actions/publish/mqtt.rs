@@ -36,7 +36,7 @@ const TOPIC_MAX: usize = 1024;
 pub(super) struct Input {
     /// A name under `actions.publish.mqtt`.
     pub(super) broker: String,
-    /// The topic, without wildcards.
+    /// The topic, without wildcards and control characters.
     topic: String,
     /// The message: a text as it is, anything else as JSON.
     #[schemars(with = "Value")]
@@ -44,6 +44,14 @@ pub(super) struct Input {
     /// Whether the broker keeps it for those who subscribe later. Default: false.
     #[serde(default)]
     retain: bool,
+}
+
+/// Whether a message can be published to it. A control character lets a broker close the
+/// connection, after which nobody knows what it did.
+fn is_topic(topic: &str) -> bool {
+    rumqttc::valid_topic(topic)
+        && (1..=TOPIC_MAX).contains(&topic.len())
+        && !topic.chars().any(char::is_control)
 }
 
 /// What `mqtt` returns.
@@ -76,9 +84,9 @@ impl Pool {
     }
 
     pub(super) async fn publish(&self, input: Input, doubt: Arc<Doubt>) -> Result<Done, Error> {
-        if !rumqttc::valid_topic(&input.topic) || !(1..=TOPIC_MAX).contains(&input.topic.len()) {
+        if !is_topic(&input.topic) {
             return Err(Error::permanent(
-                "the topic is empty, too long or has wildcards",
+                "the topic is empty, too long or has wildcards or control characters",
             ));
         }
         let _place = self.open.acquire().await;
@@ -163,6 +171,26 @@ impl Session {
                 Ok(_) => {}
                 Err(error) => return Err(doubt.error(format!("the broker: {error}"))),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_brokers_hang_up_on_is_refused_before_anything_goes_out() {
+        assert!(is_topic("soc/alerts/ä"));
+        for topic in [
+            "",
+            "a/#",
+            "a/+/b",
+            "a\0b",
+            "a\nb",
+            &"t".repeat(TOPIC_MAX + 1),
+        ] {
+            assert!(!is_topic(topic), "{topic:?}");
         }
     }
 }

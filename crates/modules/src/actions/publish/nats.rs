@@ -17,17 +17,30 @@ use super::{Doubt, bytes};
 use crate::action::Error;
 use crate::clients::nats::Broker;
 
+/// The longest subject in bytes: a server reads 4096 of a line with all that is on it.
+const SUBJECT_MAX: usize = 1024;
+
 /// What `nats` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Input {
     /// A name under `actions.publish.nats`.
     pub(super) broker: String,
-    /// The subject; a stream must take it.
+    /// The subject, without wildcards; a stream must take it.
     subject: String,
     /// The message: a text as it is, anything else as JSON.
     #[schemars(with = "Value")]
     payload: Json,
+}
+
+/// Whether a message can be published to it. Looked at here, so that what comes from an event
+/// is refused for good and not taken for a message whose fate is unknown.
+fn is_subject(subject: &str) -> bool {
+    let is_token = |token: &str| {
+        let odd = |char: char| char.is_whitespace() || char.is_control();
+        !matches!(token, "" | "*" | ">") && !token.contains(odd)
+    };
+    subject.len() <= SUBJECT_MAX && subject.split('.').all(is_token)
 }
 
 /// What `nats` returns.
@@ -61,6 +74,11 @@ impl Pool {
         key: String,
         doubt: Arc<Doubt>,
     ) -> Result<Done, Error> {
+        if !is_subject(&input.subject) {
+            return Err(Error::permanent(
+                "the subject is empty, too long or has wildcards, spaces or control characters",
+            ));
+        }
         let connected = self
             .client
             .get_or_try_init(|| self.broker.connect("publish", None));
@@ -95,5 +113,30 @@ impl Pool {
             sequence: done.sequence,
             duplicate: done.duplicate,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_that_no_message_can_have_is_refused_before_anything_goes_out() {
+        assert!(is_subject("soc.alerts.host-1") && is_subject("$KV.x") && is_subject("a*b"));
+        for subject in [
+            "",
+            ".a",
+            "a..b",
+            "a.",
+            "a.*",
+            "a.>",
+            "a b",
+            "a\r\nPUB b 0",
+            "a\tb",
+            "a\0",
+            &"s".repeat(SUBJECT_MAX + 1),
+        ] {
+            assert!(!is_subject(subject), "{subject:?}");
+        }
     }
 }
