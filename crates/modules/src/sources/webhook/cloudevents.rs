@@ -140,7 +140,10 @@ impl Reader<'_> {
         if !known.is_empty() && !begins_with(source, known) {
             return Err(foreign("source", source));
         }
-        // A source is a URI reference: it has no space.
+        // A source is a URI reference. One with a space could take the ids of another.
+        if source.contains(' ') {
+            return Err(unusable("source", "has a space"));
+        }
         let id = format!("{source} {id}");
         check_text(&id).map_err(|flaw| unusable("id and source", flaw))?;
         let time = parts.text("time")?;

@@ -102,7 +102,7 @@ pub(super) enum Reject {
     LargeBatch { place: String, found: usize },
     #[error("line {line}: {reject}")]
     Line { line: usize, reject: Box<Reject> },
-    #[error("the form has no field `payload`, or more than one")]
+    #[error("the form is not one field `payload` and nothing else")]
     NoPayload,
     #[error("events of the {what} `{found}` are not taken here")]
     Foreign { what: &'static str, found: String },
@@ -154,15 +154,17 @@ impl Shape {
     }
 }
 
-/// The body, or what a form has for it.
+/// The body, or what a form has for it. A form is nothing but its payload: a JSON body that was
+/// signed and comes back as a form must not be taken for a payload that stands within its texts.
 fn whole(body: &[u8], headers: &HeaderMap, format: &Format) -> Result<Json, Reject> {
     if essence(headers).as_deref() != Some(FORM) {
         return Ok(Json::parse(body, format.limits)?);
     }
-    let mut payloads = url::form_urlencoded::parse(body)
-        .filter_map(|(name, value)| (name == "payload").then_some(value));
-    match (payloads.next(), payloads.next()) {
-        (Some(payload), None) => Ok(Json::parse(payload.as_bytes(), format.limits)?),
+    let mut fields = url::form_urlencoded::parse(body);
+    match (fields.next(), fields.next()) {
+        (Some((name, payload)), None) if name == "payload" => {
+            Ok(Json::parse(payload.as_bytes(), format.limits)?)
+        }
         _ => Err(Reject::NoPayload),
     }
 }

@@ -224,17 +224,35 @@ fn each_line_is_an_event_and_one_that_does_not_fit_is_named() {
 }
 
 #[test]
+fn a_source_with_a_space_cannot_take_the_ids_of_another() {
+    let format =
+        format_of(serde_json::json!({ "event_type": "t", "format": { "cloudevents": {} } }));
+    let structured = [("content-type", "application/cloudevents+json")];
+    let read = |source: &str, id: &str| {
+        let event =
+            serde_json::json!({ "specversion": "1.0", "type": "t", "source": source, "id": id });
+        decode(event.to_string().as_bytes(), &headers(&structured), &format)
+    };
+    assert!(read("https://a", "b c").is_ok());
+    let refused = read("https://a b", "c").unwrap_err().to_string();
+    assert!(refused.contains("source has a space"), "{refused}");
+}
+
+#[test]
 fn a_form_stands_for_its_payload_where_the_sender_is_of_that_kind() {
     let github =
         serde_json::json!({ "event_type": "t", "verify": { "github": { "secret": "s" } } });
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let read = |body: &str| decode(body.as_bytes(), &headers(&form), &format_of(github.clone()));
-    let delivery = read("x=1&payload=%7B%22a%22%3A+%22%C3%A4%22%7D").unwrap();
+    let delivery = read("payload=%7B%22a%22%3A+%22%C3%A4%22%7D").unwrap();
     assert_eq!(told(&delivery.events), ["t - - {\"a\": \"ä\"}"]);
     assert!(!delivery.is_batch);
-    for body in ["", "payload", "a=1", "payload=1&payload=2"] {
+    for body in ["", "payload", "a=1", "payload=1&payload=2", "payload=1&a=2"] {
         assert!(read(body).is_err(), "{body}");
     }
+    // A signed JSON body with a text of somebody else's in it, shown as a form.
+    let body = r#"{"commit":{"message":"&payload=%7B%22admin%22%3Atrue%7D&"}}"#;
+    assert_eq!(read(body), Err(Reject::NoPayload));
     for (config, takes) in [
         (github.clone(), true),
         (
