@@ -10,6 +10,7 @@ use conche_runtime::clock::SharedClock;
 use conche_runtime::egress;
 use conche_runtime::secrets::Secrets;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use percent_encoding::percent_decode_str;
 use ring::digest;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -154,8 +155,12 @@ impl Performer {
         let base = values.setting(&described.base)?;
         let path = values.templates.render(&described.path, Place::Url);
         let path = path.map_err(|error| error.to_string())?;
-        // Such a part would climb to another path.
-        if path.split('/').any(|part| matches!(part, "." | "..")) {
+        // Such a part would climb to another path, also at a service that reads `%2F` as `/`.
+        let read = percent_decode_str(&path).decode_utf8_lossy();
+        if read
+            .split(['/', '\\'])
+            .any(|part| matches!(part, "." | ".."))
+        {
             return Err(format!("the path {path} has a part that is `.` or `..`"));
         }
         // Without it the path would be that of another thing, such as of all things.
