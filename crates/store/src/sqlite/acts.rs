@@ -10,7 +10,7 @@ use super::folder::connect;
 use super::migrate;
 use super::rows::{corrupt, digest, micros};
 use super::writer::{Tx, Write};
-use crate::audit::{Acts, Mark, Recorded};
+use crate::audit::{Acts, Chain, Mark, Recorded};
 use crate::{Act, Error};
 use conche_core::Timestamp;
 
@@ -44,7 +44,7 @@ impl Write for Record {
     }
 }
 
-/// Removes what is older than wanted, and tells of it.
+/// Removes what is older than wanted, and tells of it. What is broken is kept, with all after it.
 pub(super) struct ExpireActs {
     pub(super) before: Timestamp,
     pub(super) limit: u32,
@@ -60,22 +60,32 @@ impl Write for ExpireActs {
             "DELETE FROM tokens WHERE revoked_at < ?1 OR expires_at < ?1",
             [before],
         )?;
-        let old = tx
-            .connection
-            .prepare_cached("SELECT seq, at, hash FROM acts ORDER BY seq LIMIT ?1")?
-            .query_map([self.limit], |row| {
-                Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?))
-            })?
-            .take_while(|row| row.as_ref().map_or(true, |(_, at, _)| *at < before))
-            .collect::<rusqlite::Result<Vec<(i64, i64, Vec<u8>)>>>()?;
-        let Some((seq, _, hash)) = old.last() else {
+        let checkpoint = mark(tx.connection, CHECKPOINT)?;
+        let oldest = acts(tx.connection, checkpoint.seq, self.limit)?.rows;
+        let mut chain = Chain::new(checkpoint);
+        let mut old = 0;
+        for row in &oldest {
+            // What was changed stays, to be found; its time would be anybody's word.
+            if let Err(broken) = chain.check(row) {
+                tracing::error!(%broken, "retention removes nothing more of the record of acts");
+                break;
+            }
+            if row.act()?.at >= self.before {
+                break;
+            }
+            old += 1;
+        }
+        let Some(last) = oldest[..old].last() else {
             return Ok(0);
         };
-        let checkpoint = read_mark(*seq, hash)?;
-        tx.execute("DELETE FROM acts WHERE seq <= ?1", [seq])?;
+        let checkpoint = last.mark();
+        tx.execute(
+            "DELETE FROM acts WHERE seq <= ?1",
+            [checkpoint.seq.cast_signed()],
+        )?;
         set_mark(tx, CHECKPOINT, checkpoint)?;
         append(tx, &Act::expired(checkpoint, self.now))?;
-        Ok(old.len() as u64)
+        Ok(old as u64)
     }
 }
 

@@ -89,9 +89,12 @@ pub fn examine(file: &Path) -> Result<Copy, Error> {
         name: file.display().to_string(),
         message,
     };
-    let bytes = std::fs::metadata(file)
-        .map_err(|cause| unavailable(&file.display().to_string(), &cause))?
-        .len();
+    let found = std::fs::metadata(file)
+        .map_err(|cause| unavailable(&file.display().to_string(), &cause))?;
+    if !found.is_file() {
+        return Err(corrupt("it is no file".to_owned()));
+    }
+    let bytes = found.len();
     // SQLite's errors name the store's own file.
     let named = |wrong: Error| match wrong {
         Error::Corrupt { message, .. } => corrupt(message),
@@ -107,6 +110,10 @@ pub fn examine(file: &Path) -> Result<Copy, Error> {
         .map_err(|wrong| named(error(wrong)))?;
     if found != "ok" {
         return Err(corrupt(found));
+    }
+    if !migrate::is_made_here(&copy, format).map_err(|wrong| named(error(wrong)))? {
+        let message = format!("its tables are not those of format {format}");
+        return Err(corrupt(message));
     }
     let count = |sql: &str| {
         copy.query_row(sql, [], |row| row.get::<_, i64>(0))

@@ -45,6 +45,25 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a database has the tables and indexes of its format and nothing else. A trigger or
+/// a view in a file of somebody else's would act with every write of ours.
+pub(super) fn is_made_here(connection: &Connection, format: u32) -> rusqlite::Result<bool> {
+    let known = Connection::open_in_memory()?;
+    for sql in STEPS.iter().take(format as usize) {
+        known.execute_batch(sql)?;
+    }
+    Ok(parts(&known)? == parts(connection)?)
+}
+
+/// The kind, the name and the text of all that a database is made of.
+fn parts(connection: &Connection) -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
+    let sql = "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name";
+    let mut parts = connection.prepare(sql)?;
+    parts
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect()
+}
+
 fn step(connection: &mut Connection, number: u32, sql: &str) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(sql)?;

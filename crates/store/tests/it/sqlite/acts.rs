@@ -81,6 +81,39 @@ async fn rows_changed_removed_or_moved_are_found() {
 }
 
 #[tokio::test]
+async fn retention_removes_no_row_that_was_changed_or_made_to_look_old() {
+    for (sql, before, removed, broken) in [
+        // Not sealed, so it says nothing.
+        ("UPDATE acts SET at = 0", at(1), 0, None),
+        (
+            "UPDATE acts SET text = replace(text, 'ann', 'bob') WHERE seq = 2",
+            at(4),
+            1,
+            Some(2),
+        ),
+        ("DELETE FROM acts WHERE seq = 1", at(4), 0, Some(1)),
+        // Rows before the first are none.
+        (
+            "INSERT INTO acts SELECT -seq, 0, text, hash FROM acts",
+            at(4),
+            3,
+            None,
+        ),
+    ] {
+        let folder = recorded().await;
+        database(&folder).execute_batch(sql).expect("it is damaged");
+        let store = open(&SqliteConfig::new(folder.path()));
+        assert_eq!(
+            store.expire_acts(before, 10, at(9)).await,
+            Ok(removed),
+            "{sql}"
+        );
+        let found = verify(&folder).err().map(|broken| broken.seq);
+        assert_eq!(found, broken, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn the_record_is_read_while_the_store_is_open() {
     let folder = recorded().await;
     let store = open(&SqliteConfig::new(folder.path()));

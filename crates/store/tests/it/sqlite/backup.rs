@@ -120,7 +120,9 @@ async fn nothing_that_is_there_is_overwritten_and_no_half_copy_is_left() {
     std::fs::write(&torn, &whole[..whole.len() / 2]).expect("it is there");
     let empty = elsewhere.path().join("empty");
     std::fs::write(&empty, "").expect("it is there");
-    for wrong in [&text, &torn, &empty] {
+    // A pipe or a device would be waited for.
+    let device = Path::new("/dev/zero").to_owned();
+    for wrong in [&text, &torn, &empty, &device] {
         let data = elsewhere.path().join("data");
         let refused = restore(wrong, &data, None, at(1)).expect_err("it is no copy");
         let file = wrong.display().to_string();
@@ -128,6 +130,35 @@ async fn nothing_that_is_there_is_overwritten_and_no_half_copy_is_left() {
         assert!(!data.join("conche.db").exists(), "{}", wrong.display());
     }
     assert!(parts(elsewhere.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_with_a_trigger_or_another_table_in_it_is_not_put_back() {
+    let (folder, elsewhere) = (folder(), folder());
+    let store = open(&SqliteConfig::new(folder.path()));
+    accept(&store, acceptance("github", "1", at(0))).await;
+    let whole = elsewhere.path().join("copy");
+    backup(folder.path(), &whole, at(2)).expect("a copy is written");
+    for (name, sql) in [
+        (
+            "trigger",
+            "CREATE TRIGGER t AFTER INSERT ON acts BEGIN DELETE FROM acts; END",
+        ),
+        ("view", "CREATE VIEW v AS SELECT * FROM events"),
+        ("table", "CREATE TABLE t (x)"),
+        ("column", "ALTER TABLE events ADD COLUMN x INTEGER"),
+        ("less", "DROP TABLE tokens"),
+    ] {
+        let file = elsewhere.path().join(name);
+        std::fs::copy(&whole, &file).expect("it is there");
+        let changed = rusqlite::Connection::open(&file).expect("it is a database");
+        changed.execute_batch(sql).expect("it is changed");
+        drop(changed);
+        let data = elsewhere.path().join("data");
+        let refused = restore(&file, &data, None, at(3)).expect_err("it is not ours");
+        assert!(refused.to_string().contains("its tables"), "{refused}");
+        assert!(!data.join("conche.db").exists(), "{name}");
+    }
 }
 
 fn parts(dir: &Path) -> Vec<std::path::PathBuf> {
