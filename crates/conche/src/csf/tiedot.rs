@@ -6,6 +6,8 @@
 //! The file grows in steps filled with zeros, so a header of zeros is the end.
 //! Source: tiedot v3, `data/collection.go`.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -20,6 +22,8 @@ const HEADER: usize = 11;
 const ROOM_MAX: usize = 2 * 1024 * 1024;
 /// Bytes of one file that are read.
 const BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Records that count of a database that are read: CSF kept all its reactions in memory.
+const RECORDS_MAX: usize = 10_000;
 /// Partitions that are looked for.
 const PARTITIONS_MAX: usize = 4096;
 
@@ -30,6 +34,8 @@ pub(crate) struct Reading {
     pub(crate) documents: Vec<Value>,
     /// What could not be read: file, offset and why.
     pub(crate) faults: Vec<String>,
+    /// Records that count, readable or not.
+    records: usize,
 }
 
 /// Whether a folder is a database that has ever held reactions.
@@ -54,21 +60,34 @@ pub(crate) fn read(dir: &Path) -> Result<Reading, Error> {
         if !file.exists() {
             break;
         }
-        let refused = |source| Error::Read {
-            file: file.clone(),
-            source,
-        };
-        let bytes = std::fs::metadata(&file).map_err(refused)?.len();
-        if bytes > BYTES_MAX {
-            return Err(Error::Syntax {
-                file,
-                message: format!("it has {bytes} bytes; at most {BYTES_MAX} are read"),
-            });
-        }
-        let bytes = std::fs::read(&file).map_err(refused)?;
+        let bytes = contents(&file)?;
         records(&file, &bytes, &mut reading);
     }
     Ok(reading)
+}
+
+/// What is in a file of a partition: a pipe or a device might never end.
+fn contents(file: &Path) -> Result<Vec<u8>, Error> {
+    let refused = |source| Error::Read {
+        file: file.to_owned(),
+        source,
+    };
+    let wrong = |message: String| Error::Syntax {
+        file: file.to_owned(),
+        message,
+    };
+    if !std::fs::metadata(file).map_err(refused)?.is_file() {
+        return Err(wrong("it is no file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    let opened = File::open(file).map_err(refused)?;
+    let read = opened.take(BYTES_MAX + 1).read_to_end(&mut bytes);
+    if read.map_err(refused)? as u64 > BYTES_MAX {
+        return Err(wrong(format!(
+            "it has more than the {BYTES_MAX} bytes that are read"
+        )));
+    }
+    Ok(bytes)
 }
 
 fn records(file: &Path, bytes: &[u8], reading: &mut Reading) {
@@ -77,10 +96,17 @@ fn records(file: &Path, bytes: &[u8], reading: &mut Reading) {
         if header.iter().all(|&byte| byte == 0) {
             return;
         }
+        let faults = &mut reading.faults;
         let mut fault = |what: &str| {
             let file = file.display();
-            reading.faults.push(format!("{file}: byte {at}: {what}"));
+            faults.push(format!("{file}: byte {at}: {what}"));
         };
+        if header[0] == 1 {
+            if reading.records >= RECORDS_MAX {
+                return fault("more records than a database of CSF's has; the rest is not read");
+            }
+            reading.records += 1;
+        }
         let room = room(&header[1..]).filter(|room| (1..=ROOM_MAX).contains(room));
         let Some(room) = room else {
             // Where the next record begins cannot be known.
@@ -190,6 +216,25 @@ pub(super) mod tests {
             // Nor is it one with a folder of that name that holds something else.
             std::fs::create_dir_all(dir.path().join(COLLECTION)).unwrap();
         }
+    }
+
+    #[test]
+    fn a_pipe_or_a_device_is_not_read() {
+        let dir = database(&[record(true, r#"{"name":"a"}"#)]);
+        let second = dir.path().join(COLLECTION).join("dat_1");
+        std::os::unix::fs::symlink("/dev/zero", &second).unwrap();
+        let refused = read(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("it is no file"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_of_countless_records_is_given_up_and_said_so() {
+        let many = record(true, "{\"").repeat(RECORDS_MAX + 5);
+        let reading = read(database(&[many.clone(), many]).path()).unwrap();
+        // One for each record that is read, and one for each file that is not read to its end.
+        assert_eq!(reading.faults.len(), RECORDS_MAX + 2);
+        let last = reading.faults.last().unwrap();
+        assert!(last.contains("the rest is not read"), "{last}");
     }
 
     #[test]
