@@ -15,7 +15,7 @@ use conche_runtime::listener::guard::{TokenSet, bearer_token};
 use conche_store::{TokenId, TokenRow};
 use http::HeaderMap;
 
-use crate::actor::Actor;
+use crate::actor::{ACCESS_REFUSED, Actor};
 use crate::problem::Problem;
 use crate::roles::Role;
 use crate::{Api, Shared, codes};
@@ -212,7 +212,7 @@ pub(crate) async fn authorise(
     };
     let actor = Actor::new(caller, peer);
     if !actor.caller.may.contains(&needed) {
-        let act = actor.act(&api, "access.refused", target);
+        let act = actor.act(&api, ACCESS_REFUSED, target);
         api.refusals.record(&api, act, "not allowed").await;
         let name = &actor.caller.name;
         let detail = format!("the token '{name}' does not allow this");

@@ -85,9 +85,16 @@ pub(crate) async fn settle<T, E: Into<Problem>>(
 }
 
 /// Callers who are not let in: so many are recorded in a while, the rest are counted, so that
-/// who guesses tokens cannot fill the disk.
+/// who guesses tokens cannot fill the disk. Those who showed a token that counts are counted by
+/// themselves: else a flood of guesses would hide what they try.
 #[derive(Default)]
-pub(crate) struct Refusals(Mutex<Window>);
+pub(crate) struct Refusals {
+    strangers: Mutex<Window>,
+    known: Mutex<Window>,
+}
+
+/// A caller who is known and may not do what they asked for.
+pub(crate) const ACCESS_REFUSED: &str = "access.refused";
 
 #[derive(Default)]
 struct Window {
@@ -115,12 +122,18 @@ impl Window {
 }
 
 impl Refusals {
-    pub(crate) async fn record(&self, api: &Api, mut act: Act, why: &str) {
-        let admitted = {
-            let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            window.admit(act.at)
+    /// As [`Window::admit`], by the window of the act's kind.
+    fn admit(&self, act: &Act) -> Option<u64> {
+        let window = match &*act.what {
+            ACCESS_REFUSED => &self.known,
+            _ => &self.strangers,
         };
-        let Some(passed_over) = admitted else {
+        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.admit(act.at)
+    }
+
+    pub(crate) async fn record(&self, api: &Api, mut act: Act, why: &str) {
+        let Some(passed_over) = self.admit(&act) else {
             return;
         };
         "refused".clone_into(&mut act.outcome);
@@ -149,5 +162,24 @@ mod tests {
         }
         assert_eq!(window.admit(start + Window::SPAN), Some(3));
         assert_eq!(window.admit(start + Window::SPAN), Some(0));
+    }
+
+    #[test]
+    fn who_guesses_tokens_does_not_hide_what_a_known_caller_was_refused() {
+        let refusals = Refusals::default();
+        let act = |what: &str| Act {
+            at: Timestamp::UNIX_EPOCH + Duration::from_hours(1),
+            detail: BTreeMap::new(),
+            outcome: DONE.to_owned(),
+            target: "GET /api/v1/tokens".to_owned(),
+            what: what.to_owned(),
+            who: Who::default(),
+        };
+        let guess = act("login.refused");
+        for _ in 0..Window::ROWS_MAX {
+            assert_eq!(refusals.admit(&guess), Some(0));
+        }
+        assert_eq!(refusals.admit(&guess), None);
+        assert_eq!(refusals.admit(&act(ACCESS_REFUSED)), Some(0));
     }
 }
