@@ -11,6 +11,7 @@ mod recipes;
 mod reload;
 mod script_lists;
 mod secrets;
+mod senders;
 mod serve;
 mod server;
 mod telemetry;
