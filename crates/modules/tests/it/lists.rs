@@ -22,6 +22,7 @@ fn the_lists_are_in_order_and_describe_themselves() {
             "jira_dc",
             "k8s",
             "k8s_imagevalidate",
+            "klar",
             "list",
             "log",
             "mail",
@@ -33,12 +34,15 @@ fn the_lists_are_in_order_and_describe_themselves() {
             "slack",
             "teams",
             "thehive",
+            "trivy",
+            "vuls",
         ]
     );
     let names: Vec<_> = sources::ALL.iter().map(|module| module.name).collect();
     assert_eq!(
         names,
         [
+            "Clair",
             "amqp",
             "dummy",
             "file",
@@ -47,6 +51,7 @@ fn the_lists_are_in_order_and_describe_themselves() {
             "mqtt",
             "nats",
             "onetime",
+            "openstack",
             "schedule",
             "syslog",
             "webhook"
@@ -166,6 +171,8 @@ fn what_a_repeat_means_is_said_of_every_action() {
             Repeat::Idempotent,
             OnUncertain::Repeat,
         ),
+        ("klar.scan_image", Repeat::Idempotent, OnUncertain::Repeat),
+        ("klar.scan_images", Repeat::Idempotent, OnUncertain::Repeat),
         ("list.add", Repeat::Idempotent, OnUncertain::Repeat),
         ("list.remove", Repeat::Idempotent, OnUncertain::Repeat),
         ("log.write", Repeat::Idempotent, OnUncertain::Repeat),
@@ -187,6 +194,14 @@ fn what_a_repeat_means_is_said_of_every_action() {
         ("slack.message", Repeat::Unsafe, OnUncertain::Repeat),
         ("teams.post", Repeat::Unsafe, OnUncertain::Repeat),
         ("thehive.create_alert", Repeat::Keyed, OnUncertain::Repeat),
+        ("trivy.image", Repeat::Idempotent, OnUncertain::Repeat),
+        ("trivy.fs", Repeat::Idempotent, OnUncertain::Repeat),
+        ("trivy.sbom", Repeat::Idempotent, OnUncertain::Repeat),
+        (
+            "vuls.scan_instance",
+            Repeat::Idempotent,
+            OnUncertain::Repeat,
+        ),
     ];
     let found: Vec<_> = actions::ALL
         .iter()

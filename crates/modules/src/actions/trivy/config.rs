@@ -21,8 +21,8 @@ pub(super) struct Config {
     pub(super) program: PathBuf,
     /// Where it keeps its databases; absolute, and its user must be able to write there.
     pub(super) cache_dir: PathBuf,
-    /// A Trivy server that has the databases, such as `https://trivy.example.com`. Default:
-    /// none; then the program fetches them itself.
+    /// A Trivy server that has the databases, such as `https://trivy.example.com`.
+    /// Default: none; then the program fetches them itself.
     #[serde(default)]
     pub(super) server: Option<String>,
     /// The server's token: `{ secret: NAME }`. Default: none.

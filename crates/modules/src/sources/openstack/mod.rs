@@ -43,7 +43,7 @@ pub(super) static MODULE: SourceModule = SourceModule {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// Where the broker is and who we are there. This or `rabbit_url` must be there.
+    /// Where the broker is and who we are there. Default: none; this or `rabbit_url` must be there.
     #[serde(default)]
     broker: Option<BrokerConfig>,
     /// The broker's address with its password, as CSF's `openstack.yml` has it. Default: none.
