@@ -20,6 +20,12 @@ pub(crate) enum Form {
     Json,
     /// One YAML document.
     Yaml,
+    /// SARIF 2.1.0, for code scanning: findings only.
+    #[value(hide = true)]
+    Sarif,
+    /// JUnit, for CI servers: findings only.
+    #[value(hide = true)]
+    Junit,
 }
 
 /// `-o`, before or after the verb.
@@ -47,8 +53,14 @@ impl OutputArgs {
             Form::Table => text(&table(value)),
             Form::Json => json(value),
             Form::Yaml => yaml(value),
+            Form::Sarif | Form::Junit => Err(only_findings()),
         }
     }
+}
+
+/// What is no finding has no form for programs that read findings.
+pub(crate) fn only_findings() -> Failure {
+    Failure::Usage("SARIF and JUnit are for findings: `conche validate` writes them".to_owned())
 }
 
 /// Prints a value as JSON.

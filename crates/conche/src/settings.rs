@@ -97,6 +97,7 @@ pub(crate) fn config(verb: ConfigVerb) -> Result<(), Failure> {
             match args.output.output {
                 Form::Json => output::json(&authored),
                 Form::Yaml | Form::Table => output::yaml(&authored),
+                Form::Sarif | Form::Junit => Err(output::only_findings()),
             }
         }
     }

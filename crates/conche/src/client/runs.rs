@@ -252,6 +252,7 @@ async fn tail(args: Tail) -> Result<(), Failure> {
                     output::line("---")?;
                     output::yaml(&value)?;
                 }
+                Form::Sarif | Form::Junit => return Err(output::only_findings()),
             }
             if message.event == "end" {
                 return Ok(());

@@ -13,14 +13,14 @@ mod report;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use conche_cacao::Profile;
 use conche_script::Sandbox;
 use serde::Serialize;
 
 use crate::config::Loaded;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Form, OutputArgs};
 use crate::parts;
 
 /// Checks reaction files and playbooks.
@@ -30,6 +30,7 @@ use crate::parts;
   conche validate playbooks/ --profile strict
   conche validate block.json -o sarif > findings.sarif
 
+Forms of the output (-o): table, json, yaml, sarif (2.1.0), junit.
 Exit code 1 where a file is invalid. docs/findings.md explains the findings of playbooks.")]
 pub(crate) struct ValidateArgs {
     /// Reaction files, playbooks and folders of them; `-` is standard input
@@ -38,24 +39,8 @@ pub(crate) struct ValidateArgs {
     /// How strictly playbooks are judged: lenient, standard or strict
     #[arg(long, default_value_t = Profile::Standard)]
     profile: Profile,
-    /// The form of the output
-    #[arg(long, short, value_name = "FORM", default_value = "table")]
-    output: Form,
-}
-
-/// The form of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// For people.
-    Table,
-    /// One JSON value.
-    Json,
-    /// One YAML document.
-    Yaml,
-    /// SARIF 2.1.0, for code scanning.
-    Sarif,
-    /// JUnit, for CI servers.
-    Junit,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// What was found in all files.
@@ -104,7 +89,7 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<bool, Failure> {
     }
     let valid = !findings.iter().any(Finding::is_error);
     let report = Report { valid, findings };
-    match args.output {
+    match args.output.output {
         Form::Table => output::text(&for_people(&report, &files, &texts))?,
         Form::Json => output::json(&report)?,
         Form::Yaml => output::yaml(&report)?,
