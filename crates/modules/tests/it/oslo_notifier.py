@@ -29,11 +29,12 @@ def main():
     old = oslo_messaging.Notifier(transport, publisher_id="compute.cmp1",
                                   driver="messagingv2", topics=["notifications"])
     for name in names:
+        # What makes no event comes first: once the events are stored, it is done with as well.
+        old.info(context, "volume.create.end", {"volume_id": "v"})
         new.info(context, "instance.create.end", versioned(name))
         new.error(context, "instance.create.error", versioned(name))
         old.info(context, "compute.instance.create.end",
                  {"instance_id": name, "admin_password": "hunter22"})
-        old.info(context, "volume.create.end", {"volume_id": "v"})
     transport.cleanup()
 
 

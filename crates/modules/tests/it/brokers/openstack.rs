@@ -96,7 +96,9 @@ async fn notify(broker: &Rabbit, channel: &Channel, uuids: &[&str]) {
     let versioned = include_str!("../samples/nova_error.json");
     let legacy = include_str!("../samples/nova_legacy.json");
     for uuid in uuids {
+        // What makes no event comes first: once the events are stored, it is done with as well.
         for (key, text, event_type) in [
+            ("notifications.info", legacy, "volume.create.end"),
             (INFO, versioned, "instance.create.end"),
             (
                 "versioned_notifications.error",
@@ -104,7 +106,6 @@ async fn notify(broker: &Rabbit, channel: &Channel, uuids: &[&str]) {
                 "instance.create.error",
             ),
             ("notifications.info", legacy, "compute.instance.create.end"),
-            ("notifications.info", legacy, "volume.create.end"),
         ] {
             publish(channel, key, &captured(text, event_type, uuid)).await;
         }
