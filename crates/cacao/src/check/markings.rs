@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::lapse::Mortal;
 use super::view::{View, every_object, texts};
 use super::{Said, Surroundings, codes};
 use crate::graph::layout::EXTENSION;
 use crate::identifier::Identifier;
 use crate::pointer::Pointer;
-use crate::time;
 
 /// The objects that stand for the levels of TLP 2.0. Nobody may make others (§9).
 pub(super) static TLP: &[(&str, &str)] = &[
@@ -38,12 +38,18 @@ pub(super) static TLP: &[(&str, &str)] = &[
 const TLP_CREATED: &str = "2022-10-01T00:00:00.000Z";
 const TLP_CREATED_BY: &str = "identity--5abe695c-7bd5-4c31-8824-2528696cdbf1";
 
+static MARKING: Mortal = Mortal {
+    check: &codes::MARKING_NOT_VALID,
+    what: "marking",
+    help: "take it out, or replace it",
+};
+
 pub(super) fn check(view: &View<'_>, around: &Surroundings<'_>, said: &mut Said) {
     for (id, marking, at) in view.dictionary("data_marking_definitions") {
         if marking.get("type") == Some(&Value::from("marking-tlp")) {
             tlp(id, marking, &at, said);
         }
-        validity(marking, &at, around, said);
+        MARKING.check(marking, &at, around, said);
     }
     several(view, said);
     names(view, said);
@@ -75,39 +81,6 @@ fn tlp(id: &str, marking: &Map<String, Value>, at: &Pointer, said: &mut Said) {
                 "the markings of TLP are given: copy them as they are",
             );
         }
-    }
-}
-
-fn validity(
-    marking: &Map<String, Value>,
-    at: &Pointer,
-    around: &Surroundings<'_>,
-    said: &mut Said,
-) {
-    if marking.get("revoked") == Some(&Value::Bool(true)) {
-        said.say(
-            &codes::MARKING_NOT_VALID,
-            &at.then("revoked"),
-            "this marking is revoked",
-            "take it out, or replace it",
-        );
-    }
-    let read = |name: &str| {
-        time::read(marking.get(name)?.as_str()?)
-            .ok()
-            .map(|(time, _)| time)
-    };
-    let over = around
-        .now
-        .zip(read("valid_until"))
-        .is_some_and(|(now, until)| now >= until);
-    if over {
-        said.say(
-            &codes::MARKING_NOT_VALID,
-            &at.then("valid_until"),
-            "this marking is not valid any more",
-            "take it out, or replace it",
-        );
     }
 }
 

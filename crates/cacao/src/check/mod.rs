@@ -8,6 +8,7 @@ pub mod codes;
 mod commands;
 mod flow;
 mod identity;
+mod lapse;
 mod layout;
 mod markings;
 mod metadata;

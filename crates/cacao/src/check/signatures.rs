@@ -3,14 +3,20 @@
 
 use serde_json::{Map, Value};
 
+use super::lapse::Mortal;
 use super::view::{View, objects, says};
 use super::{Said, Surroundings, codes};
 use crate::pointer::Pointer;
 use crate::signature::Algorithm;
-use crate::time;
 
 /// The forms in which a signature says whose it is.
 const KEYS: [&str; 4] = ["public_key", "public_cert_chain", "cert_url", "thumbprint"];
+
+static SIGNATURE: Mortal = Mortal {
+    check: &codes::SIGNATURE_NOT_VALID,
+    what: "signature",
+    help: "take it out, or sign again",
+};
 
 pub(super) fn check(view: &View<'_>, around: &Surroundings<'_>, said: &mut Said) {
     let Some(playbook) = view.document.as_object() else {
@@ -22,7 +28,7 @@ pub(super) fn check(view: &View<'_>, around: &Surroundings<'_>, said: &mut Said)
         while let Some(one) = signature {
             key(one, &at, said);
             binding(view, one, &at, said);
-            validity(one, &at, around, said);
+            SIGNATURE.check(one, &at, around, said);
             algorithm(one, &at, said);
             signature = one.get("signature").and_then(Value::as_object);
             at = at.then("signature");
@@ -69,39 +75,6 @@ fn binding(view: &View<'_>, signature: &Map<String, Value>, at: &Pointer, said: 
                 "sign the playbook as it is now",
             );
         }
-    }
-}
-
-fn validity(
-    signature: &Map<String, Value>,
-    at: &Pointer,
-    around: &Surroundings<'_>,
-    said: &mut Said,
-) {
-    if signature.get("revoked") == Some(&Value::Bool(true)) {
-        said.say(
-            &codes::SIGNATURE_NOT_VALID,
-            &at.then("revoked"),
-            "this signature is revoked",
-            "take it out, or sign again",
-        );
-    }
-    let read = |name: &str| {
-        time::read(signature.get(name)?.as_str()?)
-            .ok()
-            .map(|(time, _)| time)
-    };
-    let over = around
-        .now
-        .zip(read("valid_until"))
-        .is_some_and(|(now, until)| now >= until);
-    if over {
-        said.say(
-            &codes::SIGNATURE_NOT_VALID,
-            &at.then("valid_until"),
-            "this signature is not valid any more",
-            "sign again",
-        );
     }
 }
 

@@ -18,12 +18,12 @@ const LOOKS: u64 = 20;
 const WARM_UP_SHARE: u32 = 3;
 /// The write-ahead log's file stays below.
 const LOG_MAX: u64 = 64 << 20;
-/// Connections that come and go: each run that is under way has one, and how many are depends
-/// on what else the machine does. A file left open by each event would be thousands.
-const SPARE: usize = 256;
-/// Resident memory may swing by so much without growing: the store's page cache alone takes up
-/// to 64 MiB, and is still filling in the short form.
-const SWING: u64 = 64 << 20;
+/// Connections that are kept for what comes next, once nothing is under way.
+const SPARE: usize = 40;
+/// Resident memory may swing by so much without growing: page cache and allocator.
+const SWING: u64 = 16_000_000;
+/// Time for connections that nobody needs to be closed.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One look at the server.
 struct Look {
@@ -105,6 +105,7 @@ async fn at_half_load_nothing_grows() {
     let mut plant = Plant::on(&data);
     assert!(plant.start(None), "{}", plant.log());
     let (pid, began) = (plant.pid(), Instant::now());
+    let idle = descriptors(pid);
     let end = began + span;
     let senders = (0..SENDERS).map(|sender| at_half(&plant, address, sender, end));
     let senders = futures_util::future::join_all(senders);
@@ -139,10 +140,17 @@ async fn at_half_load_nothing_grows() {
         log as f64 / 1e6,
     ));
     assert!(after.resident <= before.resident + SWING, "memory grew");
-    assert!(
-        after.descriptors <= before.descriptors + SPARE,
-        "files stay open"
-    );
+    // While at work there is a connection for each run that is under way, and how many are
+    // depends on the machine. What counts is that they go.
+    let end = Instant::now() + PATIENCE;
+    while descriptors(pid) > idle + SPARE {
+        let open = descriptors(pid);
+        assert!(
+            Instant::now() < end,
+            "{open} files stay open, {idle} before"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await; // poll
+    }
     assert!(after.threads <= before.threads + 2, "threads stay");
     assert!(log <= LOG_MAX, "the log has {log} bytes");
 }

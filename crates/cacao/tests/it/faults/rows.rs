@@ -1,136 +1,21 @@
-//! Every check against a document that fails it, and no other.
-//!
-//! Each row takes the sound document, breaks one thing, and names the one code that must come
-//! of it under the strict profile.
+//! The table of faults.
 
 #![allow(
     clippy::semicolon_if_nothing_returned,
     reason = "a row of the table is an expression"
 )]
 
-use std::collections::BTreeSet;
+use serde_json::json;
 
-use conche_cacao::check::codes::ALL;
-use conche_cacao::check::{Known, Surroundings};
-use conche_cacao::{Document, Finding, Profile};
-use serde_json::{Map, Value, json};
+use super::parts::{NEW, Parts, object};
 
-/// A document in which nothing is wrong.
-pub(crate) fn sound() -> Value {
-    let text = include_bytes!("documents/sound.json");
-    Document::parse(text).expect("I-JSON").into_value()
-}
-
-/// The document with names for its parts, so that a fault can be said in a line.
-struct Parts(Value);
-
-impl Parts {
-    fn top(&mut self) -> &mut Map<String, Value> {
-        self.0.as_object_mut().expect("an object")
-    }
-
-    fn set(&mut self, name: &str, value: Value) {
-        self.top().insert(name.to_owned(), value);
-    }
-
-    fn within(&mut self, dictionary: &str) -> &mut Map<String, Value> {
-        self.0[dictionary].as_object_mut().expect("a dictionary")
-    }
-
-    /// The identifier of the step with a name, or of the n-th of a type.
-    fn id(&self, what: &str) -> String {
-        let workflow = self.0["workflow"].as_object().expect("a workflow");
-        let named = workflow.iter().find(|(_, step)| step["name"] == what);
-        let start = || workflow.iter().find(|(_, step)| step["type"] == what);
-        let (id, _) = named.or_else(start).expect(what);
-        id.clone()
-    }
-
-    fn step(&mut self, what: &str) -> &mut Map<String, Value> {
-        let id = self.id(what);
-        self.0["workflow"][&id].as_object_mut().expect("a step")
-    }
-
-    fn command(&mut self, step: &str) -> &mut Map<String, Value> {
-        let commands = self.step(step).get_mut("commands").expect("commands");
-        commands[0].as_object_mut().expect("a command")
-    }
-
-    /// An agent by its name.
-    fn agent(&mut self, name: &str) -> &mut Map<String, Value> {
-        let agents = self.within("agent_definitions");
-        let found = agents.values_mut().find(|agent| agent["name"] == name);
-        found.expect(name).as_object_mut().expect("an agent")
-    }
-
-    fn credentials(&mut self, name: &str) -> &mut Map<String, Value> {
-        let all = self.within("authentication_info_definitions");
-        let found = all.values_mut().find(|info| info["name"] == name);
-        found.expect(name).as_object_mut().expect("credentials")
-    }
-
-    fn summary(&mut self, name: &str, so: bool) {
-        self.0["playbook_processing_summary"][name] = so.into();
-    }
-
-    /// Adds a step, and gives its identifier.
-    fn add(&mut self, id: &str, step: Value) -> String {
-        self.within("workflow").insert(id.to_owned(), step);
-        id.to_owned()
-    }
-
-    /// The identifier that a step has under a key.
-    fn next(&mut self, step: &str, key: &str) -> Value {
-        self.step(step)[key].clone()
-    }
-
-    fn declare(&mut self, name: &str, variable: Value) {
-        self.within("playbook_variables")
-            .insert(name.to_owned(), variable);
-    }
-
-    /// Adds a signature with some properties of its own.
-    fn sign(&mut self, own: Value) {
-        let mut signature = json!({
-            "type": "jss", "id": format!("jss--{NEW}"), "signee": "somebody",
-            "created": "2026-03-02T10:00:00.000Z", "modified": "2026-03-02T10:00:00.000Z",
-            "related_to": self.0["id"], "related_version": self.0["modified"],
-            "hash_algorithm": "sha-256", "algorithm": "ES256", "value": "eA",
-        });
-        for (name, value) in object(own) {
-            signature[name] = value;
-        }
-        self.set("signatures", json!([signature]));
-        self.summary("digital_signatures", true);
-    }
-
-    /// Gives a step a layout with lines.
-    fn layout(&mut self, lines: Value) {
-        const LAYOUT: &str = "extension-definition--418ee24c-9cb1-46d9-afa5-309e01aabc7f";
-        let by = self.0["created_by"].clone();
-        let definition = json!({"type": "extension-definition", "name": "CACAO Layout", "created_by": by, "schema": "https://example.org/layout.json", "version": "1.0.0"});
-        self.within("extension_definitions")
-            .insert(LAYOUT.into(), definition);
-        let layout = json!({"type": "layout", "coordinates": {"x": 1, "y": 1, "outgoing_connections": lines}});
-        self.step("How severe is it?")
-            .insert("step_extensions".into(), json!({LAYOUT: layout}));
-    }
-
-    /// Gives a member of a dictionary another key, wherever it is named.
-    fn rename(&mut self, from: &str, to: &str) {
-        let text = self.0.to_string().replace(from, to);
-        self.0 = serde_json::from_str(&text).expect("JSON");
-    }
-}
-
-const NEW: &str = "0b6a8a5e-7f43-4c57-9d0a-3c3f7a1c9b10";
-
+/// What breaks one thing.
 type Break = fn(&mut Parts);
 
 /// Codes and fault. The first code is the one that the fault is for; others are those that it
 /// cannot be without: what leads nowhere, say, reaches no end. More than one row for a code
 /// where it has more than one face.
-const FAULTS: &[(&str, Break)] = &[
+pub(super) const FAULTS: &[(&str, Break)] = &[
     ("CACAO002", |it| drop(it.top().remove("created_by"))),
     ("CACAO002", |it| {
         drop(it.command("Say that it failed").remove("command"))
@@ -803,70 +688,3 @@ const FAULTS: &[(&str, Break)] = &[
         it.sign(json!({"public_key": "eA", "algorithm": "HS256"}))
     }),
 ];
-
-fn object(value: Value) -> Map<String, Value> {
-    value.as_object().expect("an object").clone()
-}
-
-/// Every faulty document, with its codes.
-pub(crate) fn faulty() -> impl Iterator<Item = (&'static str, Value)> {
-    FAULTS.iter().map(|(codes, fault)| {
-        let mut parts = Parts(sound());
-        fault(&mut parts);
-        (*codes, parts.0)
-    })
-}
-
-fn strict(value: Value) -> Vec<Finding> {
-    let here = |id: &str, _: Option<&str>| {
-        if id.ends_with(NEW) {
-            Known::No
-        } else {
-            Known::Yes
-        }
-    };
-    let around = Surroundings {
-        now: Some("2026-06-01T00:00:00Z".parse().expect("a time")),
-        playbooks: Some(&here),
-        commands: &[],
-    };
-    Document::of(value).check_within(Profile::Strict, &around)
-}
-
-#[test]
-fn nothing_is_wrong_with_a_sound_document_in_any_profile() {
-    assert_eq!(strict(sound()), []);
-    for profile in [Profile::Lenient, Profile::Standard, Profile::Strict] {
-        assert_eq!(Document::of(sound()).check(profile), [], "{profile}");
-    }
-}
-
-#[test]
-fn each_fault_is_found_by_its_own_check_and_no_other() {
-    let mut wrong = Vec::new();
-    for (row, (code, document)) in faulty().enumerate() {
-        let findings = strict(document);
-        let codes: BTreeSet<&str> = findings.iter().map(|finding| finding.code).collect();
-        if codes != code.split(' ').collect() {
-            wrong.push(format!("row {row}, {code}: {findings:#?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn every_check_has_a_fault_that_it_finds() {
-    // The text itself is looked at before there is a document.
-    let elsewhere = ["CACAO001"];
-    let covered: BTreeSet<&str> = FAULTS
-        .iter()
-        .filter_map(|(codes, _)| codes.split(' ').next())
-        .chain(elsewhere)
-        .collect();
-    let missing: Vec<&str> = ALL
-        .iter()
-        .map(|check| check.code)
-        .filter(|code| !covered.contains(code))
-        .collect();
-    assert_eq!(missing, Vec::<&str>::new());
-}
