@@ -8,6 +8,7 @@ pub mod action;
 pub mod actions;
 mod admission;
 mod clients;
+pub mod command;
 pub mod config;
 pub mod intake;
 pub mod source;

@@ -19,6 +19,7 @@ use std::{
     io::Read,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::{PoisonError, RwLock},
 };
 
 use schemars::JsonSchema;
@@ -92,6 +93,8 @@ pub struct Check {
 #[derive(Debug, Default)]
 pub struct Secrets {
     references: BTreeMap<String, SecretRef>,
+    /// Values that stand in a document of the user's, such as a password in a playbook.
+    held: RwLock<BTreeMap<String, SecretString>>,
     masker: Masker,
 }
 
@@ -101,8 +104,24 @@ impl Secrets {
     pub fn load(references: BTreeMap<String, SecretRef>) -> Self {
         Self {
             references,
+            held: RwLock::default(),
             masker: Masker::default(),
         }
+    }
+
+    /// Keeps a value that a document of the user's holds itself, so that it is used and masked
+    /// like any other secret. Its name must hold a `/`, which no configured name does; a value
+    /// that is held under the name already is replaced.
+    pub fn hold(&self, name: &str, value: SecretString) {
+        self.masker.learn(name, &value);
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.insert(name.to_owned(), value);
+    }
+
+    /// Whether a name can be asked for, configured or held.
+    pub fn knows(&self, name: &str) -> bool {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        self.references.contains_key(name) || held.contains_key(name)
     }
 
     /// The configured names, in order.
@@ -112,6 +131,11 @@ impl Secrets {
 
     /// Reads a secret's present value and makes it known to the masker.
     pub fn get(&self, name: &str) -> Result<SecretString, Error> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = held.get(name) {
+            return Ok(value.clone());
+        }
+        drop(held);
         let reference = self.references.get(name).ok_or_else(|| Error::Unknown {
             name: name.to_owned(),
         })?;
