@@ -9,6 +9,7 @@ pub mod actions;
 mod admission;
 mod clients;
 pub mod command;
+mod commands;
 pub mod config;
 pub mod intake;
 pub mod source;

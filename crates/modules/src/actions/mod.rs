@@ -30,6 +30,7 @@ use crate::action::{ActionModule, Answer, Call, Error, Output};
 /// recipes describe.
 pub static ALL: LazyLock<Vec<&'static ActionModule>> = LazyLock::new(|| {
     let mut all = WRITTEN.to_vec();
+    all.extend(crate::commands::ALL);
     all.extend(recipe::modules());
     all.sort_by_key(|module| module.name);
     all
@@ -54,7 +55,7 @@ static WRITTEN: &[&ActionModule] = &[
 ];
 
 /// Reads a call's input; what does not fit is the caller's mistake.
-fn input<T: DeserializeOwned>(call: &Call) -> Result<T, Error> {
+pub(crate) fn input<T: DeserializeOwned>(call: &Call) -> Result<T, Error> {
     call.input.read().map_err(|error| {
         Error::permanent(format!(
             "the input of `{}` does not fit: {error}",
@@ -64,7 +65,7 @@ fn input<T: DeserializeOwned>(call: &Call) -> Result<T, Error> {
 }
 
 /// Writes what an action returns.
-fn output<T: Serialize>(value: &T) -> Result<Output, Error> {
+pub(crate) fn output<T: Serialize>(value: &T) -> Result<Output, Error> {
     Json::from_value(value)
         .map_err(|error| Error::permanent(format!("the result can't be written: {error}")))
 }
@@ -76,6 +77,6 @@ pub fn answer_given(module: &str, action: &str, input: &Json) -> Option<Answer> 
 }
 
 /// The definition asks for an action that the module does not have.
-fn unknown(module: &str, action: &str) -> Error {
+pub(crate) fn unknown(module: &str, action: &str) -> Error {
     Error::permanent(format!("module `{module}` has no action `{action}`"))
 }
