@@ -54,6 +54,12 @@ pub enum Error {
     Malformed(String),
 }
 
+impl Default for Json {
+    fn default() -> Self {
+        Self::null()
+    }
+}
+
 impl Json {
     /// Checks bytes from outside: size, depth, UTF-8, then grammar, cheapest first.
     pub fn parse(bytes: &[u8], limits: Limits) -> Result<Self, Error> {
@@ -111,6 +117,11 @@ impl Json {
     /// Levels of nested arrays and objects.
     pub fn depth(&self) -> usize {
         depth(self.as_str().as_bytes())
+    }
+
+    /// Whether the text is `null`.
+    pub fn is_null(&self) -> bool {
+        self.as_str().trim() == "null"
     }
 
     /// Whether the text is an object.

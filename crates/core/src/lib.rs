@@ -15,6 +15,7 @@ pub mod id;
 pub mod json;
 pub mod list;
 pub mod place;
+pub mod playbook;
 pub mod reaction;
 pub mod run;
 pub mod span;

@@ -419,6 +419,7 @@ impl Inner {
                 events: Vec::new(),
                 deadline: later(now, definition.limits.deadline),
                 variables: BTreeMap::default(),
+                scope: None,
                 budget: Some(budget),
                 copied_at: None,
             };

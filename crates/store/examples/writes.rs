@@ -198,6 +198,7 @@ fn new_run(layout: Layout, event: &Event, now: Timestamp) -> NewRun {
         events: Vec::new(),
         deadline: now + Duration::from_hours(1),
         variables: std::collections::BTreeMap::new(),
+        scope: None,
         budget: None,
         copied_at: None,
     };

@@ -25,7 +25,9 @@ use crate::problem::Problem;
 pub(crate) enum Status {
     /// Being worked on, or waiting for a timer.
     Running,
-    /// Waiting for a person.
+    /// Waiting for a person who was asked.
+    AwaitingAnswer,
+    /// Waiting for a person, since nobody else can say how to go on.
     NeedsAttention,
     /// Ending.
     Cancelling,
@@ -41,6 +43,7 @@ impl From<run::Status> for Status {
     fn from(status: run::Status) -> Self {
         match status {
             run::Status::Running => Self::Running,
+            run::Status::AwaitingAnswer => Self::AwaitingAnswer,
             run::Status::NeedsAttention => Self::NeedsAttention,
             run::Status::Cancelling => Self::Cancelling,
             run::Status::Succeeded => Self::Succeeded,
@@ -54,6 +57,7 @@ impl From<Status> for run::Status {
     fn from(status: Status) -> Self {
         match status {
             Status::Running => Self::Running,
+            Status::AwaitingAnswer => Self::AwaitingAnswer,
             Status::NeedsAttention => Self::NeedsAttention,
             Status::Cancelling => Self::Cancelling,
             Status::Succeeded => Self::Succeeded,

@@ -28,6 +28,8 @@ pub(crate) enum StepStatus {
     Open,
     /// A delay is under way.
     Waiting,
+    /// A person was asked.
+    AwaitingAnswer,
     /// An attempt is under way.
     Performing,
     /// The last attempt failed; another follows.
@@ -48,6 +50,7 @@ impl From<&VisitState> for StepStatus {
             VisitState::Ready => Self::Ready,
             VisitState::Open => Self::Open,
             VisitState::Waiting(_) => Self::Waiting,
+            VisitState::Asked { .. } => Self::AwaitingAnswer,
             VisitState::Performing { .. } => Self::Performing,
             VisitState::BackingOff(_) => Self::BackingOff,
             VisitState::Uncertain { .. } => Self::Uncertain,
@@ -171,6 +174,19 @@ pub(super) async fn read(api: &Api, run: RunId) -> Result<Folded, Problem> {
     }
 }
 
+/// Variables by name: those of a playbook as CACAO writes their values.
+fn variables(state: &RunState) -> BTreeMap<String, Json> {
+    let Some(declared) = state.declared() else {
+        return state.variables().clone();
+    };
+    let value = |value: &conche_core::run::Value| Json::from(&value.to_string().into());
+    let values = declared.0.iter().map(|(name, variable)| {
+        let value = variable.value.as_ref().map_or_else(Json::null, value);
+        (name.to_string(), value)
+    });
+    values.collect()
+}
+
 fn fold(run: RunId, records: Vec<Record>) -> Result<Folded, Illegal> {
     let mut seen: BTreeMap<VisitNo, Seen> = BTreeMap::new();
     for record in &records {
@@ -186,7 +202,7 @@ fn fold(run: RunId, records: Vec<Record>) -> Result<Folded, Illegal> {
         .collect();
     Ok(Folded {
         steps,
-        variables: state.variables().clone(),
+        variables: variables(&state),
         truncated: room.0 == 0,
         fault: None,
     })
@@ -306,6 +322,7 @@ mod tests {
             events: Vec::new(),
             deadline: Timestamp::MAX,
             variables: BTreeMap::new(),
+            scope: None,
             budget: None,
             copied_at: None,
         }))

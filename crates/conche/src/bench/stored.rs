@@ -62,6 +62,7 @@ pub(crate) fn acceptance(data: &Json, ids: Ids, now: Timestamp) -> Acceptance {
         events: Vec::new(),
         deadline: now + FAR * 2,
         variables: BTreeMap::default(),
+        scope: None,
         budget: None,
         copied_at: None,
     };

@@ -34,7 +34,7 @@ pub(crate) enum Runs {
 #[command(after_help = "Example:
   conche runs list --status needs_attention")]
 pub(crate) struct List {
-    /// running, needs_attention, cancelling, succeeded, failed or cancelled
+    /// running, awaiting_answer, needs_attention, cancelling, succeeded, failed or cancelled
     #[arg(long, value_parser = status)]
     status: Option<Status>,
     /// Runs of this reaction

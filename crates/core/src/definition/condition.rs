@@ -1,13 +1,28 @@
 //! Conditions on variables.
+//!
+//! A playbook's are those of CACAO on variables with types. Definitions that are built by hand
+//! compare a variable without type with a constant.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use conche_cacao::variable::Scope;
 
 use crate::json::Json;
 
-/// A comparison of a variable with a constant.
+/// What is asked of variables.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Condition {
+pub enum Condition {
+    /// Of a variable without type.
+    Compare(Compare),
+    /// Of variables of a playbook.
+    Cacao(Arc<conche_cacao::condition::Condition>),
+}
+
+/// A comparison of a variable without type with a constant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compare {
     /// Name of the variable.
     pub variable: String,
     /// How it is compared.
@@ -41,9 +56,22 @@ pub enum Error {
     /// A number with a text, and the like.
     #[error("'{0}' cannot be ordered against the value it is compared with")]
     Unordered(String),
+    /// A playbook's condition that has no answer.
+    #[error("the condition has no answer: {0}")]
+    Cacao(#[from] conche_cacao::condition::evaluate::Error),
 }
 
 impl Condition {
+    /// Whether it holds for a run's variables without types and what is seen of those with.
+    pub fn holds(&self, variables: &BTreeMap<String, Json>, scope: &Scope) -> Result<bool, Error> {
+        match self {
+            Self::Compare(compare) => compare.holds(variables),
+            Self::Cacao(condition) => Ok(condition.evaluate(scope)?),
+        }
+    }
+}
+
+impl Compare {
     /// Whether it holds.
     pub fn holds(&self, variables: &BTreeMap<String, Json>) -> Result<bool, Error> {
         let text = variables
@@ -98,7 +126,7 @@ mod tests {
             ("huge".to_owned(), Json::from(&json!(u64::MAX))),
         ]);
         let holds = |variable: &str, comparison, value| {
-            Condition {
+            Compare {
                 variable: variable.to_owned(),
                 comparison,
                 value,

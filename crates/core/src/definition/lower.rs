@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ActionStep, Definition, Input, Limits, Script, ScriptStep, Step};
+use super::{ActionStep, Definition, Input, Limits, Results, Script, ScriptStep, Step};
 use crate::id::StepId;
 use crate::reaction::{Action, Reaction};
 use crate::run::{OnUncertain, Policy, Repeat};
@@ -86,6 +86,7 @@ pub fn lower(reaction: &Reaction, table: &dyn ActionTable, defaults: &Defaults) 
             steps: limits.steps.unwrap_or(defaults.limits.steps),
             iterations: defaults.limits.iterations,
             concurrency: limits.concurrency.unwrap_or(defaults.limits.concurrency),
+            calls: defaults.limits.calls,
         },
     }
 }
@@ -111,7 +112,7 @@ fn action_step(
                 .timeout
                 .map_or(defaults.action_timeout, |span| span.0),
         },
-        assign: None,
+        results: Results::Kept,
         next,
         on_failure: None,
     })

@@ -1,10 +1,11 @@
-//! What a run follows: a graph of steps, made from a reaction (and later a playbook)
+//! What a run follows: a graph of steps, made from a reaction, a playbook,
 //! or built by hand.
 //!
 //! Every step belongs to a *frame*: the top of the run, a branch, or an iteration.
 //! A frame ends where a step has no next one.
 
 mod condition;
+mod container;
 mod lower;
 
 use std::collections::BTreeMap;
@@ -13,11 +14,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use condition::{Comparison, Condition};
+pub use condition::{Compare, Comparison, Condition};
+pub use container::{Container, Opens};
 pub use lower::{ActionTable, Defaults, lower};
 
 use crate::id::{Digest, StepId};
 use crate::json::Json;
+use crate::playbook::{CommandTemplate, ResultMapping};
 use crate::run::Policy;
 
 /// One version of a definition, ready to be run.
@@ -46,6 +49,8 @@ pub struct Limits {
     pub iterations: u32,
     /// Runs of this definition worked on at once; 0 means no limit of its own.
     pub concurrency: u32,
+    /// Playbooks that call each other, one within the other.
+    pub calls: u32,
 }
 
 impl Default for Limits {
@@ -55,6 +60,7 @@ impl Default for Limits {
             steps: 10_000,
             iterations: 1_000,
             concurrency: 0,
+            calls: 8,
         }
     }
 }
@@ -66,6 +72,11 @@ pub enum Step {
     Script(ScriptStep),
     /// An action is invoked.
     Action(ActionStep),
+    /// Nothing is to be done.
+    Pass {
+        /// What follows.
+        next: Option<StepId>,
+    },
     /// Nothing happens for a while.
     Delay {
         /// How long.
@@ -73,31 +84,12 @@ pub enum Step {
         /// What follows.
         next: Option<StepId>,
     },
-    /// All branches run at once; it is over when all of them are, and failed when one is.
-    Parallel {
-        /// First steps of the branches.
-        branches: Vec<StepId>,
-        /// What follows.
-        next: Option<StepId>,
-    },
-    /// The first branch whose condition holds is run.
-    Switch {
-        /// Conditions and first steps, in order.
-        cases: Vec<(Condition, StepId)>,
-        /// Run where none holds; absent means that nothing is.
-        otherwise: Option<StepId>,
-        /// What follows.
-        next: Option<StepId>,
-    },
-    /// The body is run as long as the condition holds, which is asked before each iteration.
-    While {
-        /// The condition.
-        condition: Condition,
-        /// First step of the body.
-        body: StepId,
-        /// What follows.
-        next: Option<StepId>,
-    },
+    /// Other steps are within it.
+    Container(Container),
+    /// A person is asked.
+    Ask(AskStep),
+    /// It fails with what went wrong before it in its frame.
+    Raise,
 }
 
 /// A step whose script decides.
@@ -155,8 +147,8 @@ pub struct ActionStep {
     pub input: Input,
     /// How it is carried out.
     pub policy: Policy,
-    /// The variable that its output is put in.
-    pub assign: Option<String>,
+    /// What becomes of its output.
+    pub results: Results,
     /// What follows when it succeeded.
     pub next: Option<StepId>,
     /// What follows when it failed; absent means that its frame fails.
@@ -170,6 +162,33 @@ pub enum Input {
     Verdict,
     /// Always this.
     Fixed(Json),
-    /// All variables, as one object.
+    /// All variables without types, as one object.
     Variables,
+    /// A playbook's command with its references filled in.
+    Command(Arc<CommandTemplate>),
+}
+
+/// What becomes of an action's output.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Results {
+    /// It is kept with the step only.
+    #[default]
+    Kept,
+    /// It is put in this variable without type.
+    Variable(String),
+    /// Parts of it go into variables of the playbook.
+    Mapped(Arc<ResultMapping>),
+}
+
+/// A step that asks a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AskStep {
+    /// What is asked.
+    pub question: Arc<CommandTemplate>,
+    /// How long the person has; absent means until the run's deadline.
+    pub timeout: Option<Duration>,
+    /// What follows when it was done.
+    pub next: Option<StepId>,
+    /// What follows when it was not; absent means that its frame fails.
+    pub on_failure: Option<StepId>,
 }

@@ -1,16 +1,19 @@
 //! What comes next in a run. Pure: the same state and time give the same effects.
 
-use std::ops::Range;
+mod containers;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use self::containers::Stops;
 use super::effect::{Effect, Invocation};
-use super::entry::{Entry, ErrorKind, Outcome, Path, StepError, Turn, Verdict, VisitNo};
+use super::entry::{Entry, ErrorKind, Outcome, Path, StepError, Verdict, VisitNo};
 use super::key::IdempotencyKey;
 use super::retry::Repeat;
 use super::state::{Phase, RunState};
 use super::visit::{Done, Visit, VisitState};
-use crate::definition::{ActionStep, Condition, Definition, Input, ScriptStep, Step};
+use crate::definition::{ActionStep, AskStep, Definition, Input, ScriptStep, Step};
 use crate::id::StepId;
 use crate::json::Json;
 
@@ -32,6 +35,7 @@ pub fn decide(definition: &Definition, state: &RunState, now: Timestamp) -> Vec<
             definition,
             state,
             now,
+            stops: Stops::of(definition, state, now),
             effects: Vec::new(),
         }
         .take(),
@@ -55,6 +59,8 @@ struct Decision<'a> {
     definition: &'a Definition,
     state: &'a RunState,
     now: Timestamp,
+    /// Containers that go no further.
+    stops: Stops,
     effects: Vec<Effect>,
 }
 
@@ -82,7 +88,9 @@ impl Decision<'_> {
             return self.effects;
         }
         for (number, visit) in self.state.heads() {
-            self.visit(number, visit);
+            if !self.stops.hold(number, visit) {
+                self.visit(number, visit);
+            }
         }
         if self
             .effects
@@ -132,7 +140,14 @@ impl Decision<'_> {
         match &visit.state {
             VisitState::Ready => self.ready(number, visit, step),
             VisitState::BackingOff(at) => self.due(*at, |this| this.ready(number, visit, step)),
-            VisitState::Open => self.container(number, visit, step),
+            VisitState::Open => match step {
+                Step::Container(container) => self.container(number, visit, container),
+                _ => self.effects.push(Effect::WaitUntil(self.state.deadline())),
+            },
+            VisitState::Asked { until, .. } => self.due(*until, |this| {
+                let message = format!("nobody answered '{}' in time", visit.step);
+                this.fail(number, visit, ErrorKind::TimedOut, message);
+            }),
             VisitState::Waiting(until) => {
                 self.due(*until, |this| this.record(Entry::Elapsed { visit: number }));
             }
@@ -179,17 +194,57 @@ impl Decision<'_> {
                 }),
                 Err(error) => self.fail(number, visit, ErrorKind::Permanent, error.to_string()),
             },
-            Step::Parallel { branches, .. } => {
-                self.record(Entry::Opened {
-                    visit: number,
-                    turn: 0,
-                    count: branches.len() as u32,
-                });
+            Step::Pass { .. } => self.record(Entry::Closed {
+                visit: number,
+                error: None,
+                variables: BTreeMap::new(),
+            }),
+            Step::Container(container) => self.begin(number, visit, container),
+            Step::Ask(ask) => self.ask(number, visit, ask),
+            Step::Raise => {
+                let (kind, message) = self.went_wrong(visit);
+                self.fail(number, visit, kind, message);
             }
-            Step::Switch {
-                cases, otherwise, ..
-            } => self.switch(number, visit, cases, otherwise.is_some()),
-            Step::While { condition, .. } => self.iterate(number, visit, condition, 0),
+        }
+    }
+
+    fn ask(&mut self, number: VisitNo, visit: &Visit, step: &AskStep) {
+        let until = step.timeout.map_or(self.state.deadline(), |timeout| {
+            let until = self.now.checked_add(timeout).unwrap_or(Timestamp::MAX);
+            until.min(self.state.deadline())
+        });
+        match step.question.question(self.state.scope(&visit.path)) {
+            Ok(question) => self.record(Entry::Asked {
+                visit: number,
+                question,
+                until,
+            }),
+            Err(message) => self.fail(number, visit, ErrorKind::Permanent, message),
+        }
+    }
+
+    /// What failed before a visit in its frame, the first thing first.
+    fn went_wrong(&self, visit: &Visit) -> (ErrorKind, String) {
+        let mut errors = Vec::new();
+        let mut before = visit.from;
+        while let Some(visit) = before.and_then(|number| self.state.visit(number)) {
+            if let VisitState::Done(Done::Failed(error)) = &visit.state {
+                errors.push(error);
+            }
+            before = visit.from;
+        }
+        let first = errors.pop();
+        let kind = first.map_or(ErrorKind::Permanent, |error| error.kind);
+        let message = first.map_or("it failed", |error| error.message.as_str());
+        match errors.pop() {
+            None => (kind, format!("{message} (its exception handler ran)")),
+            Some(second) => (
+                kind,
+                format!(
+                    "{message} (and its exception handler failed: {})",
+                    second.message
+                ),
+            ),
         }
     }
 
@@ -238,8 +293,18 @@ impl Decision<'_> {
             action: step.action.clone(),
             input,
             policy: step.policy,
-            deadline: timeout.min(self.state.deadline()),
+            deadline: timeout.min(self.given_up(visit)),
         }
+    }
+
+    /// When a visit is given up at the latest: at the end of the run's time, or of that of a
+    /// container around it.
+    fn given_up(&self, number: VisitNo) -> Timestamp {
+        let path = self.state.visit(number).map(|visit| &visit.path);
+        let around = path.into_iter().flatten();
+        around
+            .filter_map(|turn| self.state.visit(turn.of)?.until)
+            .fold(self.state.deadline(), Timestamp::min)
     }
 
     /// It is unknown whether an attempt took effect: repeat, ask, or leave it to a person.
@@ -279,137 +344,6 @@ impl Decision<'_> {
             let call = this.invocation(number, visit.attempts + 1, key.clone(), action, input);
             this.effects.push(Effect::Invoke(call));
         });
-    }
-
-    fn switch(
-        &mut self,
-        number: VisitNo,
-        visit: &Visit,
-        cases: &[(Condition, StepId)],
-        otherwise: bool,
-    ) {
-        for (index, (condition, _)) in (0..).zip(cases) {
-            match condition.holds(self.state.variables()) {
-                Ok(true) => {
-                    return self.record(Entry::Opened {
-                        visit: number,
-                        turn: index,
-                        count: 1,
-                    });
-                }
-                Ok(false) => {}
-                Err(error) => {
-                    return self.fail(number, visit, ErrorKind::Permanent, error.to_string());
-                }
-            }
-        }
-        self.record(if otherwise {
-            Entry::Opened {
-                visit: number,
-                turn: cases.len() as u32,
-                count: 1,
-            }
-        } else {
-            Entry::Closed {
-                visit: number,
-                error: None,
-            }
-        });
-    }
-
-    fn iterate(&mut self, number: VisitNo, visit: &Visit, condition: &Condition, turn: u32) {
-        match condition.holds(self.state.variables()) {
-            Ok(true) if turn >= self.definition.limits.iterations => {
-                let message = format!(
-                    "the loop '{}' exceeded {} iterations",
-                    visit.step, self.definition.limits.iterations
-                );
-                self.record(Entry::Closed {
-                    visit: number,
-                    error: Some(StepError {
-                        kind: ErrorKind::Limit,
-                        message,
-                    }),
-                });
-            }
-            Ok(true) => self.record(Entry::Opened {
-                visit: number,
-                turn,
-                count: 1,
-            }),
-            Ok(false) => self.record(Entry::Closed {
-                visit: number,
-                error: None,
-            }),
-            Err(error) => self.record(Entry::Closed {
-                visit: number,
-                error: Some(StepError {
-                    kind: ErrorKind::Permanent,
-                    message: error.to_string(),
-                }),
-            }),
-        }
-    }
-
-    /// Enters the frames of an open container; when all have ended, closes it or iterates.
-    fn container(&mut self, number: VisitNo, visit: &Visit, step: &Step) {
-        let (mut live, mut failed) = (false, None);
-        for index in visit.opened.clone() {
-            let Some(first) = first_step(step, &visit.opened, index) else {
-                failed = Some(StepError {
-                    kind: ErrorKind::Permanent,
-                    message: format!("'{}' has no branch {index}", visit.step),
-                });
-                break;
-            };
-            let mut path = visit.path.clone();
-            path.push(Turn { of: number, index });
-            if self.state.head(&path).is_none() {
-                self.enter(first.clone(), path, None);
-                live = true;
-                continue;
-            }
-            match self.frame(&path) {
-                Frame::Live => live = true,
-                Frame::Ended => {}
-                Frame::Failed(error) => failed = failed.or(Some(error)),
-            }
-        }
-        match (live, failed, step) {
-            (true, _, _) => {}
-            (false, None, Step::While { condition, .. }) => {
-                self.iterate(number, visit, condition, visit.opened.end);
-            }
-            (false, error, _) => self.record(Entry::Closed {
-                visit: number,
-                error,
-            }),
-        }
-    }
-
-    fn frame(&self, path: &Path) -> Frame {
-        let head = self
-            .state
-            .head(path)
-            .and_then(|number| self.state.visit(number));
-        let Some(Visit {
-            state: VisitState::Done(done),
-            step,
-            ..
-        }) = head
-        else {
-            return Frame::Live;
-        };
-        let next = self
-            .definition
-            .steps
-            .get(step)
-            .and_then(|step| successor(step, done));
-        match (next, done) {
-            (Some(_), _) => Frame::Live,
-            (None, Done::Failed(error)) => Frame::Failed(error.clone()),
-            (None, Done::Verdict(_) | Done::Output(_) | Done::Passed) => Frame::Ended,
-        }
     }
 
     /// Does something if `at` has come, else waits for it.
@@ -461,30 +395,13 @@ fn successor<'a>(step: &'a Step, done: &Done) -> Option<&'a StepId> {
         (Step::Script(_), _) => None,
         (Step::Action(action), Done::Failed(_)) => action.on_failure.as_ref(),
         (Step::Action(action), _) => action.next.as_ref(),
-        (_, Done::Failed(_)) => None,
-        (
-            Step::Delay { next, .. }
-            | Step::Parallel { next, .. }
-            | Step::Switch { next, .. }
-            | Step::While { next, .. },
-            _,
-        ) => next.as_ref(),
-    }
-}
-
-/// The first step of one of the frames `opened`; `None` for a frame that the step cannot have.
-fn first_step<'a>(step: &'a Step, opened: &Range<u32>, index: u32) -> Option<&'a StepId> {
-    match step {
-        Step::Parallel { branches, .. } => branches.get(index as usize),
-        Step::Switch {
-            cases, otherwise, ..
-        } => match cases.get(index as usize) {
-            Some((_, first)) => Some(first),
-            None if index as usize == cases.len() => otherwise.as_ref(),
-            None => None,
-        },
-        Step::While { body, .. } => (opened.len() == 1).then_some(body),
-        Step::Script(_) | Step::Action(_) | Step::Delay { .. } => None,
+        (Step::Container(container), Done::Failed(_)) => container.on_failure.as_ref(),
+        (Step::Container(container), _) => container.next.as_ref(),
+        (Step::Ask(ask), Done::Failed(_)) => ask.on_failure.as_ref(),
+        (Step::Ask(ask), _) => ask.next.as_ref(),
+        (Step::Delay { .. } | Step::Pass { .. } | Step::Raise, Done::Failed(_))
+        | (Step::Raise, _) => None,
+        (Step::Delay { next, .. } | Step::Pass { next }, _) => next.as_ref(),
     }
 }
 
@@ -492,6 +409,7 @@ fn input(step: &ActionStep, state: &RunState, visit: &Visit) -> Result<Json, Str
     match &step.input {
         Input::Fixed(json) => Ok(json.clone()),
         Input::Variables => Json::from_value(state.variables()).map_err(|error| error.to_string()),
+        Input::Command(template) => template.fill(state.scope(&visit.path)),
         Input::Verdict => match visit
             .from
             .and_then(|from| state.visit(from))

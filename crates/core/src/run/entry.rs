@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::key::IdempotencyKey;
 use super::retry::Repeat;
+use super::scope::Declared;
 use crate::id::{Digest, EventId, StepId};
 use crate::json::Json;
 
 /// Version of the stored form below. A store keeps it beside each append, and a
 /// sample journal of every version is checked in, so that old runs stay readable.
-pub const JOURNAL_FORMAT: u16 = 2;
+pub const JOURNAL_FORMAT: u16 = 3;
 
 /// One line of a run's journal: an entry and when it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,16 +95,53 @@ pub enum Entry {
         turn: u32,
         /// How many frames.
         count: u32,
+        /// The variables within it, where the run has a scope and this is its first opening.
+        /// Format 3.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<OpenedScope>,
+        /// When it is given up, where it has a timeout and this is its first opening. Format 3.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
 
     /// All frames of a container ended, or none was to be opened. Accepted in *ready*, and in
-    /// *open* where nothing within is under way or waited for; leads to *done*.
+    /// *open* where nothing within is under way or waited for; with an error, where no attempt
+    /// within is under way: what else is not over is given up. Leads to *done*.
     Closed {
         /// The visit of the container.
         visit: VisitNo,
-        /// Set where a frame failed: the container failed for this reason.
+        /// Set where a frame failed or its time was over: the container failed for this reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<StepError>,
+        /// Variables of its own frame that a called playbook returned. Format 3.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        variables: BTreeMap<String, Json>,
+    },
+
+    /// A person was asked. Accepted in *ready*; leads to *asked*. Format 3.
+    Asked {
+        /// The visit of the asking step.
+        visit: VisitNo,
+        /// What the person needs to know, and what is to be answered.
+        question: Question,
+        /// When it counts as failed.
+        until: Timestamp,
+    },
+
+    /// The person answered. Accepted in *asked*; leads to *done*. Format 3.
+    Answered {
+        /// The visit of the asking step.
+        visit: VisitNo,
+        /// What was answered: an object of values by variable.
+        answer: Json,
+        /// Set where the person said that it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<StepError>,
+        /// Variables that the answer sets.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        variables: BTreeMap<String, Json>,
+        /// Who answered.
+        by: String,
     },
 
     /// A delay began. Accepted in *ready*; leads to *waiting*.
@@ -156,7 +194,7 @@ pub enum Entry {
     },
 
     /// An attempt failed, and it is known that it did. Accepted in *ready* (scripts,
-    /// conditions), *performing* and *uncertain*; leads to *backing off* where `retry_at` is
+    /// conditions), *asked* (nobody answered in time), *performing* and *uncertain*; leads to *backing off* where `retry_at` is
     /// set, else to *done*.
     Failed {
         /// The visit.
@@ -275,9 +313,12 @@ pub struct Started {
     pub events: Vec<EventId>,
     /// When the run is given up.
     pub deadline: Timestamp,
-    /// Variables that it starts with.
+    /// Variables without types that it starts with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, Json>,
+    /// The variables of a playbook's run as it starts. Format 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Declared>,
     /// How many events may stem from it, directly or through the runs of its events; absent in
     /// journals of programs that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -286,6 +327,30 @@ pub struct Started {
     /// copy was taken. Means what [`Entry::Restored`] means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_at: Option<Timestamp>,
+}
+
+/// The variables within a container that was opened.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OpenedScope {
+    /// Its own variables, with their first values.
+    #[serde(default, skip_serializing_if = "Declared::is_empty")]
+    pub variables: Declared,
+    /// Whether nothing else is seen within it: a called playbook.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub isolated: bool,
+}
+
+/// What a person is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// What is to be done or decided.
+    pub text: String,
+    /// Who is asked: the agent, and on what, as the document has them.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub parties: Json,
+    /// The variables to be answered, with their types and present values.
+    #[serde(default, skip_serializing_if = "Declared::is_empty")]
+    pub answers: Declared,
 }
 
 /// What a script decided.

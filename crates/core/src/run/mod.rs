@@ -14,20 +14,23 @@ mod effect;
 mod entry;
 mod key;
 mod retry;
+mod scope;
 mod settle;
 mod state;
 mod summary;
 mod visit;
 
+pub use conche_cacao::variable::{Scope, Value, Variable};
 pub use decide::decide;
 pub use effect::{Effect, Invocation};
 pub use entry::{
-    Entry, ErrorKind, JOURNAL_FORMAT, LogLevel, LogLine, Outcome, Path, Record, Resolution,
-    Started, StepError, Turn, Verdict, VisitNo,
+    Entry, ErrorKind, JOURNAL_FORMAT, LogLevel, LogLine, OpenedScope, Outcome, Path, Question,
+    Record, Resolution, Started, StepError, Turn, Verdict, VisitNo,
 };
 pub use key::IdempotencyKey;
 pub use retry::{OnUncertain, Policy, Repeat, Retry};
-pub use settle::{Report, resume, settle};
+pub use scope::{Declared, written};
+pub use settle::{Answer, AnswerError, Report, answer, resume, settle};
 pub use state::{Phase, RunState};
 pub use summary::{Status, Summary};
 pub use visit::{Done, Illegal, Visit, VisitState};

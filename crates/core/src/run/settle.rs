@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, ErrorKind, LogLine, Resolution, StepError, Verdict, VisitNo};
+use super::entry::{Entry, ErrorKind, LogLine, Path, Resolution, StepError, Verdict, VisitNo};
 use super::retry::Retry;
 use super::state::RunState;
 use super::visit::{Illegal, Visit, VisitState};
-use crate::definition::{ActionStep, Definition, Step};
+use crate::definition::{ActionStep, Definition, Results, Step};
 use crate::json::Json;
 
 /// What the shell found out by performing an effect.
@@ -133,7 +134,13 @@ pub fn resume(
         });
     };
     let variables = match (&resolution, definition.steps.get(&at.step)) {
-        (Resolution::Succeeded { output }, Some(Step::Action(action))) => assigned(action, output),
+        (Resolution::Succeeded { output }, Some(Step::Action(action))) => {
+            let assigned = assigned(Some(action), state, &at.path, output);
+            assigned.map_err(|reason| Illegal {
+                state: format!("at its visit of '{}' ({reason})", at.step),
+                entry: "resumed".to_owned(),
+            })?
+        }
         _ => BTreeMap::new(),
     };
     Ok(Entry::Resumed {
@@ -144,12 +151,92 @@ pub fn resume(
     })
 }
 
-/// The variables that `output` sets.
-fn assigned(action: &ActionStep, output: &Json) -> BTreeMap<String, Json> {
-    let variable = action.assign.iter();
-    variable
-        .map(|name| (name.clone(), output.clone()))
-        .collect()
+/// The entry that records what the person `by` answered to the question of `visit`: values for
+/// the variables that were asked for, or why it was not done.
+///
+/// # Errors
+/// [`AnswerError`], and nothing is recorded.
+pub fn answer(
+    state: &RunState,
+    visit: VisitNo,
+    answer: Answer,
+    by: String,
+) -> Result<Entry, AnswerError> {
+    let at = state.visit(visit);
+    let Some((path, VisitState::Asked { question, .. })) = at.map(|at| (&at.path, &at.state))
+    else {
+        return Err(AnswerError::NotAsked { visit });
+    };
+    let stranger = answer
+        .values
+        .keys()
+        .find(|name| !question.answers.0.contains_key(name.as_str()));
+    if let Some(name) = stranger {
+        return Err(AnswerError::NotAskedFor { name: name.clone() });
+    }
+    state
+        .can_assign(path, &answer.values)
+        .map_err(AnswerError::Value)?;
+    let given = Json::from_value(&answer.values);
+    Ok(Entry::Answered {
+        visit,
+        answer: given.map_err(|error| AnswerError::Value(error.to_string()))?,
+        error: answer.failed.map(|message| StepError {
+            kind: ErrorKind::Operator,
+            message,
+        }),
+        variables: answer.values,
+        by,
+    })
+}
+
+/// What a person answered.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Values by variable, as CACAO writes them.
+    #[serde(default)]
+    pub values: BTreeMap<String, Json>,
+    /// Set where it was not done, or not well: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// Why an answer is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// Nobody waits for one there, or not any more.
+    #[error("nothing is asked at visit {visit}")]
+    NotAsked {
+        /// The visit.
+        visit: VisitNo,
+    },
+    /// A value for something else.
+    #[error("`{name}` is not asked for")]
+    NotAskedFor {
+        /// The variable.
+        name: String,
+    },
+    /// A value that its variable cannot hold.
+    #[error("{0}")]
+    Value(String),
+}
+
+/// The variables that `output` sets, or why they cannot be.
+fn assigned(
+    action: Option<&ActionStep>,
+    state: &RunState,
+    path: &Path,
+    output: &Json,
+) -> Result<BTreeMap<String, Json>, String> {
+    match action.map(|action| &action.results) {
+        None | Some(Results::Kept) => Ok(BTreeMap::new()),
+        Some(Results::Variable(name)) => Ok(BTreeMap::from([(name.clone(), output.clone())])),
+        Some(Results::Mapped(mapping)) => {
+            let variables = mapping.variables(output, state.scope(path))?;
+            state.can_assign(path, &variables)?;
+            Ok(variables)
+        }
+    }
 }
 
 struct Settling<'a> {
@@ -186,12 +273,18 @@ impl Settling<'_> {
     }
 
     fn output(self, output: Json) -> Entry {
-        let action = self.action();
-        Entry::Succeeded {
-            visit: self.visit,
-            attempt: self.attempt,
-            variables: action.map_or_else(BTreeMap::new, |action| assigned(action, &output)),
-            output,
+        match assigned(self.action(), self.state, &self.at.path, &output) {
+            Ok(variables) => Entry::Succeeded {
+                visit: self.visit,
+                attempt: self.attempt,
+                variables,
+                output,
+            },
+            // It did happen: a retry would do it again.
+            Err(reason) => {
+                let message = format!("it was done, but its result cannot be kept: {reason}");
+                self.give_up(ErrorKind::Permanent, message, Vec::new())
+            }
         }
     }
 

@@ -10,9 +10,12 @@ mod reopen;
 
 use std::collections::BTreeMap;
 
+use conche_cacao::variable::Scope;
+use conche_cacao::variable::scope::Conflict;
 use jiff::Timestamp;
 
 use super::entry::{Entry, Outcome, Path, Record, Started, Turn, VisitNo};
+use super::scope::{Declared, Scopes};
 use super::visit::{Done, Illegal, Visit, VisitState};
 use crate::id::RunId;
 use crate::json::Json;
@@ -51,6 +54,7 @@ pub struct RunState {
     frames: BTreeMap<Path, VisitNo>,
     event: Option<Json>,
     variables: BTreeMap<String, Json>,
+    scopes: Scopes,
     rerun: u32,
     /// When the copy was taken that the run was put back from, if it was.
     copied_at: Option<Timestamp>,
@@ -84,6 +88,10 @@ impl RunState {
             run,
             deadline: started.deadline,
             variables: started.variables.clone(),
+            scopes: started
+                .scope
+                .clone()
+                .map_or_else(Scopes::default, Scopes::start),
             copied_at: started.copied_at,
             started,
             started_at: first.at,
@@ -116,17 +124,13 @@ impl RunState {
                 path,
                 from,
             } => self.enter(visit, Visit::new(step, path, from)),
-            Entry::Opened { visit, .. } | Entry::Closed { visit, .. } => {
-                if self.is_busy_within(visit) {
-                    return Err(self.illegal(&record.entry));
-                }
-                self.apply_to(visit, record.entry)?;
-                self.drop_frames_within(visit);
-                Ok(())
-            }
+            Entry::Opened { visit, .. } => self.open(visit, record.entry),
+            Entry::Closed { visit, .. } => self.close(visit, record.entry),
             Entry::Evaluated { visit, .. }
             | Entry::Delayed { visit, .. }
             | Entry::Elapsed { visit }
+            | Entry::Asked { visit, .. }
+            | Entry::Answered { visit, .. }
             | Entry::Intended { visit, .. }
             | Entry::Succeeded { visit, .. }
             | Entry::Failed { visit, .. }
@@ -171,6 +175,8 @@ impl RunState {
             | Entry::Closed { .. }
             | Entry::Delayed { .. }
             | Entry::Elapsed { .. }
+            | Entry::Asked { .. }
+            | Entry::Answered { .. }
             | Entry::Intended { .. }
             | Entry::AttentionNeeded { .. }
             | Entry::Resumed { .. }
@@ -231,6 +237,58 @@ impl RunState {
         Ok(())
     }
 
+    fn open(&mut self, number: VisitNo, mut entry: Entry) -> Result<(), Illegal> {
+        if self.is_busy_within(number) {
+            return Err(self.illegal(&entry));
+        }
+        let own = match &mut entry {
+            Entry::Opened { scope, .. } => scope.take(),
+            _ => None,
+        };
+        self.apply_to(number, entry)?;
+        self.drop_frames_within(number);
+        let container = &self.visits[number as usize];
+        let own = own.map(|scope| (scope.variables, scope.isolated));
+        self.scopes
+            .open(number, &container.path, container.opened.clone(), own);
+        Ok(())
+    }
+
+    fn close(&mut self, number: VisitNo, entry: Entry) -> Result<(), Illegal> {
+        let given_up = matches!(&entry, Entry::Closed { error: Some(_), .. });
+        let unfinished = if given_up {
+            self.is_performing_within(number)
+        } else {
+            self.is_busy_within(number)
+        };
+        if unfinished {
+            return Err(self.illegal(&entry));
+        }
+        let returned = match &entry {
+            Entry::Closed { variables, .. } => variables.clone(),
+            _ => BTreeMap::new(),
+        };
+        self.apply_to(number, entry)?;
+        self.drop_frames_within(number);
+        let path = self.visits[number as usize].path.clone();
+        self.scopes.close(number, &path);
+        self.assign(number, returned)
+    }
+
+    /// Gives variables values, as seen from a visit.
+    fn assign(&mut self, number: VisitNo, values: BTreeMap<String, Json>) -> Result<(), Illegal> {
+        if self.started.scope.is_none() {
+            self.variables.extend(values);
+            return Ok(());
+        }
+        let path = &self.visits[number as usize].path;
+        let assigned = self.scopes.assign(path, &values);
+        assigned.map_err(|reason| Illegal {
+            state: format!("at visit {number} ({reason})"),
+            entry: "a value".to_owned(),
+        })
+    }
+
     /// Applies an entry about one visit, with what it says about the event and the variables.
     fn apply_to(&mut self, number: VisitNo, entry: Entry) -> Result<(), Illegal> {
         if self.live(number).is_none() {
@@ -238,15 +296,14 @@ impl RunState {
         }
         let (event, variables) = match &entry {
             Entry::Evaluated { event, .. } => (event.clone(), BTreeMap::new()),
-            Entry::Succeeded { variables, .. } | Entry::Resumed { variables, .. } => {
-                (None, variables.clone())
-            }
+            Entry::Succeeded { variables, .. }
+            | Entry::Resumed { variables, .. }
+            | Entry::Answered { variables, .. } => (None, variables.clone()),
             _ => (None, BTreeMap::new()),
         };
         self.visits[number as usize].apply((self.run, number), entry)?;
         self.event = event.or(self.event.take());
-        self.variables.extend(variables);
-        Ok(())
+        self.assign(number, variables)
     }
 
     fn finish(
@@ -286,6 +343,20 @@ impl RunState {
     fn is_busy_within(&self, container: VisitNo) -> bool {
         self.within(container)
             .any(|(_, number)| !matches!(self.visits[number as usize].state, VisitState::Done(_)))
+    }
+
+    fn is_performing_within(&self, container: VisitNo) -> bool {
+        self.performing_within(container).next().is_some()
+    }
+
+    /// Visits within a container whose attempt is under way.
+    pub(super) fn performing_within(&self, container: VisitNo) -> impl Iterator<Item = VisitNo> {
+        self.within(container)
+            .map(|(_, number)| number)
+            .filter(|number| {
+                let state = &self.visits[*number as usize].state;
+                matches!(state, VisitState::Performing { .. })
+            })
     }
 
     fn drop_frames_within(&mut self, container: VisitNo) {
@@ -386,7 +457,39 @@ impl RunState {
         self.event.as_ref()
     }
 
-    /// Variables by name.
+    /// What is seen from a frame of a playbook's run.
+    pub fn scope(&self, path: &[Turn]) -> &Scope {
+        self.scopes.of(path)
+    }
+
+    /// Whether these values can be assigned as seen from a frame.
+    pub(super) fn can_assign(
+        &self,
+        path: &[Turn],
+        values: &BTreeMap<String, Json>,
+    ) -> Result<(), String> {
+        if self.started.scope.is_none() {
+            return Ok(());
+        }
+        self.scopes.check(path, values)
+    }
+
+    /// The variables of a playbook's run as they are now, at its outermost scope; none of any
+    /// other run.
+    pub fn declared(&self) -> Option<Declared> {
+        self.started.scope.as_ref()?;
+        let visible = self.scope(&[]).visible().into_iter();
+        let own = visible.map(|(name, variable)| (name.clone(), variable.clone()));
+        Some(Declared(own.collect()))
+    }
+
+    /// Variables to which branches side by side gave different values, with the container that
+    /// they were branches of. The value of the last branch stays.
+    pub fn conflicts(&self) -> &[(VisitNo, Conflict)] {
+        self.scopes.conflicts()
+    }
+
+    /// Variables without types, by name.
     pub const fn variables(&self) -> &BTreeMap<String, Json> {
         &self.variables
     }

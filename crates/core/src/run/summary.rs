@@ -15,7 +15,9 @@ use super::visit::VisitState;
 pub enum Status {
     /// Being worked on, or waiting for a timer.
     Running,
-    /// Waiting for a person.
+    /// Waiting for a person who was asked.
+    AwaitingAnswer,
+    /// Waiting for a person, since nobody else can say how to go on.
     NeedsAttention,
     /// Ending.
     Cancelling,
@@ -29,8 +31,9 @@ pub enum Status {
 
 impl Status {
     /// Every status, in the order of a run's life.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Running,
+        Self::AwaitingAnswer,
         Self::NeedsAttention,
         Self::Cancelling,
         Self::Succeeded,
@@ -42,6 +45,7 @@ impl Status {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::AwaitingAnswer => "awaiting_answer",
             Self::NeedsAttention => "needs_attention",
             Self::Cancelling => "cancelling",
             Self::Succeeded => "succeeded",
@@ -99,9 +103,10 @@ impl RunState {
                 reason,
             } => (Status::Cancelled, reason.clone()),
             Phase::Cancelling { reason } => (Status::Cancelling, Some(reason.clone())),
-            Phase::Running => match self.attention() {
-                Some(reason) => (Status::NeedsAttention, Some(reason.to_owned())),
-                None => (Status::Running, None),
+            Phase::Running => match (self.attention(), self.question()) {
+                (Some(reason), _) => (Status::NeedsAttention, Some(reason.to_owned())),
+                (None, Some(question)) => (Status::AwaitingAnswer, Some(question.to_owned())),
+                (None, None) => (Status::Running, None),
             },
         };
         Summary {
@@ -115,6 +120,13 @@ impl RunState {
     fn attention(&self) -> Option<&str> {
         self.heads().find_map(|(_, visit)| match &visit.state {
             VisitState::Attention { reason } => Some(reason.as_str()),
+            _ => None,
+        })
+    }
+
+    fn question(&self) -> Option<&str> {
+        self.heads().find_map(|(_, visit)| match &visit.state {
+            VisitState::Asked { question, .. } => Some(question.text.as_str()),
             _ => None,
         })
     }

@@ -2,9 +2,10 @@
 //!
 //! | state       | accepts → leads to |
 //! |-------------|--------------------|
-//! | ready       | evaluated → done · opened → open · closed → done · delayed → waiting · intended → performing · failed → backing off or done · interrupted → uncertain, where in doubt |
-//! | open        | opened (a higher turn) → open · closed → done; both only when nothing within is unfinished |
+//! | ready       | evaluated → done · opened → open · closed → done · delayed → waiting · asked → asked · intended → performing · failed → backing off or done · interrupted → uncertain, where in doubt |
+//! | open        | opened (a higher turn) → open · closed → done; both only when nothing within is unfinished, but for a close with an error |
 //! | waiting     | elapsed → done |
+//! | asked       | answered → done · failed → done |
 //! | performing  | succeeded → done · failed → backing off or done · interrupted → uncertain |
 //! | backing off | intended → performing · evaluated → done · failed → backing off or done · interrupted → uncertain, where in doubt |
 //! | uncertain   | intended → performing · succeeded → done · failed → backing off or done · attention needed → attention |
@@ -18,7 +19,9 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use super::entry::{Entry, ErrorKind, Path, Resolution, StepError, Turn, Verdict, VisitNo};
+use super::entry::{
+    Entry, ErrorKind, Path, Question, Resolution, StepError, Turn, Verdict, VisitNo,
+};
 use super::key::IdempotencyKey;
 use crate::id::{RunId, StepId};
 use crate::json::Json;
@@ -51,6 +54,8 @@ pub struct Visit {
     pub attempts: u32,
     /// For a container: the indices of the frames opened last.
     pub opened: Range<u32>,
+    /// For a container that is given up some time: when.
+    pub until: Option<Timestamp>,
     /// How often an operator reopened the run at this visit; part of its idempotency key.
     pub rerun: u32,
     /// Whether the run was reopened at a visit before it: then it is history only.
@@ -69,6 +74,13 @@ pub enum VisitState {
     Open,
     /// A delay that ends at this time.
     Waiting(Timestamp),
+    /// A person was asked.
+    Asked {
+        /// What.
+        question: Question,
+        /// When it counts as failed.
+        until: Timestamp,
+    },
     /// An attempt is under way, or was when the process died.
     Performing {
         /// Its number.
@@ -118,6 +130,7 @@ impl VisitState {
             Self::Ready => "ready",
             Self::Open => "open",
             Self::Waiting(_) => "waiting",
+            Self::Asked { .. } => "asked",
             Self::Performing { .. } => "performing",
             Self::BackingOff(_) => "backing off",
             Self::Uncertain { .. } => "uncertain",
@@ -139,6 +152,7 @@ impl Visit {
             tries: 0,
             attempts: 0,
             opened: 0..0,
+            until: None,
             rerun: 0,
             forgotten: false,
             in_doubt: false,
@@ -171,17 +185,26 @@ impl Visit {
             (S::Ready | S::BackingOff(_), Entry::Evaluated { verdict, .. }) => {
                 S::Done(Done::Verdict(verdict))
             }
-            (S::Ready | S::Open, Entry::Opened { turn, count, .. })
-                if self.state == S::Ready || turn >= self.opened.end =>
-            {
+            (
+                S::Ready | S::Open,
+                Entry::Opened {
+                    turn, count, until, ..
+                },
+            ) if self.state == S::Ready || turn >= self.opened.end => {
                 self.opened = turn..turn.saturating_add(count);
+                self.until = until.or(self.until);
                 S::Open
             }
-            (S::Ready | S::Open, Entry::Closed { error, .. }) => {
-                S::Done(error.map_or(Done::Passed, Done::Failed))
-            }
+            (S::Ready | S::Open, Entry::Closed { error, .. }) => closed(error),
             (S::Ready, Entry::Delayed { until, .. }) => S::Waiting(until),
             (S::Waiting(_), Entry::Elapsed { .. }) => S::Done(Done::Passed),
+            (
+                S::Ready,
+                Entry::Asked {
+                    question, until, ..
+                },
+            ) => S::Asked { question, until },
+            (S::Asked { .. }, Entry::Answered { answer, error, .. }) => answered(answer, error),
             (
                 S::Ready | S::BackingOff(_) | S::Uncertain { .. },
                 Entry::Intended { attempt, key, .. },
@@ -207,7 +230,7 @@ impl Visit {
             ) if under_way(&attempt) => failed(error, retry_at),
             // Scripts record no intent, so their failure is also the record of the attempt.
             (
-                S::Ready | S::BackingOff(_),
+                S::Ready | S::BackingOff(_) | S::Asked { .. },
                 Entry::Failed {
                     attempt,
                     error,
@@ -288,6 +311,14 @@ impl Visit {
     }
 }
 
+fn closed(error: Option<StepError>) -> VisitState {
+    VisitState::Done(error.map_or(Done::Passed, Done::Failed))
+}
+
+fn answered(answer: Json, error: Option<StepError>) -> VisitState {
+    VisitState::Done(error.map_or(Done::Output(answer), Done::Failed))
+}
+
 fn failed(error: StepError, retry_at: Option<Timestamp>) -> VisitState {
     retry_at.map_or(
         VisitState::Done(Done::Failed(error)),
@@ -306,6 +337,8 @@ impl Entry {
             Self::Closed { .. } => "closed",
             Self::Delayed { .. } => "delayed",
             Self::Elapsed { .. } => "elapsed",
+            Self::Asked { .. } => "asked",
+            Self::Answered { .. } => "answered",
             Self::Intended { .. } => "intended",
             Self::Succeeded { .. } => "succeeded",
             Self::Failed { .. } => "failed",
@@ -328,6 +361,8 @@ impl Entry {
             | Self::Closed { visit, .. }
             | Self::Delayed { visit, .. }
             | Self::Elapsed { visit }
+            | Self::Asked { visit, .. }
+            | Self::Answered { visit, .. }
             | Self::Intended { visit, .. }
             | Self::Succeeded { visit, .. }
             | Self::Failed { visit, .. }

@@ -159,6 +159,7 @@ mod tests {
             events: Vec::new(),
             deadline: at(second + 100),
             variables: BTreeMap::new(),
+            scope: None,
             budget: None,
             copied_at: None,
         };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use conche_core::definition::{
-    ActionStep, Comparison, Condition, Defaults, Definition, Input, Limits, Step, lower,
+    ActionStep, Compare, Comparison, Condition, Container, Defaults, Definition, Input, Limits,
+    Opens, Results, Step, lower,
 };
 use conche_core::reaction::{Authored, Format};
 use conche_core::run::{OnUncertain, Policy, Repeat, Retry};
@@ -69,7 +70,7 @@ pub(crate) fn act(next: Option<&str>) -> ActionStep {
             retry: Retry::default(),
             timeout: Duration::from_mins(1),
         },
-        assign: None,
+        results: Results::Kept,
         next: next.map(StepId::from),
         on_failure: None,
     }
@@ -87,7 +88,7 @@ pub(crate) fn act_once(next: Option<&str>) -> ActionStep {
 /// An action whose output becomes the variable `variable`.
 pub(crate) fn act_into(variable: &str, next: Option<&str>) -> ActionStep {
     ActionStep {
-        assign: Some(variable.to_owned()),
+        results: Results::Variable(variable.to_owned()),
         ..act(next)
     }
 }
@@ -98,11 +99,11 @@ pub(crate) fn when(
     comparison: Comparison,
     value: impl Into<serde_json::Value>,
 ) -> Condition {
-    Condition {
+    Condition::Compare(Compare {
         variable: variable.to_owned(),
         comparison,
         value: value.into(),
-    }
+    })
 }
 
 /// A graph that starts with its first step.
@@ -131,20 +132,25 @@ pub(crate) fn response() -> Definition {
         [
             (
                 "both",
-                Step::Parallel {
-                    branches: vec!["block".into(), "watch".into()],
-                    next: Some("sort".into()),
-                },
+                Step::Container(
+                    Container::new(Opens::Parallel {
+                        branches: vec!["block".into(), "watch".into()],
+                        fail_fast: false,
+                    })
+                    .then(Some("sort".into())),
+                ),
             ),
             ("block", Step::Action(block)),
             ("isolate", Step::Action(act(None))),
             (
                 "watch",
-                Step::While {
-                    condition: when("left", Comparison::Greater, 0),
-                    body: "poll".into(),
-                    next: Some("note".into()),
-                },
+                Step::Container(
+                    Container::new(Opens::While {
+                        condition: when("left", Comparison::Greater, 0),
+                        body: "poll".into(),
+                    })
+                    .then(Some("note".into())),
+                ),
             ),
             ("poll", Step::Action(act_into("left", Some("pause")))),
             (
@@ -157,14 +163,16 @@ pub(crate) fn response() -> Definition {
             ("note", Step::Action(act(None))),
             (
                 "sort",
-                Step::Switch {
-                    cases: vec![
-                        (when("severity", Comparison::Equal, "high"), "page".into()),
-                        (when("severity", Comparison::Equal, "low"), "mail".into()),
-                    ],
-                    otherwise: Some("log".into()),
-                    next: Some("close".into()),
-                },
+                Step::Container(
+                    Container::new(Opens::If {
+                        cases: vec![
+                            (when("severity", Comparison::Equal, "high"), "page".into()),
+                            (when("severity", Comparison::Equal, "low"), "mail".into()),
+                        ],
+                        otherwise: Some("log".into()),
+                    })
+                    .then(Some("close".into())),
+                ),
             ),
             ("page", Step::Action(act(None))),
             ("mail", Step::Action(act(None))),
@@ -181,18 +189,23 @@ pub(crate) fn fan_out() -> Definition {
         [
             (
                 "rounds",
-                Step::While {
-                    condition: when("left", Comparison::Greater, 0),
-                    body: "fan".into(),
-                    next: Some("done".into()),
-                },
+                Step::Container(
+                    Container::new(Opens::While {
+                        condition: when("left", Comparison::Greater, 0),
+                        body: "fan".into(),
+                    })
+                    .then(Some("done".into())),
+                ),
             ),
             (
                 "fan",
-                Step::Parallel {
-                    branches: vec!["a".into(), "b".into()],
-                    next: Some("count".into()),
-                },
+                Step::Container(
+                    Container::new(Opens::Parallel {
+                        branches: vec!["a".into(), "b".into()],
+                        fail_fast: false,
+                    })
+                    .then(Some("count".into())),
+                ),
             ),
             ("a", Step::Action(act(None))),
             ("b", Step::Action(act_once(None))),

@@ -24,6 +24,9 @@ const SAMPLE: &str = include_str!("samples/journal-v1.json");
 /// Format 2 is format 1 and *restored*.
 const SAMPLE_2: &str = include_str!("samples/journal-v2.json");
 
+/// Format 3 is format 2 and what playbooks need: scopes, times of containers, *asked*, *answered*.
+const SAMPLE_3: &str = include_str!("samples/journal-v3.json");
+
 /// Every kind of entry. The compiler asks for an arm when one is added, and the test below for
 /// a line in the sample.
 const fn ordinal(entry: &Entry) -> usize {
@@ -45,6 +48,8 @@ const fn ordinal(entry: &Entry) -> usize {
         Entry::Finished { .. } => 14,
         Entry::Reopened { .. } => 15,
         Entry::Restored { .. } => 16,
+        Entry::Asked { .. } => 17,
+        Entry::Answered { .. } => 18,
     }
 }
 
@@ -65,12 +70,12 @@ fn records_of(sample: &str) -> Vec<Record> {
 
 #[test]
 fn the_sample_is_of_the_format_that_is_written() {
-    assert_eq!(JOURNAL_FORMAT, 2, "add a sample of the new format");
+    assert_eq!(JOURNAL_FORMAT, 3, "add a sample of the new format");
 }
 
 #[test]
 fn every_record_of_the_sample_is_written_again_byte_for_byte() {
-    for sample in [SAMPLE, SAMPLE_2] {
+    for sample in [SAMPLE, SAMPLE_2, SAMPLE_3] {
         for (line, record) in lines(sample).iter().zip(records_of(sample)) {
             assert_eq!(stored(&record), line.get());
         }
@@ -79,12 +84,12 @@ fn every_record_of_the_sample_is_written_again_byte_for_byte() {
 
 #[test]
 fn the_samples_hold_every_kind_of_entry() {
-    let kinds: BTreeSet<usize> = [SAMPLE, SAMPLE_2]
+    let kinds: BTreeSet<usize> = [SAMPLE, SAMPLE_2, SAMPLE_3]
         .iter()
         .flat_map(|sample| records_of(sample))
         .map(|record| ordinal(&record.entry))
         .collect();
-    assert_eq!(kinds, (0..17).collect());
+    assert_eq!(kinds, (0..19).collect());
 }
 
 #[test]
@@ -94,6 +99,18 @@ fn the_sample_of_format_2_folds_to_a_run_that_needs_attention() {
     assert_eq!(summary.status, Status::NeedsAttention);
     assert_eq!(state.visits()[1].attempts, 1);
     assert_eq!(state.copied_at(), "2026-01-02T02:00:00Z".parse().ok());
+}
+
+#[test]
+fn the_sample_of_format_3_folds_to_a_playbook_that_asks() {
+    let state = RunState::fold(RUN, records_of(SAMPLE_3)).expect("a legal journal");
+    let summary = state.summary();
+    assert_eq!(summary.status, Status::AwaitingAnswer);
+    assert_eq!(summary.reason.as_deref(), Some("Block 192.0.2.7?"));
+    let variables = serde_json::to_value(state.declared()).expect("JSON");
+    assert_eq!(variables["__ip__"]["value"], "192.0.2.7");
+    assert_eq!(variables["__done__"]["value"], "true", "answered within");
+    assert_eq!(variables.get("__inner__"), None, "of the step only");
 }
 
 #[test]

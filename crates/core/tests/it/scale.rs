@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use conche_core::Json;
-use conche_core::definition::{Comparison, Step};
+use conche_core::definition::{Comparison, Container, Opens, Step};
 use conche_core::run::{Effect, Record, Report, RunState, Verdict, decide, settle};
 use serde_json::json;
 
@@ -80,19 +80,18 @@ fn a_loop_of_branches_folds_and_decides_in_time() {
         [
             (
                 "loop",
-                Step::While {
+                Step::Container(Container::new(Opens::While {
                     condition: when("go", Comparison::Equal, true),
                     body: "count".into(),
-                    next: None,
-                },
+                })),
             ),
             ("count", Step::Action(act_into("go", Some("fan")))),
             (
                 "fan",
-                Step::Parallel {
+                Step::Container(Container::new(Opens::Parallel {
                     branches: fan.iter().map(Into::into).collect(),
-                    next: None,
-                },
+                    fail_fast: false,
+                })),
             ),
         ],
     );

@@ -43,6 +43,7 @@ impl Shell {
                 deadline: START + definition.limits.deadline,
                 budget: None,
                 copied_at: None,
+                scope: None,
                 variables: variables
                     .iter()
                     .map(|(name, value)| ((*name).to_owned(), Json::from(value)))

@@ -6,7 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use conche_core::definition::{
-    ActionStep, Comparison, Definition, Input, Isolation, Limits, Script, ScriptStep, Step,
+    ActionStep, Comparison, Container, Definition, Input, Isolation, Limits, Opens, Results,
+    Script, ScriptStep, Step,
 };
 use conche_core::run::{ErrorKind, OnUncertain, Policy, Repeat, Report, Retry, Verdict};
 use conche_core::{Digest, Json, StepId};
@@ -170,33 +171,42 @@ impl Builder {
                 span: Duration::from_secs((*seconds).into()),
                 next,
             },
-            Shape::Parallel(blocks) => Step::Parallel {
-                branches: self.branches(blocks),
-                next,
-            },
+            Shape::Parallel(blocks) => Step::Container(
+                Container::new(Opens::Parallel {
+                    branches: self.branches(blocks),
+                    fail_fast: false,
+                })
+                .then(next),
+            ),
             Shape::Switch(blocks, otherwise) => {
                 let variable = self.variable(json!(1));
                 let otherwise = otherwise.as_ref();
-                Step::Switch {
-                    cases: (0..)
-                        .zip(self.branches(blocks))
-                        .map(|(value, first)| (when(&variable, Comparison::Equal, value), first))
-                        .collect(),
-                    otherwise: otherwise.and_then(|block| self.block(block, None)),
-                    next,
-                }
+                Step::Container(
+                    Container::new(Opens::If {
+                        cases: (0..)
+                            .zip(self.branches(blocks))
+                            .map(|(value, first)| {
+                                (when(&variable, Comparison::Equal, value), first)
+                            })
+                            .collect(),
+                        otherwise: otherwise.and_then(|block| self.block(block, None)),
+                    })
+                    .then(next),
+                )
             }
             Shape::Loop(block) => {
                 let variable = self.variable(json!(1));
                 let body = self.block(block, None);
                 let mut count = act(None);
                 count.next = body;
-                count.assign = Some(variable.clone());
-                Step::While {
-                    condition: when(&variable, Comparison::Greater, 0),
-                    body: self.add("count", Step::Action(count)),
-                    next,
-                }
+                count.results = Results::Variable(variable.clone());
+                Step::Container(
+                    Container::new(Opens::While {
+                        condition: when(&variable, Comparison::Greater, 0),
+                        body: self.add("count", Step::Action(count)),
+                    })
+                    .then(next),
+                )
             }
         };
         self.add("step", step)

@@ -58,6 +58,7 @@ pub fn run_of(event: &Event, at: Timestamp) -> NewRun {
         events: Vec::new(),
         deadline: at + Duration::from_hours(24),
         variables: [("limit".to_owned(), Json::from(&serde_json::json!(3)))].into(),
+        scope: None,
         budget: None,
         copied_at: None,
     };

@@ -17,6 +17,8 @@ impl RunState {
         for turn in &path {
             let container = &mut self.visits[turn.of as usize];
             container.state = VisitState::Open;
+            // Its time was counted from a beginning that is long past.
+            container.until = None;
             // Within a loop, back to the iteration of the target.
             if !container.opened.contains(&turn.index) {
                 container.opened = turn.index..turn.index.saturating_add(1);
@@ -35,6 +37,7 @@ impl RunState {
         visit.rerun += 1;
         visit.in_doubt = false;
         self.frames = self.live_frames();
+        self.scopes.reopen(self.frames.keys());
     }
 
     /// Whether a visit follows `target` or stands within it. Branches side by side do not

@@ -54,6 +54,7 @@ fn garbage() -> impl Strategy<Value = Entry> {
             events: Vec::new(),
             deadline,
             variables: BTreeMap::new(),
+            scope: None,
             budget: None,
             copied_at: None,
         })),
@@ -76,9 +77,9 @@ fn garbage() -> impl Strategy<Value = Entry> {
             logs: Vec::new(),
         }),
         4 => (numbers(), numbers(), numbers())
-            .prop_map(|(visit, turn, count)| Entry::Opened { visit, turn, count }),
+            .prop_map(|(visit, turn, count)| Entry::Opened { visit, turn, count, scope: None, until: None }),
         4 => (numbers(), prop::option::of(errors()))
-            .prop_map(|(visit, error)| Entry::Closed { visit, error }),
+            .prop_map(|(visit, error)| Entry::Closed { visit, error, variables: BTreeMap::new() }),
         2 => (numbers(), times()).prop_map(|(visit, until)| Entry::Delayed { visit, until }),
         2 => numbers().prop_map(|visit| Entry::Elapsed { visit }),
         4 => (numbers(), numbers(), times()).prop_map(move |(visit, attempt, deadline)| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conche_core::definition::{Comparison, Input, Step};
+use conche_core::definition::{Comparison, Container, Input, Opens, Step};
 use conche_core::run::ErrorKind;
 use serde_json::json;
 
@@ -63,10 +63,14 @@ fn a_choice_takes_the_first_case_that_holds_or_the_otherwise() {
 
 #[test]
 fn a_choice_without_a_case_that_holds_is_passed_over() {
-    let choice = |next: Option<&str>| Step::Switch {
-        cases: vec![(when("x", Comparison::Equal, 1), "act".into())],
-        otherwise: None,
-        next: next.map(Into::into),
+    let choice = |next: Option<&str>| {
+        Step::Container(
+            Container::new(Opens::If {
+                cases: vec![(when("x", Comparison::Equal, 1), "act".into())],
+                otherwise: None,
+            })
+            .then(next.map(Into::into)),
+        )
     };
     let steps = [("choice", choice(None)), ("act", Step::Action(act(None)))];
     Shell::with(graph("choice", steps.clone()), &[("x", json!(2))]).expect(["succeeded"]);
@@ -185,10 +189,13 @@ fn a_step_that_does_not_exist_fails_the_run_by_name() {
 
 #[test]
 fn a_parallel_step_without_branches_is_passed_over() {
-    let empty = Step::Parallel {
-        branches: Vec::new(),
-        next: Some("act".into()),
-    };
+    let empty = Step::Container(
+        Container::new(Opens::Parallel {
+            branches: Vec::new(),
+            fail_fast: false,
+        })
+        .then(Some("act".into())),
+    );
     let steps = [("fan", empty), ("act", Step::Action(act(None)))];
     Shell::new(graph("empty", steps)).expect(["invoke act #1 {}"]);
 }
@@ -202,10 +209,10 @@ fn timers_of_several_branches_wake_the_run_for_the_earliest() {
     let steps = [
         (
             "both",
-            Step::Parallel {
+            Step::Container(Container::new(Opens::Parallel {
                 branches: vec!["long".into(), "short".into()],
-                next: None,
-            },
+                fail_fast: false,
+            })),
         ),
         ("long", delay(60)),
         ("short", delay(5)),

@@ -65,11 +65,21 @@ fn failed(visit: VisitNo, attempt: u32) -> Entry {
 }
 
 const fn opened(visit: VisitNo, turn: u32, count: u32) -> Entry {
-    Entry::Opened { visit, turn, count }
+    Entry::Opened {
+        visit,
+        turn,
+        count,
+        scope: None,
+        until: None,
+    }
 }
 
 const fn closed(visit: VisitNo) -> Entry {
-    Entry::Closed { visit, error: None }
+    Entry::Closed {
+        visit,
+        error: None,
+        variables: BTreeMap::new(),
+    }
 }
 
 fn finished() -> Entry {

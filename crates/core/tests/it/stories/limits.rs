@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use conche_core::definition::{Comparison, Step};
+use conche_core::definition::{Comparison, Container, Opens, Step};
 use conche_core::run::{Entry, Outcome, Report, Status};
 use serde_json::json;
 
@@ -196,11 +196,10 @@ fn a_loop_ends_at_its_limit_of_iterations() {
         [
             (
                 "loop",
-                Step::While {
+                Step::Container(Container::new(Opens::While {
                     condition: when("go", Comparison::Equal, true),
                     body: "act".into(),
-                    next: None,
-                },
+                })),
             ),
             ("act", Step::Action(act(None))),
         ],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conche_core::definition::{Comparison, Step};
+use conche_core::definition::{Comparison, Container, Opens, Step};
 use conche_core::run::{ErrorKind, Resolution, Status};
 use serde_json::json;
 
@@ -245,10 +245,10 @@ fn a_branch_left_uncertain_keeps_its_key_when_another_is_reopened() {
     let steps = [
         (
             "both",
-            Step::Parallel {
+            Step::Container(Container::new(Opens::Parallel {
                 branches: vec!["a".into(), "b".into()],
-                next: None,
-            },
+                fail_fast: false,
+            })),
         ),
         ("a", Step::Action(act(None))),
         ("b", Step::Action(act_once(None))),
@@ -279,11 +279,10 @@ fn a_choice_that_is_reopened_chooses_again() {
         ),
         (
             "choice",
-            Step::Switch {
+            Step::Container(Container::new(Opens::If {
                 cases: vec![(when("x", Comparison::Equal, 1), "one".into())],
                 otherwise: Some("other".into()),
-                next: None,
-            },
+            })),
         ),
         ("one", Step::Action(act(None))),
         ("other", Step::Action(act(None))),

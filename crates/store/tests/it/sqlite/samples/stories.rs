@@ -106,6 +106,8 @@ fn succeeded(run: RunId) -> Vec<Entry> {
             visit: 2,
             turn: 0,
             count: 1,
+            scope: None,
+            until: None,
         },
         Entry::Entered {
             visit: 3,
@@ -121,6 +123,7 @@ fn succeeded(run: RunId) -> Vec<Entry> {
         Entry::Closed {
             visit: 2,
             error: None,
+            variables: BTreeMap::new(),
         },
         finished(Outcome::Succeeded, None),
     ]

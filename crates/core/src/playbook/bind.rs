@@ -1,0 +1,133 @@
+//! Which module carries out a command (CACAO 2.0 §5, §7).
+//!
+//! The type of the command says it, but for agents that name their module themselves: those of
+//! SOARCA by their name or type, and Fins.
+
+use conche_cacao::model::{Command, Party};
+
+use crate::definition::ActionTable;
+use crate::run::{OnUncertain, Repeat};
+
+/// The action of every module that carries out commands.
+const EXECUTE: &str = "execute";
+/// The action for HTTP requests that change nothing.
+const READ: &str = "read";
+/// The module that asks a person: the engine itself.
+pub(super) const MANUAL: &str = "manual";
+/// The module for agents that speak SOARCA's Fin protocol.
+const FIN: &str = "fin";
+/// With what the names and types of SOARCA's agents begin.
+const SOARCA: &str = "soarca-";
+/// Command types that the specification has.
+const KNOWN: [&str; 13] = [
+    "manual",
+    "bash",
+    "caldera-cmd",
+    "elastic",
+    "http-api",
+    "jupyter",
+    "kestrel",
+    "openc2-http",
+    "openwhisk",
+    "powershell",
+    "sigma",
+    "ssh",
+    "yara",
+];
+/// Commands that speak to the network address of what they act on.
+const ADDRESSED: [&str; 3] = ["http-api", "openc2-http", "ssh"];
+
+/// What this program can carry out.
+pub trait Executors: ActionTable {
+    /// Why the module cannot carry out commands as it is configured; none where it can.
+    fn unavailable(&self, module: &str) -> Option<String> {
+        let _ = module;
+        None
+    }
+
+    /// Whether a secret of this name is configured.
+    fn knows_secret(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+}
+
+/// Who carries out a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// A person.
+    Person,
+    /// An action of a module.
+    Module {
+        module: String,
+        action: String,
+        repeat: Repeat,
+        on_uncertain: OnUncertain,
+    },
+}
+
+/// Finds who carries out a command by an agent against a target.
+pub(super) fn bind(
+    command: &Command,
+    agent: &Party,
+    target: Option<&Party>,
+    executors: &dyn Executors,
+) -> Result<Bound, String> {
+    let module = module_of(command, agent);
+    if module == MANUAL {
+        return Ok(Bound::Person);
+    }
+    if module == FIN {
+        return bound(module, EXECUTE, executors);
+    }
+    let acted_on = target.unwrap_or(agent);
+    if ADDRESSED.contains(&module) && acted_on.address.is_none() {
+        return Err(format!(
+            "a command of type `{}` needs an address, and the {} `{}` of type `{}` has none",
+            command.kind,
+            if target.is_some() { "target" } else { "agent" },
+            acted_on.name,
+            acted_on.kind
+        ));
+    }
+    let action = match method(command) {
+        Some("GET" | "HEAD" | "OPTIONS") if module == "http-api" => READ,
+        _ => EXECUTE,
+    };
+    bound(module, action, executors)
+}
+
+fn bound(module: &str, action: &str, executors: &dyn Executors) -> Result<Bound, String> {
+    let Some((repeat, on_uncertain)) = executors.guarantee(module, action) else {
+        return Err(format!(
+            "there is no module that carries out commands of type `{module}`"
+        ));
+    };
+    if let Some(reason) = executors.unavailable(module) {
+        return Err(reason);
+    }
+    Ok(Bound::Module {
+        module: module.to_owned(),
+        action: action.to_owned(),
+        repeat,
+        on_uncertain,
+    })
+}
+
+fn module_of<'a>(command: &'a Command, agent: &'a Party) -> &'a str {
+    let soarca = [agent.kind.as_str(), agent.name.as_str()]
+        .into_iter()
+        .find_map(|word| word.strip_prefix(SOARCA));
+    match soarca {
+        Some("fin") => FIN,
+        Some(capability) if KNOWN.contains(&capability) => capability,
+        // SOARCA's own agents name their Fin.
+        _ if agent.kind == "soarca" => FIN,
+        _ if KNOWN.contains(&command.kind.as_str()) => &command.kind,
+        _ => FIN,
+    }
+}
+
+fn method(command: &Command) -> Option<&str> {
+    command.command.as_deref()?.split(' ').next()
+}
