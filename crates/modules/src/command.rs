@@ -15,8 +15,11 @@ use serde_json::{Map, Value};
 
 use crate::action::Error;
 
-/// The one action of every module that carries out commands.
+/// The action of every module that carries out commands.
 pub const EXECUTE: &str = "execute";
+
+/// The second action of `http-api`: requests that change nothing, which may be repeated.
+pub const READ: &str = "read";
 
 /// One command for one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -185,6 +188,18 @@ pub struct Context {
     pub command_index: u32,
     /// Which of the step's targets, from 0.
     pub target_index: u32,
+}
+
+impl Command {
+    /// Which action of its module carries it out: [`EXECUTE`], or [`READ`] for an `http-api`
+    /// command whose method changes nothing.
+    pub fn action(&self) -> &'static str {
+        let line = self.command.as_deref().unwrap_or_default();
+        match self.kind.as_str() {
+            "http-api" if crate::commands::is_read(line) => READ,
+            _ => EXECUTE,
+        }
+    }
 }
 
 impl CommandInput {

@@ -137,7 +137,10 @@ impl Egress {
     /// Every status is an answer. See [`Error`] for when to repeat.
     pub async fn request(&self, request: Request) -> Result<Response, Error> {
         let deadline = Instant::now() + request.timeout.unwrap_or(self.timeout);
-        let limit = request.max_response.unwrap_or(self.response_bytes);
+        let limit = Limit {
+            size: request.max_response.unwrap_or(self.response_bytes),
+            cut: request.cut,
+        };
         let mut url = parse_url(&request.url)?;
         let mut headers = own_headers_removed(request.headers, &url)?;
         let follows = matches!(request.method, Method::GET | Method::HEAD);
@@ -187,7 +190,7 @@ impl Egress {
         host: &str,
         mut request: http::Request<Full<Bytes>>,
         deadline: Instant,
-        limit: Size,
+        limit: Limit,
     ) -> Result<Response, Error> {
         let connection = capture_connection(&mut request);
         let response = match timeout_at(deadline, self.client.request(request)).await {
@@ -203,15 +206,16 @@ impl Egress {
         };
         let (parts, body) = response.into_parts();
         match timeout_at(deadline, read(body, limit)).await {
-            Ok(Ok(Some(body))) => Ok(Response {
+            Ok(Ok((_, true))) if !limit.cut => Err(Error::TooLarge {
+                host: host.to_owned(),
+                status: parts.status,
+                limit: limit.size,
+            }),
+            Ok(Ok((body, is_cut))) => Ok(Response {
                 status: parts.status,
                 headers: parts.headers,
                 body,
-            }),
-            Ok(Ok(None)) => Err(Error::TooLarge {
-                host: host.to_owned(),
-                status: parts.status,
-                limit,
+                is_cut,
             }),
             Ok(Err(error)) => Err(uncertain(host, describe(&error))),
             Err(_elapsed) => Err(uncertain(
@@ -234,19 +238,30 @@ fn client(connector: Connector) -> Client<Connector, Full<Bytes>> {
         .build(connector)
 }
 
-/// The whole body, or none where it is over the limit.
-async fn read(mut body: Incoming, limit: Size) -> Result<Option<Bytes>, hyper::Error> {
-    if body.size_hint().lower() > limit.bytes() {
-        return Ok(None);
+/// How much of an answer's body is kept.
+#[derive(Clone, Copy)]
+struct Limit {
+    size: Size,
+    /// Whether the beginning of a larger one is wanted.
+    cut: bool,
+}
+
+/// The body as far as it is within the limit, and whether there is more of it.
+async fn read(mut body: Incoming, limit: Limit) -> Result<(Bytes, bool), hyper::Error> {
+    let most = limit.size.bytes();
+    if body.size_hint().lower() > most && !limit.cut {
+        return Ok((Bytes::new(), true));
     }
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
-            if (read.len() + data.len()) as u64 > limit.bytes() {
-                return Ok(None);
+            let left = usize::try_from(most).unwrap_or(usize::MAX) - read.len();
+            if data.len() > left {
+                read.extend_from_slice(&data[..left]);
+                return Ok((read.freeze(), true));
             }
             read.extend_from_slice(&data);
         }
     }
-    Ok(Some(read.freeze()))
+    Ok((read.freeze(), false))
 }

@@ -2,7 +2,8 @@
 //!
 //! A client connects, speaks and tells what it learnt; it decides nothing about events or
 //! runs, keeps nothing that must survive, and writes no log. Addresses come from the
-//! configuration only, never from events or scripts, so they pass by the egress check.
+//! configuration only, never from events or scripts, so they pass by the egress check; the
+//! parts of HTTP requests and answers (`request`, `outcome`) know no addresses.
 
 pub(crate) mod amqp;
 pub(crate) mod backoff;
@@ -10,4 +11,6 @@ pub(crate) mod clair;
 pub(crate) mod kubernetes;
 pub(crate) mod mqtt;
 pub(crate) mod nats;
+pub(crate) mod outcome;
 pub(crate) mod registry;
+pub(crate) mod request;

@@ -1,44 +1,20 @@
 //! The `http` actions against a server that answers, breaks off, hangs and floods.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use conche_modules::{Action, Error};
 use conche_runtime::egress::{Egress, EgressConfig};
-use conche_runtime::listener::{Auth, Listener, ListenerConfig};
-use conche_runtime::supervisor::{Grace, Stage, Supervisor};
 use http::header;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::service::{Service, echo};
 use crate::support::{action, call, context, invoke};
-
-/// Says what it was sent.
-async fn echo(request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let headers: serde_json::Map<_, _> = parts
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()))
-        .collect();
-    let told = json!({
-        "method": parts.method.as_str(), "uri": parts.uri.to_string(), "headers": headers,
-        "body": String::from_utf8(body.to_vec()).unwrap(),
-    });
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        told.to_string(),
-    )
-        .into_response()
-}
 
 /// Fails differently at each path.
 fn routes() -> Router {
@@ -74,39 +50,8 @@ fn routes() -> Router {
         .fallback(echo)
 }
 
-struct Peer {
-    address: SocketAddr,
-    supervisor: Supervisor,
-}
-
-impl Peer {
-    async fn new() -> Self {
-        let config = ListenerConfig {
-            listen: Some("127.0.0.1:0".parse().unwrap()),
-            auth: Auth::None,
-            ..ListenerConfig::default()
-        };
-        let listener = Listener::bind("peer", config).await.unwrap();
-        let supervisor = Supervisor::new();
-        let address = listener.local_addr();
-        listener.serve(routes(), &supervisor.tasks(), Stage::Api);
-        Self {
-            address,
-            supervisor,
-        }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    async fn stop(self) {
-        let grace = Grace {
-            per_stage: Duration::from_millis(100),
-            total: Duration::from_secs(1),
-        };
-        self.supervisor.shutdown(grace).await;
-    }
+async fn peer() -> Service {
+    Service::start(routes()).await
 }
 
 /// The module, with a secret for this machine and one for another.
@@ -132,7 +77,7 @@ fn is_permanent(result: &Result<Value, Error>, text: &str) -> bool {
 
 #[tokio::test]
 async fn a_request_is_sent_as_written_and_its_answer_told() {
-    let (peer, folder) = (Peer::new().await, tempfile::tempdir().unwrap());
+    let (peer, folder) = (peer().await, tempfile::tempdir().unwrap());
     let http = module(&folder);
     let get = invoke(
         &http,
@@ -191,7 +136,7 @@ async fn a_request_is_sent_as_written_and_its_answer_told() {
 
 #[tokio::test]
 async fn every_repeat_carries_the_same_key_under_the_wanted_name() {
-    let (peer, folder) = (Peer::new().await, tempfile::tempdir().unwrap());
+    let (peer, folder) = (peer().await, tempfile::tempdir().unwrap());
     let http = module(&folder);
     let mut one = call(
         "request_keyed",
@@ -220,7 +165,7 @@ async fn every_repeat_carries_the_same_key_under_the_wanted_name() {
 
 #[tokio::test]
 async fn templates_are_evaluated_only_where_there_are_variables() {
-    let (peer, folder) = (Peer::new().await, tempfile::tempdir().unwrap());
+    let (peer, folder) = (peer().await, tempfile::tempdir().unwrap());
     let http = module(&folder);
     let input = json!({
         "url": format!("{}{{{{ path }}}}", peer.url("/i/")), "json": { "k": "<{{ v|upper }}>" },
@@ -252,7 +197,7 @@ async fn templates_are_evaluated_only_where_there_are_variables() {
 
 #[tokio::test]
 async fn a_secret_is_sent_only_where_it_may_go_and_never_told() {
-    let (peer, folder) = (Peer::new().await, tempfile::tempdir().unwrap());
+    let (peer, folder) = (peer().await, tempfile::tempdir().unwrap());
     let http = module(&folder);
     let table = [
         (
@@ -310,7 +255,7 @@ async fn a_secret_is_sent_only_where_it_may_go_and_never_told() {
 
 #[tokio::test]
 async fn what_the_answer_or_its_absence_means_follows_the_table() {
-    let (peer, folder) = (Peer::new().await, tempfile::tempdir().unwrap());
+    let (peer, folder) = (peer().await, tempfile::tempdir().unwrap());
     let http = module(&folder);
     let input = |path: &str| json!({ "url": peer.url(path), "timeout": "300ms" });
     let busy = invoke(&http, "request", input("/busy")).await.unwrap_err();
@@ -355,7 +300,7 @@ async fn what_the_answer_or_its_absence_means_follows_the_table() {
 
 #[tokio::test]
 async fn an_endless_answer_is_cut_off_at_the_limit() {
-    let (peer, folder) = (Peer::new().await, tempfile::tempdir().unwrap());
+    let (peer, folder) = (peer().await, tempfile::tempdir().unwrap());
     let http = module(&folder);
     let begun = Instant::now();
     for (action, method) in [("get", "GET"), ("request", "POST")] {

@@ -18,6 +18,7 @@ fn the_lists_are_in_order_and_describe_themselves() {
             "github",
             "gitlab",
             "http",
+            "http-api",
             "jira",
             "jira_dc",
             "k8s",
@@ -133,6 +134,8 @@ fn what_a_repeat_means_is_said_of_every_action() {
         ("http.get", Repeat::Idempotent, OnUncertain::Repeat),
         ("http.request", Repeat::Unsafe, OnUncertain::Attention),
         ("http.request_keyed", Repeat::Keyed, OnUncertain::Repeat),
+        ("http-api.execute", Repeat::Unsafe, OnUncertain::Attention),
+        ("http-api.read", Repeat::Idempotent, OnUncertain::Repeat),
         ("jira.create_issue", Repeat::Unsafe, OnUncertain::Attention),
         (
             "jira_dc.create_issue",

@@ -39,6 +39,9 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Instead of the configured limit of the answer's body.
     pub max_response: Option<Size>,
+    /// Whether to keep the beginning of a larger answer instead of failing: for requests that
+    /// have done something by then. Default: false.
+    pub cut: bool,
 }
 
 impl Request {
@@ -51,6 +54,7 @@ impl Request {
             body: Bytes::new(),
             timeout: None,
             max_response: None,
+            cut: false,
         }
     }
 
@@ -88,6 +92,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body as it was sent, compressed where the server compressed it.
     pub body: Bytes,
+    /// Whether the body is only the beginning of what was sent, as [`Request::cut`] allows.
+    pub is_cut: bool,
 }
 
 /// The headers that may go along to another origin.

@@ -11,7 +11,6 @@
 //! the header it is meant for.
 
 mod config;
-pub(in crate::actions) mod outcome;
 mod request;
 pub(in crate::actions) mod template;
 
@@ -27,10 +26,10 @@ use http::Method;
 use serde_json::Value;
 
 use self::config::Config;
-use self::outcome::{Answered, Judge};
 use self::request::Input;
 use super::{input, unknown};
 use crate::action::{Action, ActionModule, ActionSpec, Call, Error, Output};
+use crate::clients::outcome::{Answered, Faults, Judge, Promise};
 use crate::config::{self as settings, SecretName};
 use crate::{BuildContext, BuildError};
 
@@ -117,10 +116,11 @@ impl Action for Http {
         if let Some(credentials) = credentials {
             credentials.apply(&mut request, &self.config, &self.secrets)?;
         }
-        let method = request.method.clone();
+        let promise = Promise::of(&request.method);
         let result = self.egress.request(request).await;
         let judge = Judge {
-            method: &method,
+            promise,
+            faults: Faults::InDoubt,
             expect: &expect,
             masker: &self.secrets.masker(),
             limits: self.limits,

@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use conche_core::Json;
 use conche_core::run::IdempotencyKey;
 use conche_runtime::egress::Request;
@@ -24,10 +22,8 @@ use url::form_urlencoded::Serializer;
 use super::config::Config;
 use super::template::{self, Place, Templates};
 use crate::action::Error;
+use crate::clients::request::{self, HEADERS_MAX, agent, basic, sensitive};
 use crate::config::SecretName;
-
-/// The most headers of one request.
-const HEADERS_MAX: usize = 64;
 
 /// What a request is made of. At most one of `json`, `body` and `form`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -159,8 +155,7 @@ impl Input {
             )));
         }
         let mut headers = HeaderMap::new();
-        let agent = concat!("conche/", env!("CARGO_PKG_VERSION"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        headers.insert(header::USER_AGENT, agent());
         for (key, text) in &self.headers {
             let parsed = name(key)?;
             if [header::AUTHORIZATION, header::PROXY_AUTHORIZATION].contains(&parsed) {
@@ -196,32 +191,23 @@ impl Input {
 
 fn method(given: Option<&str>, has_body: bool, allowed: &[Method]) -> Result<Method, Error> {
     let method = match given {
-        Some(text) => text.to_ascii_uppercase().parse().ok(),
-        None if has_body => Some(Method::POST),
-        None => Some(Method::GET),
+        Some(text) => request::method(text).map_err(wrong)?,
+        None if has_body => Method::POST,
+        None => Method::GET,
     };
-    match method {
-        // CONNECT and TRACE are for proxies and their debugging.
-        Some(Method::CONNECT | Method::TRACE) | None => Err(wrong(format!(
-            "`{}` is not a usable method",
-            given.unwrap_or_default()
-        ))),
-        Some(method) if allowed.is_empty() || allowed.contains(&method) => Ok(method),
-        Some(method) => Err(wrong(format!("this action makes no {method} requests"))),
+    if allowed.is_empty() || allowed.contains(&method) {
+        Ok(method)
+    } else {
+        Err(wrong(format!("this action makes no {method} requests")))
     }
 }
 
 fn name(text: &str) -> Result<HeaderName, Error> {
-    text.parse()
-        .map_err(|_| wrong(format!("`{text}` is not the name of a header")))
+    request::header_name(text).map_err(wrong)
 }
 
 fn value(name: &str, text: &str) -> Result<HeaderValue, Error> {
-    HeaderValue::from_str(text).map_err(|_| {
-        wrong(format!(
-            "the value of the header `{name}` has a forbidden character"
-        ))
-    })
+    request::header_value(name, text).map_err(wrong)
 }
 
 /// The input's texts, evaluated where it has variables.
@@ -303,15 +289,11 @@ impl Credentials {
         let text = secret_value.expose_secret();
         let (name, text) = match &self.0 {
             Auth::Bearer(_) => (header::AUTHORIZATION, format!("Bearer {text}")),
-            Auth::Basic(basic) => {
-                let pair = STANDARD.encode(format!("{}:{text}", basic.user));
-                (header::AUTHORIZATION, format!("Basic {pair}"))
-            }
+            Auth::Basic(pair) => (header::AUTHORIZATION, basic(&pair.user, text)),
             Auth::Header(header) => (name(&header.name)?, text.to_owned()),
         };
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| wrong(format!("the secret `{secret}` can't be a header's value")))?;
-        value.set_sensitive(true);
+        let value = sensitive(&text)
+            .ok_or_else(|| wrong(format!("the secret `{secret}` can't be a header's value")))?;
         request.headers.insert(name, value);
         Ok(())
     }

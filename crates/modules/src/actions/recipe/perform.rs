@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use conche_core::json::Limits;
 use conche_runtime::clock::SharedClock;
 use conche_runtime::egress;
@@ -18,13 +16,11 @@ use url::Url;
 use super::model::{Action as Described, Already, Auth, Recipe, Request, Response};
 use super::settings::Settings;
 use crate::action::{Action, Call, Error, Output, Probed};
-use crate::actions::http::outcome::Judge;
 use crate::actions::http::template::{Place, Templates, sole_expression};
 use crate::actions::{input, output, unknown};
+use crate::clients::outcome::{Faults, Judge, Promise, quote};
+use crate::clients::request::{agent, basic, header_name, header_value, sensitive};
 use crate::{BuildContext, BuildError};
-
-/// So much of what a service says is wrong is told.
-const QUOTE_MAX: usize = 500;
 
 /// A recipe with its settings.
 pub(super) struct Performer {
@@ -101,8 +97,7 @@ impl Performer {
             .map_err(|_| "no method".to_owned())?;
         let url = self.url(described, values)?;
         let mut headers = HeaderMap::new();
-        let agent = concat!("conche/", env!("CARGO_PKG_VERSION"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        headers.insert(header::USER_AGENT, agent());
         for (name, text) in &described.headers {
             if let Some(text) = values.optional(text)? {
                 headers.insert(header_name(name)?, header_value(name, &text)?);
@@ -118,8 +113,7 @@ impl Performer {
                 .all(|name| values.settings.contains_key(*name))
         };
         if let Some(auth) = auth.filter(|auth| !described.auth_optional || is_set(auth)) {
-            let (name, mut value) = credentials(auth, values)?;
-            value.set_sensitive(true);
+            let (name, value) = credentials(auth, values)?;
             headers.insert(name, value);
         }
         let mut body = String::new();
@@ -205,11 +199,11 @@ impl Performer {
             let text = told
                 .as_str()
                 .map_or_else(|| told.to_string(), str::to_owned);
-            let quote: String = masker.mask(&text).chars().take(QUOTE_MAX).collect();
-            quote
+            quote(&text, &masker)
         });
         let judge = Judge {
-            method: &sent.method,
+            promise: Promise::of(&sent.method),
+            faults: Faults::InDoubt,
             expect: &response.ok,
             masker: &masker,
             limits: self.limits,
@@ -342,39 +336,25 @@ fn credentials(auth: &Auth, values: &Values) -> Result<(HeaderName, HeaderValue)
             header::AUTHORIZATION,
             format!("Bearer {}", values.setting(token)?),
         ),
-        Auth::Basic(basic) => {
-            let (user, password) = (
-                values.setting(&basic.user)?,
-                values.setting(&basic.password)?,
-            );
-            let pair = STANDARD.encode(format!("{user}:{password}"));
-            (header::AUTHORIZATION, format!("Basic {pair}"))
+        Auth::Basic(pair) => {
+            let (user, password) = (values.setting(&pair.user)?, values.setting(&pair.password)?);
+            (header::AUTHORIZATION, basic(user, password))
         }
         Auth::Header(header) => (
             header_name(&header.name)?,
             values.setting(&header.value)?.to_owned(),
         ),
     };
-    let value = HeaderValue::from_str(&text);
+    let value = sensitive(&text);
     Ok((
         name,
-        value.map_err(|_| "a credential can't be a header's value".to_owned())?,
+        value.ok_or_else(|| "a credential can't be a header's value".to_owned())?,
     ))
 }
 
 /// Whether a part of a path, between two slashes or after the last one, is empty.
 fn has_gap(path: &str) -> bool {
     path.split('/').skip(1).any(str::is_empty)
-}
-
-fn header_name(name: &str) -> Result<HeaderName, String> {
-    name.parse()
-        .map_err(|_| format!("`{name}` is not the name of a header"))
-}
-
-fn header_value(name: &str, text: &str) -> Result<HeaderValue, String> {
-    HeaderValue::from_str(text)
-        .map_err(|_| format!("the value of the header `{name}` has a forbidden character"))
 }
 
 /// The call's key in the form of a UUID of version 5, for services that want one.

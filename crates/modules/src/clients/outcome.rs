@@ -1,4 +1,4 @@
-//! What came of a request, and what that means for a repeat.
+//! What came of an HTTP request, and what that means for a repeat.
 //!
 //! | what happened | GET HEAD OPTIONS | PUT DELETE | others |
 //! |---|---|---|---|
@@ -13,7 +13,9 @@
 //! | any other status | permanent | permanent | permanent |
 //!
 //! A `Retry-After` is passed on. PUT and DELETE that broke off are uncertain, because a later
-//! write of somebody else may lie between the two.
+//! write of somebody else may lie between the two. Where a caller takes every answer as an
+//! answer ([`Faults::Failed`]), all of 5xx but 503 is permanent. A redirect is never followed
+//! here; its destination is told.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,7 +42,7 @@ const WAIT_MAX: Duration = Duration::from_hours(24);
 
 /// What a request returns.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Answered {
+pub(crate) struct Answered {
     /// The status.
     status: u16,
     /// The headers in lower case; values of one name are joined by commas. Cookies are left out.
@@ -54,11 +56,14 @@ pub(super) struct Answered {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Value>")]
     json: Option<Json>,
+    /// True where the body was larger than wanted and this is its beginning; else absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
 }
 
 /// What a method promises of itself (RFC 9110).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Promise {
+pub(crate) enum Promise {
     /// It changes nothing.
     Safe,
     /// Twice is like once.
@@ -67,28 +72,41 @@ enum Promise {
     Nothing,
 }
 
-fn promise(method: &Method) -> Promise {
-    match *method {
-        Method::GET | Method::HEAD | Method::OPTIONS => Promise::Safe,
-        Method::PUT | Method::DELETE => Promise::Idempotent,
-        _ => Promise::Nothing,
+impl Promise {
+    /// The promise of a method.
+    pub(crate) fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET | Method::HEAD | Method::OPTIONS => Self::Safe,
+            Method::PUT | Method::DELETE => Self::Idempotent,
+            _ => Self::Nothing,
+        }
     }
 }
 
+/// What a 5xx means that does not say that nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Faults {
+    /// It may have been done: what the method promises decides.
+    InDoubt,
+    /// It failed, and the definition says what comes next.
+    Failed,
+}
+
 /// Judges an answer.
-pub(in crate::actions) struct Judge<'a> {
-    pub(in crate::actions) method: &'a Method,
+pub(crate) struct Judge<'a> {
+    pub(crate) promise: Promise,
+    pub(crate) faults: Faults,
     /// The statuses that mean success; empty for 200 to 299.
-    pub(in crate::actions) expect: &'a [u16],
-    pub(in crate::actions) masker: &'a Masker,
+    pub(crate) expect: &'a [u16],
+    pub(crate) masker: &'a Masker,
     /// What the answer's JSON and the whole result may measure.
-    pub(in crate::actions) limits: Limits,
-    pub(in crate::actions) now: Timestamp,
+    pub(crate) limits: Limits,
+    pub(crate) now: Timestamp,
 }
 
 impl Judge<'_> {
     /// The result, or what its failure means.
-    pub(in crate::actions) fn judge(
+    pub(crate) fn judge(
         &self,
         result: Result<egress::Response, egress::Error>,
     ) -> Result<Json, Error> {
@@ -110,7 +128,7 @@ impl Judge<'_> {
         let message = self.masker.mask(&error.to_string()).into_owned();
         match error {
             egress::Error::NotSent { .. } => Error::retry(message),
-            egress::Error::Uncertain { .. } if promise(self.method) == Promise::Safe => {
+            egress::Error::Uncertain { .. } if self.promise == Promise::Safe => {
                 Error::retry(message)
             }
             egress::Error::Uncertain { .. } => Error::Uncertain(message),
@@ -122,21 +140,31 @@ impl Judge<'_> {
 
     fn refused(&self, response: &egress::Response) -> Error {
         let body = String::from_utf8_lossy(&response.body);
-        let body = self.masker.mask(&body);
-        let quote: String = body.chars().take(QUOTE_MAX).collect();
-        let message = format!("answered {}: {quote}", response.status);
-        let promises = promise(self.method) != Promise::Nothing;
+        let quote = quote(&body, self.masker);
+        let message = match response.headers.get(header::LOCATION) {
+            Some(place) if response.status.is_redirection() => {
+                let place = String::from_utf8_lossy(place.as_bytes());
+                let place = self::quote(&place, self.masker);
+                format!(
+                    "answered {}, a redirect to {place}, which is not followed: {quote}",
+                    response.status
+                )
+            }
+            _ => format!("answered {}: {quote}", response.status),
+        };
+        let in_doubt = self.faults == Faults::InDoubt;
+        let promises = self.promise != Promise::Nothing;
         match response.status.as_u16() {
             408 | 425 | 429 | 503 => Error::Retry {
                 message,
                 after: self.retry_after(&response.headers),
             },
             501 | 505 => Error::Permanent(message),
-            500..=599 if promises => Error::Retry {
+            500..=599 if in_doubt && promises => Error::Retry {
                 message,
                 after: self.retry_after(&response.headers),
             },
-            500..=599 => Error::Uncertain(message),
+            500..=599 if in_doubt => Error::Uncertain(message),
             _ => Error::Permanent(message),
         }
     }
@@ -156,9 +184,9 @@ impl Judge<'_> {
     }
 
     fn answered(&self, response: &egress::Response) -> Result<Json, Error> {
-        let (body, encoding) = match std::str::from_utf8(&response.body) {
-            Ok(text) => (text.to_owned(), None),
-            Err(_) => (STANDARD.encode(&response.body), Some("base64")),
+        let (body, encoding) = match text(response) {
+            Some(text) => (text.to_owned(), None),
+            None => (STANDARD.encode(&response.body), Some("base64")),
         };
         let is_json = is_json(&response.headers);
         let body = self.masked(body, is_json);
@@ -171,6 +199,7 @@ impl Judge<'_> {
             body,
             encoding,
             json,
+            truncated: response.is_cut,
         };
         let output =
             Json::from_value(&answered).map_err(|error| Error::permanent(error.to_string()))?;
@@ -217,6 +246,22 @@ impl Judge<'_> {
     }
 }
 
+/// The beginning of a text for a message, without secrets.
+pub(crate) fn quote(text: &str, masker: &Masker) -> String {
+    masker.mask(text).chars().take(QUOTE_MAX).collect()
+}
+
+/// The body as text, but for half a character where it was cut; none where it is no UTF-8.
+fn text(response: &egress::Response) -> Option<&str> {
+    match std::str::from_utf8(&response.body) {
+        Ok(text) => Some(text),
+        Err(error) if response.is_cut && error.error_len().is_none() => {
+            std::str::from_utf8(&response.body[..error.valid_up_to()]).ok()
+        }
+        Err(_) => None,
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers
         .get(header::CONTENT_TYPE)
@@ -248,7 +293,8 @@ mod tests {
         };
         let now = NOW.parse().unwrap();
         Judge {
-            method,
+            promise: Promise::of(method),
+            faults: Faults::InDoubt,
             expect,
             masker: &masker,
             limits,
@@ -269,6 +315,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers: pairs.collect(),
             body: body.to_owned().into(),
+            is_cut: false,
         }
     }
 
