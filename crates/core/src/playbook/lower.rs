@@ -11,27 +11,24 @@
 //!
 //! Steps of a called playbook have its identifier and version before their name.
 
+mod action;
+mod call;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use conche_cacao::condition::{Condition as Asked, Dialect, Switch};
-use conche_cacao::model::{Command, Party, Step as Described, Work};
+use conche_cacao::model::{Step as Described, Work};
 use conche_cacao::variable::reference::references;
 use conche_cacao::variable::{Type, Variable};
 use conche_cacao::{Playbook, Pointer};
-use serde_json::{Value, json};
 
-use super::bind::{Bound, Executors, bind};
-use super::command::{CommandTemplate, Parts};
-use super::results::{self, ResultMapping};
-use super::step::{Next, declared, mapping, names, span};
-use super::{Program, Refusal, credentials};
-use crate::definition::{
-    ActionStep, AskStep, Condition, Container, Defaults, Definition, Input, Limits, Opens, Results,
-    Step,
-};
+use super::bind::Executors;
+use super::step::{Next, declared, span};
+use super::{Program, Refusal, credentials, results};
+use crate::definition::{Condition, Container, Defaults, Definition, Limits, Opens, Step};
 use crate::id::StepId;
-use crate::run::{Declared, Policy, Retry};
+use crate::run::Declared;
 
 /// A playbook that can be run.
 #[derive(Debug)]
@@ -329,237 +326,6 @@ impl<'a> Lowering<'a> {
                 None
             }
         }
-    }
-
-    fn call(
-        &mut self,
-        of: Of<'a, '_>,
-        id: &str,
-        step: &Described,
-        playbook: &str,
-        version: Option<&str>,
-    ) -> Option<Opens> {
-        let Some(callee) = self.program.callee(playbook, version) else {
-            let version = version.map_or(String::new(), |version| format!(" of {version}"));
-            let message = format!(
-                "there is no playbook `{playbook}`{version}: put it into the folder of playbooks or upload it"
-            );
-            self.refuse(of, at(id, "playbook_id"), message);
-            return None;
-        };
-        let prefix = prefix_of(callee);
-        if self.done.insert(prefix.clone()) {
-            self.waiting.push(callee);
-        }
-        let target = Of {
-            playbook: callee,
-            prefix: &prefix,
-        };
-        let body = match callee.workflow_exception {
-            Some(_) => target.name("workflow"),
-            None => target.entry(&callee.workflow_start),
-        };
-        let variables = self.variables(target);
-        let in_args = self.names(of, id, "in_args", step.in_args.as_ref())?;
-        let out_args = self.names(of, id, "out_args", step.out_args.as_ref())?;
-        for name in &in_args {
-            match variables.0.get(name.as_str()) {
-                Some(variable) if variable.external => {}
-                Some(_) => self.refuse(of, at(id, "in_args"), format!("`{name}` is not external in the playbook that is called: it cannot be given")),
-                None => self.refuse(of, at(id, "in_args"), format!("the playbook that is called has no variable `{name}`")),
-            }
-        }
-        for name in &out_args {
-            if !variables.0.contains_key(name.as_str()) {
-                self.refuse(
-                    of,
-                    at(id, "out_args"),
-                    format!("the playbook that is called has no variable `{name}`"),
-                );
-            }
-        }
-        Some(Opens::Call {
-            body,
-            variables,
-            in_args,
-            out_args,
-        })
-    }
-
-    fn names(
-        &mut self,
-        of: Of<'_, '_>,
-        id: &str,
-        property: &str,
-        list: Option<&Vec<String>>,
-    ) -> Option<Vec<conche_cacao::variable::Name>> {
-        names(list)
-            .map_err(|message| self.refuse(of, at(id, property), message))
-            .ok()
-    }
-
-    /// Lowers the commands of an action, each for each target, one after the other.
-    fn action(
-        &mut self,
-        of: Of<'a, '_>,
-        id: &str,
-        step: &'a Described,
-        (commands, agent, targets): (&'a [Command], &'a str, &'a [String]),
-    ) -> Option<Opens> {
-        let agent = self.party(of, agent, &at(id, "agent"), true)?;
-        let mut acted_on = Vec::new();
-        for (number, target) in targets.iter().enumerate() {
-            let place = at(id, "targets").then(number);
-            acted_on.push(Some(self.party(of, target, &place, false)?));
-        }
-        if acted_on.is_empty() {
-            acted_on.push(None);
-        }
-        if commands.is_empty() {
-            let message = "an action needs at least one command".to_owned();
-            self.refuse(of, at(id, "commands"), message);
-            return None;
-        }
-        let mut numbered = Vec::new();
-        for (number, command) in commands.iter().enumerate() {
-            for (target, party) in acted_on.iter().enumerate() {
-                numbered.push(((number, target), command, party));
-            }
-        }
-        let name = |(command, target): (usize, usize)| of.name(&format!("{id}/{command}.{target}"));
-        let mut next = None;
-        for (index, command, party) in numbered.into_iter().rev() {
-            let place = at(id, "commands").then(index.0);
-            let parties = (&agent, party.as_ref());
-            let lowered = self.command(of, (id, step, index), command, parties, next.clone());
-            match lowered {
-                Ok(lowered) => {
-                    self.steps.insert(name(index), lowered);
-                }
-                Err(message) => self.refuse(of, place, message),
-            }
-            next = Some(name(index));
-        }
-        Some(Opens::Group {
-            body: next?,
-            whole: true,
-        })
-    }
-
-    fn command(
-        &self,
-        of: Of<'a, '_>,
-        (id, step, index): (&str, &Described, (usize, usize)),
-        command: &Command,
-        (agent, target): (&(&'a Party, Value), Option<&(&'a Party, Value)>),
-        next: Option<StepId>,
-    ) -> Result<Step, String> {
-        let bound = bind(
-            command,
-            agent.0,
-            target.map(|(party, _)| *party),
-            self.executors,
-        )?;
-        let out_args = names(step.out_args.as_ref())?;
-        let template = Arc::new(CommandTemplate {
-            place: at(id, "commands").then(index.0).to_string(),
-            command: Parts::of(command)?,
-            agent: agent.1.clone(),
-            target: target.map(|(_, object)| object.clone()),
-            in_args: names(step.in_args.as_ref())?,
-            out_args: out_args.clone(),
-            context: json!({
-                "playbook_id": of.playbook.id,
-                "step_id": id,
-                "step_name": step.name,
-                "delay": step.delay.unwrap_or(0),
-                "timeout": step.timeout.unwrap_or(0),
-                "command_index": index.0,
-                "target_index": index.1,
-            }),
-        });
-        let timeout = span(step.timeout);
-        Ok(match bound {
-            Bound::Person => Step::Ask(AskStep {
-                question: template,
-                timeout,
-                next,
-                on_failure: None,
-            }),
-            Bound::Module {
-                module,
-                action,
-                repeat,
-                on_uncertain,
-            } => Step::Action(ActionStep {
-                module,
-                action,
-                input: Input::Command(template),
-                policy: Policy {
-                    repeat,
-                    on_uncertain,
-                    retry: Retry::default(),
-                    timeout: timeout.unwrap_or(self.defaults.action_timeout),
-                },
-                results: Results::Mapped(Arc::new(ResultMapping::new(
-                    command.kind.clone(),
-                    out_args,
-                    mapping(step, index.0, index.1)?,
-                ))),
-                next,
-                on_failure: None,
-            }),
-        })
-    }
-
-    /// An agent or target as it is described and as an input has it.
-    fn party(
-        &mut self,
-        of: Of<'a, '_>,
-        id: &str,
-        place: &Pointer,
-        agent: bool,
-    ) -> Option<(&'a Party, Value)> {
-        let playbook = of.playbook;
-        let agents = playbook
-            .agent_definitions
-            .as_ref()
-            .and_then(|all| all.get(id));
-        let targets = playbook
-            .target_definitions
-            .as_ref()
-            .and_then(|all| all.get(id));
-        let found = if agent { agents } else { targets.or(agents) };
-        let Some(party) = found else {
-            let kind = if agent { "agent" } else { "target" };
-            self.refuse(of, place.clone(), format!("there is no {kind} `{id}`"));
-            return None;
-        };
-        match self.described(of, id, party) {
-            Ok(object) => Some((party, object)),
-            Err(message) => {
-                self.refuse(of, place.clone(), message);
-                None
-            }
-        }
-    }
-
-    fn described(&self, of: Of<'a, '_>, id: &str, party: &Party) -> Result<Value, String> {
-        let mut object = serde_json::to_value(party).map_err(|error| error.to_string())?;
-        if let Value::Object(members) = &mut object {
-            members.insert("id".to_owned(), id.into());
-            members.remove("authentication_info");
-            if let Some(name) = &party.authentication_info {
-                let infos = of.playbook.authentication_info_definitions.as_ref();
-                let info = infos.and_then(|infos| infos.get(name));
-                let info = info.ok_or_else(|| format!("there are no credentials `{name}`"))?;
-                let digest = self.program.digest();
-                let filled =
-                    credentials::template(digest, of.playbook, name, info, self.executors)?;
-                members.insert("authentication".to_owned(), filled);
-            }
-        }
-        Ok(object)
     }
 
     fn exists(&mut self, of: Of<'_, '_>, id: &str, place: &Pointer) {

@@ -1,21 +1,21 @@
 //! What comes next in a run. Pure: the same state and time give the same effects.
 
+mod attempts;
 mod containers;
+mod stops;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use self::containers::Stops;
-use super::effect::{Effect, Invocation};
+use self::attempts::input;
+use self::stops::Stops;
+use super::effect::Effect;
 use super::entry::{Entry, ErrorKind, Outcome, Path, StepError, Verdict, VisitNo};
-use super::key::IdempotencyKey;
-use super::retry::Repeat;
 use super::state::{Phase, RunState};
 use super::visit::{Done, Visit, VisitState};
-use crate::definition::{ActionStep, AskStep, Definition, Input, ScriptStep, Step};
+use crate::definition::{AskStep, Definition, Step};
 use crate::id::StepId;
-use crate::json::Json;
 
 /// Says what is to be done now. `definition` is the version that the run was started with.
 ///
@@ -248,104 +248,6 @@ impl Decision<'_> {
         }
     }
 
-    fn evaluate(&mut self, number: VisitNo, visit: &Visit, step: &ScriptStep) {
-        self.effects.push(Effect::Evaluate {
-            visit: number,
-            script: step.script.clone(),
-            isolation: step.isolation,
-            lists: step.lists.clone(),
-            event: self.state.event().cloned(),
-            action_data: self.state.output_before(visit).cloned(),
-        });
-    }
-
-    /// The store was put back from a copy, after which the action may have been done.
-    fn doubt(&mut self, number: VisitNo, visit: &Visit) {
-        let copy = self.state.copied_at().map_or_else(
-            || "a copy".to_owned(),
-            |copied_at| format!("a copy of {copied_at}"),
-        );
-        self.record(Entry::Interrupted {
-            visit: number,
-            attempt: visit.attempts + 1,
-            evidence: format!("the run was restored from {copy}, and it may have been done since"),
-            retry_at: None,
-        });
-    }
-
-    fn invocation(
-        &self,
-        visit: VisitNo,
-        attempt: u32,
-        key: IdempotencyKey,
-        step: &ActionStep,
-        input: Json,
-    ) -> Invocation {
-        let timeout = self
-            .now
-            .checked_add(step.policy.timeout)
-            .unwrap_or(Timestamp::MAX);
-        Invocation {
-            visit,
-            attempt,
-            key,
-            module: step.module.clone(),
-            action: step.action.clone(),
-            input,
-            policy: step.policy,
-            deadline: timeout.min(self.given_up(visit)),
-        }
-    }
-
-    /// When a visit is given up at the latest: at the end of the run's time, or of that of a
-    /// container around it.
-    fn given_up(&self, number: VisitNo) -> Timestamp {
-        let path = self.state.visit(number).map(|visit| &visit.path);
-        let around = path.into_iter().flatten();
-        around
-            .filter_map(|turn| self.state.visit(turn.of)?.until)
-            .fold(self.state.deadline(), Timestamp::min)
-    }
-
-    /// It is unknown whether an attempt took effect: repeat, ask, or leave it to a person.
-    fn uncertain(
-        &mut self,
-        number: VisitNo,
-        visit: &Visit,
-        step: &Step,
-        (attempt, key, evidence, retry_at): (u32, &IdempotencyKey, &str, Option<Timestamp>),
-    ) {
-        let Step::Action(action) = step else {
-            return self.fail(
-                number,
-                visit,
-                ErrorKind::Permanent,
-                format!("'{}' is not an action any more", visit.step),
-            );
-        };
-        let input = match input(action, self.state, visit) {
-            Ok(input) => input,
-            Err(message) => return self.fail(number, visit, ErrorKind::Permanent, message),
-        };
-        if action.policy.repeat == Repeat::Probe {
-            let call = self.invocation(number, attempt, key.clone(), action, input);
-            return self.effects.push(Effect::Probe(call));
-        }
-        let Some(at) = retry_at else {
-            return self.record(Entry::AttentionNeeded {
-                visit: number,
-                reason: format!(
-                    "it is unknown whether attempt {attempt} of '{}' took effect: {evidence}",
-                    visit.step
-                ),
-            });
-        };
-        self.due(at, |this| {
-            let call = this.invocation(number, visit.attempts + 1, key.clone(), action, input);
-            this.effects.push(Effect::Invoke(call));
-        });
-    }
-
     /// Does something if `at` has come, else waits for it.
     fn due(&mut self, at: Timestamp, then: impl FnOnce(&mut Self)) {
         if self.now >= at {
@@ -402,24 +304,5 @@ fn successor<'a>(step: &'a Step, done: &Done) -> Option<&'a StepId> {
         (Step::Delay { .. } | Step::Pass { .. } | Step::Raise, Done::Failed(_))
         | (Step::Raise, _) => None,
         (Step::Delay { next, .. } | Step::Pass { next }, _) => next.as_ref(),
-    }
-}
-
-fn input(step: &ActionStep, state: &RunState, visit: &Visit) -> Result<Json, String> {
-    match &step.input {
-        Input::Fixed(json) => Ok(json.clone()),
-        Input::Variables => Json::from_value(state.variables()).map_err(|error| error.to_string()),
-        Input::Command(template) => template.fill(state.scope(&visit.path)),
-        Input::Verdict => match visit
-            .from
-            .and_then(|from| state.visit(from))
-            .map(|from| &from.state)
-        {
-            Some(VisitState::Done(Done::Verdict(Verdict::Next { data, .. }))) => Ok(data.clone()),
-            _ => Err(format!(
-                "'{}' was not reached by a script's verdict",
-                visit.step
-            )),
-        },
     }
 }

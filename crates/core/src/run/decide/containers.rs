@@ -1,114 +1,22 @@
 //! What comes next in steps that open frames: opening, iterating, joining, giving up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use conche_cacao::variable::Variables;
 use jiff::Timestamp;
 
+use super::stops::{ends_with, opens};
 use super::{Decision, Frame, successor};
-use crate::definition::{Condition, Container, Definition, Opens, Step};
+use crate::definition::{Condition, Container, Opens};
 use crate::id::StepId;
 use crate::json::Json;
 use crate::run::effect::Effect;
 use crate::run::entry::{Entry, ErrorKind, OpenedScope, Path, StepError, Turn, VisitNo};
 use crate::run::scope::Declared;
-use crate::run::state::RunState;
 use crate::run::visit::{Done, Visit, VisitState};
 
-/// Containers within which nothing new is begun.
-#[derive(Default)]
-pub(super) struct Stops {
-    /// Their time is over: what is under way within is stopped.
-    expired: BTreeSet<VisitNo>,
-    /// A branch failed and nothing makes good for it: what is under way is brought to its end.
-    failed: BTreeSet<VisitNo>,
-    /// Open groups that are brought to their end.
-    whole: BTreeSet<VisitNo>,
-}
-
-impl Stops {
-    pub(super) fn of(definition: &Definition, state: &RunState, now: Timestamp) -> Self {
-        let mut stops = Self::default();
-        let mut parallel = Vec::new();
-        for (number, visit) in state.heads() {
-            if visit.state != VisitState::Open {
-                continue;
-            }
-            if visit.until.is_some_and(|until| now >= until) {
-                stops.expired.insert(number);
-            }
-            match opens(definition, visit) {
-                Some(Opens::Group { whole: true, .. }) => drop(stops.whole.insert(number)),
-                Some(Opens::Parallel {
-                    fail_fast: true, ..
-                }) => parallel.push((number, visit)),
-                _ => {}
-            }
-        }
-        for (number, visit) in parallel {
-            let has_failed = visit.opened.clone().any(|index| {
-                let head = state.head(&frame_path(number, visit, index));
-                let head = head.and_then(|head| state.visit(head));
-                head.is_some_and(|head| has_failed(definition, head))
-            });
-            if has_failed {
-                stops.failed.insert(number);
-            }
-        }
-        stops
-    }
-
-    /// Whether the last visit of a frame is left as it is.
-    pub(super) fn hold(&self, number: VisitNo, visit: &Visit) -> bool {
-        let (path, state) = (&visit.path, &visit.state);
-        if self.expired.is_empty() && self.failed.is_empty() {
-            return false;
-        }
-        path.iter().any(|turn| self.expired.contains(&turn.of))
-            || (self.ends(path) && (ends_with(state) || self.looked_into(number, state)))
-    }
-
-    /// Whether a visit is an open container that its frames decide about.
-    fn looked_into(&self, number: VisitNo, state: &VisitState) -> bool {
-        *state == VisitState::Open && !self.whole.contains(&number)
-    }
-
-    /// Whether a frame goes no further, since a branch beside it, or beside one around it, failed.
-    fn ends(&self, path: &[Turn]) -> bool {
-        let inner_first = path.iter().rev();
-        inner_first
-            .take_while(|turn| !self.whole.contains(&turn.of))
-            .any(|turn| self.failed.contains(&turn.of))
-    }
-}
-
-/// Whether a frame that goes no further is over with its last visit in this state. An open
-/// container is looked into; what was begun is brought to its end.
-const fn ends_with(state: &VisitState) -> bool {
-    matches!(
-        state,
-        VisitState::Ready | VisitState::Waiting(_) | VisitState::Done(_)
-    )
-}
-
-fn opens<'d>(definition: &'d Definition, visit: &Visit) -> Option<&'d Opens> {
-    match definition.steps.get(&visit.step)? {
-        Step::Container(container) => Some(&container.opens),
-        _ => None,
-    }
-}
-
-/// Whether a visit is the end of a frame that failed.
-fn has_failed(definition: &Definition, visit: &Visit) -> bool {
-    let VisitState::Done(done @ Done::Failed(_)) = &visit.state else {
-        return false;
-    };
-    let step = definition.steps.get(&visit.step);
-    step.and_then(|step| successor(step, done)).is_none()
-}
-
-fn frame_path(container: VisitNo, visit: &Visit, index: u32) -> Path {
+pub(super) fn frame_path(container: VisitNo, visit: &Visit, index: u32) -> Path {
     let mut path = visit.path.clone();
     path.push(Turn {
         of: container,
