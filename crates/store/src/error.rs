@@ -34,12 +34,12 @@ pub enum Error {
         name: String,
     },
     /// There is one already, with this id and other content: a defect of the caller, but for
-    /// a token, whose name people choose.
+    /// a playbook or a token, whose names people choose.
     #[error("there is a {kind} '{name}' already")]
     Exists {
-        /// `event`, `run` or `token`.
+        /// `event`, `run`, `playbook` or `token`.
         kind: &'static str,
-        /// Its id; a token's name.
+        /// Its id; a playbook's with the version; a token's name.
         name: String,
     },
     /// What is stored cannot be read: a person has to look.

@@ -9,6 +9,7 @@ mod aside;
 mod birth;
 mod error;
 mod page;
+mod playbooks;
 mod storms;
 mod tokens;
 mod types;
@@ -25,6 +26,7 @@ use conche_core::{Digest, EventId, RunId, Timestamp};
 pub use audit::{Act, Acts, Recorded, Who};
 pub use error::Error;
 pub use page::{EventFilter, Page, RunFilter};
+pub use playbooks::{PlaybookPut, PlaybookRow};
 pub use storms::{Fate, Note};
 pub use tokens::{Change, TokenId, TokenRow};
 pub use types::{
@@ -142,6 +144,18 @@ pub trait Catalogue: Send + Sync {
     /// Every stored reaction by name.
     async fn reactions(&self) -> Result<Vec<ReactionRow>, Error>;
 
+    /// Stores a version of a playbook. Whether anything changed: the same text once more does not.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] where the version is there with another text, unless it is to be replaced.
+    async fn put_playbook(&self, put: PlaybookPut) -> Result<bool, Error>;
+
+    /// Removes every version of a playbook. Whether there was one.
+    async fn delete_playbook(&self, id: &str) -> Result<bool, Error>;
+
+    /// Every stored version of every playbook, by id and time of modification.
+    async fn playbooks(&self) -> Result<Vec<PlaybookRow>, Error>;
+
     /// Puts an entry into a list, replacing the one of its key.
     async fn put_entry(&self, entry: ListEntry) -> Result<(), Error>;
 
@@ -203,7 +217,7 @@ pub trait Catalogue: Send + Sync {
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Carries out a change and records it: both or neither. Where there is nothing to change
-    /// (no such reaction, a token revoked before) nothing is recorded and the answer is false.
+    /// (no such reaction, a playbook that is there, a token revoked before) nothing is recorded and the answer is false.
     ///
     /// # Errors
     /// Those of the change; [`Error::Exists`] for a token whose name another has that is not

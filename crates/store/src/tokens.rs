@@ -3,7 +3,7 @@
 use conche_core::{Digest, RunId, Timestamp};
 use uuid::Uuid;
 
-use crate::{ListEntry, ReactionRow, Signal};
+use crate::{ListEntry, PlaybookPut, ReactionRow, Signal};
 
 /// Names one stored token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,10 @@ pub enum Change {
     PutReaction(ReactionRow),
     /// See [`crate::Catalogue::delete_reaction`].
     DeleteReaction(String),
+    /// See [`crate::Catalogue::put_playbook`].
+    PutPlaybook(PlaybookPut),
+    /// See [`crate::Catalogue::delete_playbook`].
+    DeletePlaybook(String),
     /// See [`crate::Catalogue::put_entry`].
     PutEntry(ListEntry),
     /// See [`crate::Catalogue::remove_entry`].

@@ -10,9 +10,9 @@ use conche_core::{Digest, EventId};
 use conche_core::{RunId, Timestamp};
 use conche_store::{
     Accepted, Act, Acts, Append, Catalogue, Change, Claim, Claimed, Cursor, DefinitionText, Error,
-    EventFilter, EventRow, Expired, Intake, Journal, Ledger, ListEntry, NodeId, Page, ReactionRow,
-    Retention, RunFilter, RunRow, RunStore, Signal, SignalId, StatusCounts, Store, TokenId,
-    TokenRow,
+    EventFilter, EventRow, Expired, Intake, Journal, Ledger, ListEntry, NodeId, Page, PlaybookPut,
+    PlaybookRow, ReactionRow, Retention, RunFilter, RunRow, RunStore, Signal, SignalId,
+    StatusCounts, Store, TokenId, TokenRow,
 };
 
 /// Passes on to the real store until its writes are used up.
@@ -157,6 +157,18 @@ impl Catalogue for MortalStore {
 
     async fn reactions(&self) -> Result<Vec<ReactionRow>, Error> {
         self.alive()?.reactions().await
+    }
+
+    async fn put_playbook(&self, put: PlaybookPut) -> Result<bool, Error> {
+        self.alive()?.put_playbook(put).await
+    }
+
+    async fn delete_playbook(&self, id: &str) -> Result<bool, Error> {
+        self.alive()?.delete_playbook(id).await
+    }
+
+    async fn playbooks(&self) -> Result<Vec<PlaybookRow>, Error> {
+        self.alive()?.playbooks().await
     }
 
     async fn put_entry(&self, entry: ListEntry) -> Result<(), Error> {

@@ -15,6 +15,7 @@ pub mod lease;
 pub mod ledger;
 pub mod list;
 pub mod lists;
+pub mod playbooks;
 pub mod signal;
 pub mod storms;
 
@@ -37,6 +38,7 @@ where
     ledger::check(&open).await;
     list::check(&open).await;
     lists::check(&open).await;
+    playbooks::check(&open).await;
     signal::check(&open).await;
     storms::check(&open).await;
 }

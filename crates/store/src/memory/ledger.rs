@@ -51,6 +51,8 @@ impl Ledger for MemoryStore {
         let changed = match change {
             Change::PutReaction(row) => self.put_reaction(row).await.map(|()| true),
             Change::DeleteReaction(name) => self.delete_reaction(&name).await,
+            Change::PutPlaybook(put) => self.put_playbook(put).await,
+            Change::DeletePlaybook(id) => self.delete_playbook(&id).await,
             Change::PutEntry(entry) => self.put_entry(entry).await.map(|()| true),
             Change::RemoveEntry { list, key } => self.remove_entry(&list, &key).await,
             Change::Signal {

@@ -17,8 +17,9 @@ use conche_core::{Digest, EventId, RunId, Timestamp};
 
 use crate::{
     Accepted, Append, Catalogue, Claim, Claimed, Cursor, DefinitionText, Error, EventFilter,
-    EventRow, Expired, Intake, JOURNAL_RECORDS_MAX, Journal, ListEntry, NodeId, Page, ReactionRow,
-    Retention, RunFilter, RunRow, RunStore, Signal, SignalId, StatusCounts,
+    EventRow, Expired, Intake, JOURNAL_RECORDS_MAX, Journal, ListEntry, NodeId, Page, PlaybookPut,
+    PlaybookRow, ReactionRow, Retention, RunFilter, RunRow, RunStore, Signal, SignalId,
+    StatusCounts,
 };
 use state::State;
 
@@ -155,6 +156,30 @@ impl Catalogue for MemoryStore {
 
     async fn reactions(&self) -> Result<Vec<ReactionRow>, Error> {
         Ok(self.open()?.reactions.values().cloned().collect())
+    }
+
+    async fn put_playbook(&self, put: PlaybookPut) -> Result<bool, Error> {
+        let PlaybookPut { row, replace } = put;
+        let key = (row.id.clone(), row.modified.clone());
+        let mut state = self.open()?;
+        match state.playbooks.get(&key) {
+            Some(there) if there.text == row.text => return Ok(false),
+            Some(_) if !replace => return Err(row.exists()),
+            Some(_) | None => {}
+        }
+        state.playbooks.insert(key, row);
+        Ok(true)
+    }
+
+    async fn delete_playbook(&self, id: &str) -> Result<bool, Error> {
+        let mut state = self.open()?;
+        let before = state.playbooks.len();
+        state.playbooks.retain(|(of, _), _| of != id);
+        Ok(state.playbooks.len() < before)
+    }
+
+    async fn playbooks(&self) -> Result<Vec<PlaybookRow>, Error> {
+        Ok(self.open()?.playbooks.values().cloned().collect())
     }
 
     async fn put_entry(&self, entry: ListEntry) -> Result<(), Error> {

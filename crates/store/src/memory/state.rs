@@ -14,7 +14,7 @@ use crate::birth::birth;
 use crate::storms::{Candidate, admit, notes};
 use crate::{
     Acceptance, Accepted, Append, Claim, Claimed, DefinitionText, Error, EventRow, Fate, ListEntry,
-    NewRun, Next, NodeId, ReactionRow, RunRow, Signal, SignalId,
+    NewRun, Next, NodeId, PlaybookRow, ReactionRow, RunRow, Signal, SignalId,
 };
 
 /// All that the store knows.
@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) definitions: BTreeMap<Digest, (u64, DefinitionText)>,
     puts: u64,
     pub(super) reactions: BTreeMap<String, ReactionRow>,
+    /// By id and time of modification.
+    pub(super) playbooks: BTreeMap<(String, String), PlaybookRow>,
     pub(super) ledger: Kept,
     pub(super) storms: Storms,
     pub(super) lists: BTreeMap<(String, String), ListEntry>,

@@ -9,11 +9,12 @@ use super::SqliteStore;
 use super::definitions::{self, DeleteReaction, PutDefinition, PutReaction};
 use super::fault::Fault;
 use super::lists::{self, PutEntry, RemoveEntry};
+use super::playbooks::{self, DeletePlaybook, PutPlaybook};
 use super::writer::{Tx, Write};
 use super::{list, rows};
 use crate::{
-    Catalogue, DefinitionText, Error, EventFilter, EventRow, Journal, ListEntry, Page, ReactionRow,
-    RunFilter, RunRow, StatusCounts,
+    Catalogue, DefinitionText, Error, EventFilter, EventRow, Journal, ListEntry, Page, PlaybookPut,
+    PlaybookRow, ReactionRow, RunFilter, RunRow, StatusCounts,
 };
 
 #[async_trait]
@@ -39,6 +40,18 @@ impl Catalogue for SqliteStore {
 
     async fn reactions(&self) -> Result<Vec<ReactionRow>, Error> {
         self.readers.read(definitions::reactions).await
+    }
+
+    async fn put_playbook(&self, put: PlaybookPut) -> Result<bool, Error> {
+        self.queue.write(PutPlaybook(put)).await
+    }
+
+    async fn delete_playbook(&self, id: &str) -> Result<bool, Error> {
+        self.queue.write(DeletePlaybook(id.to_owned())).await
+    }
+
+    async fn playbooks(&self) -> Result<Vec<PlaybookRow>, Error> {
+        self.readers.read(playbooks::playbooks).await
     }
 
     async fn put_entry(&self, entry: ListEntry) -> Result<(), Error> {

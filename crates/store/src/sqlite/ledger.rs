@@ -8,6 +8,7 @@ use super::acts::{self, ExpireActs, Record};
 use super::definitions::{DeleteReaction, PutReaction};
 use super::fault::Fault;
 use super::lists::{PutEntry, RemoveEntry};
+use super::playbooks::{DeletePlaybook, PutPlaybook};
 use super::signal::Signalling;
 use super::tokens::{self, Touch};
 use super::writer::{Tx, Write};
@@ -53,6 +54,8 @@ impl Ledger for SqliteStore {
 enum Ready {
     PutReaction(PutReaction),
     DeleteReaction(DeleteReaction),
+    PutPlaybook(PutPlaybook),
+    DeletePlaybook(DeletePlaybook),
     PutEntry(PutEntry),
     RemoveEntry(RemoveEntry),
     Signal(Signalling),
@@ -65,6 +68,8 @@ impl Ready {
         Ok(match change {
             Change::PutReaction(row) => Self::PutReaction(PutReaction(row)),
             Change::DeleteReaction(name) => Self::DeleteReaction(DeleteReaction(name)),
+            Change::PutPlaybook(put) => Self::PutPlaybook(PutPlaybook(put)),
+            Change::DeletePlaybook(id) => Self::DeletePlaybook(DeletePlaybook(id)),
             Change::PutEntry(entry) => Self::PutEntry(PutEntry(entry)),
             Change::RemoveEntry { list, key } => Self::RemoveEntry(RemoveEntry { list, key }),
             Change::Signal {
@@ -92,6 +97,8 @@ impl Write for Changing {
         let changed = match &self.change {
             Ready::PutReaction(put) => put.write(tx).map(|()| true),
             Ready::DeleteReaction(delete) => delete.write(tx),
+            Ready::PutPlaybook(put) => put.write(tx),
+            Ready::DeletePlaybook(delete) => delete.write(tx),
             Ready::PutEntry(put) => put.write(tx).map(|()| true),
             Ready::RemoveEntry(remove) => remove.write(tx),
             Ready::Signal(signal) => signal.write(tx).map(|_| true),

@@ -9,10 +9,11 @@ use super::fault::error;
 use crate::Error;
 
 /// Every step, in order; the number of a format is the number of steps that led to it.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_access.sql"),
     include_str!("migrations/0003_storms.sql"),
+    include_str!("migrations/0004_playbooks.sql"),
 ];
 
 /// The format that this program writes.

@@ -37,6 +37,7 @@ mod lists;
 mod migrate;
 #[cfg(test)]
 mod plans;
+mod playbooks;
 mod readers;
 mod rows;
 mod run_store;

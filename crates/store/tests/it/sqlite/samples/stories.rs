@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use conche_core::run::{
-    Entry, ErrorKind, IdempotencyKey, LogLevel, LogLine, Outcome, Record, Repeat, Resolution,
-    RunState, StepError, Turn, Verdict, VisitNo,
+    Declared, Entry, ErrorKind, IdempotencyKey, LogLevel, LogLine, Outcome, Question, Record,
+    Repeat, Resolution, RunState, StepError, Turn, Verdict, VisitNo,
 };
 use conche_core::{Json, RunId, StepId};
 use conche_store::contract::given::{self, acceptance, append, at, claim_one, intake};
 use conche_store::contract::ledger::{act, token};
+use conche_store::contract::playbooks::playbook;
 use conche_store::sqlite::SqliteStore;
 use conche_store::{
-    Append, Catalogue as _, Change, Cursor, DefinitionText, Ledger as _, Next, ReactionRow,
-    RunStore as _, Signal,
+    Append, Catalogue as _, Change, Cursor, DefinitionText, Ledger as _, Next, PlaybookPut,
+    ReactionRow, RunStore as _, Signal,
 };
 
 fn json(text: &str) -> Json {
@@ -192,6 +193,32 @@ fn cancelled(_: RunId) -> Vec<Entry> {
     ]
 }
 
+/// A person was asked twice and has answered once.
+fn asked(_: RunId) -> Vec<Entry> {
+    let ask = |visit| Entry::Asked {
+        visit,
+        question: Question {
+            text: "is the host isolated?".to_owned(),
+            parties: json(r#"{"agent":{"type":"individual","name":"Ann"}}"#),
+            answers: Declared::default(),
+        },
+        until: at(3_600),
+    };
+    vec![
+        entered(0, "ask", None),
+        ask(0),
+        Entry::Answered {
+            visit: 0,
+            answer: json("{}"),
+            error: None,
+            variables: BTreeMap::new(),
+            by: "ann".to_owned(),
+        },
+        entered(1, "ask again", Some(0)),
+        ask(1),
+    ]
+}
+
 /// One run after another; each is let go at its end.
 pub(super) async fn tell(store: &SqliteStore) {
     let text = "definition of the contract".to_owned();
@@ -208,6 +235,12 @@ pub(super) async fn tell(store: &SqliteStore) {
         updated_at: at(0),
     };
     assert_eq!(store.put_reaction(reaction).await, Ok(()));
+    for modified in ["2026-01-01T00:00:00.000Z", "2026-02-01T00:00:00.000Z"] {
+        let row = playbook("playbook--1", modified, 0);
+        let replace = false;
+        let put = store.put_playbook(PlaybookPut { row, replace }).await;
+        assert_eq!(put, Ok(true));
+    }
     let cursor = Cursor {
         source: "cluster".to_owned(),
         value: "4711".to_owned(),
@@ -219,7 +252,7 @@ pub(super) async fn tell(store: &SqliteStore) {
         assert_eq!(done, Ok(true));
     }
     assert_eq!(store.expire_acts(at(1), 1, at(2)).await, Ok(1));
-    let stories: [fn(RunId) -> Vec<Entry>; 7] = [
+    let stories: [fn(RunId) -> Vec<Entry>; 8] = [
         left_to_a_person,
         succeeded,
         reopened,
@@ -227,6 +260,7 @@ pub(super) async fn tell(store: &SqliteStore) {
         cancelling,
         cancelled,
         |_| Vec::new(),
+        asked,
     ];
     let mut runs = Vec::new();
     for (number, story) in stories.iter().enumerate() {
