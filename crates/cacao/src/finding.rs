@@ -25,6 +25,24 @@ impl fmt::Display for Severity {
     }
 }
 
+/// Whether a character controls how text is shown rather than being shown: terminals obey some,
+/// and others make a text look like another.
+pub fn is_hidden(char: char) -> bool {
+    char.is_control()
+        || matches!(
+            char,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
 /// One thing that is wrong with a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -50,7 +68,15 @@ impl fmt::Display for Finding {
         }
         write!(f, "{}: {}: {}", self.severity, self.code, self.message)?;
         if !self.pointer.is_empty() {
-            write!(f, " ({})", self.pointer)?;
+            let hidden = |char: char| is_hidden(char).then(|| char.escape_unicode());
+            f.write_str(" (")?;
+            for char in self.pointer.chars() {
+                match hidden(char) {
+                    Some(escaped) => write!(f, "{escaped}")?,
+                    None => write!(f, "{char}")?,
+                }
+            }
+            f.write_str(")")?;
         }
         Ok(())
     }

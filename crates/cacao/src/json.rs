@@ -16,6 +16,10 @@ use crate::pointer::{Key, Pointer};
 /// The largest integer that every reader of JSON takes for the same number: 2^53 - 1.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
 
+/// The longest name of a member, in bytes. CACAO's own names and keys have at most 250; what is
+/// said about what is within a member repeats its name.
+pub const NAME_MAX: usize = 1024;
+
 /// How large and how deep a document may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -195,6 +199,12 @@ impl<'de> Visitor<'de> for Strict<'_> {
         self.enter()?;
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
+            if name.len() > NAME_MAX {
+                let length = name.len();
+                return Err(de::Error::custom(format!(
+                    "a name is {length} bytes long; at most {NAME_MAX} are read"
+                )));
+            }
             real_characters(&name)?;
             let inner = self.deeper(Key::Name(name.clone()));
             if object.contains_key(&name) {
@@ -302,6 +312,15 @@ mod tests {
             read(b"[\xff]", Limits::default()),
             Err(Error::NotUtf8 { offset: 1 })
         );
+    }
+
+    #[test]
+    fn names_have_a_limit() {
+        let named = |length: usize| format!("{{\"{}\": [7]}}", "n".repeat(length));
+        assert!(read(named(NAME_MAX).as_bytes(), Limits::default()).is_ok());
+        let (message, pointer) = refused(&named(NAME_MAX + 1));
+        assert_eq!(message, "a name is 1025 bytes long; at most 1024 are read");
+        assert_eq!(pointer, "", "it is not repeated");
     }
 
     #[test]

@@ -4,11 +4,11 @@
 //! findings cost no more than one. It must have been read as JSON before: the walk does not
 //! check it again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::pointer::Key;
+use crate::pointer::{Key, Pointer};
 
 /// A place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -19,32 +19,29 @@ pub struct Place {
     pub column: usize,
 }
 
-/// The places of pointers: of its name for a member of an object, of the value for an element
-/// of an array. A pointer to what is not there gets the place of the nearest value around it.
-pub fn locate<'p>(
-    text: &str,
-    pointers: impl IntoIterator<Item = &'p [Key]>,
-) -> HashMap<&'p [Key], Place> {
-    let pointers: Vec<&'p [Key]> = pointers.into_iter().collect();
-    let mut asked = HashSet::new();
-    for pointer in &pointers {
-        for length in 0..=pointer.len() {
-            asked.insert(&pointer[..length]);
-        }
-    }
-    let offsets = walk(text, &asked);
-    let places = lines_and_columns(text, offsets.values().copied());
-    let nearest = |pointer: &'p [Key]| {
-        (0..=pointer.len())
-            .rev()
-            .find_map(|length| offsets.get(&pointer[..length]))
-            .and_then(|offset| places.get(offset))
-            .copied()
-    };
-    pointers
-        .into_iter()
-        .filter_map(|pointer| Some((pointer, nearest(pointer)?)))
-        .collect()
+/// The place of each pointer: of its name for a member of an object, of the value for an
+/// element of an array. A pointer to what is not there gets the place of the nearest value
+/// around it; where there is no text at all, there is none.
+pub fn locate(text: &str, pointers: &[&Pointer]) -> Vec<Option<Place>> {
+    let mut asked = Asked::default();
+    let nodes: Vec<usize> = pointers.iter().map(|pointer| asked.ask(pointer)).collect();
+    asked.walk(text);
+    let offsets = asked.nodes.iter().filter_map(|node| node.offset);
+    let places = lines_and_columns(text, offsets.collect());
+    let place = |node| places.get(&asked.nearest(node)?).copied();
+    nodes.into_iter().map(place).collect()
+}
+
+/// The pointers that are asked for, as a tree of their keys; the first node is the document.
+struct Asked<'p> {
+    nodes: Vec<Node<'p>>,
+}
+
+struct Node<'p> {
+    around: usize,
+    within: HashMap<&'p Key, usize>,
+    /// Where it stands in the text, in bytes, once that is known.
+    offset: Option<usize>,
 }
 
 /// An object or array that the walk is inside of.
@@ -53,79 +50,125 @@ enum Within {
     Array(usize),
 }
 
-/// The byte offsets of the pointers that were asked for.
-fn walk<'p>(text: &str, asked: &HashSet<&'p [Key]>) -> HashMap<&'p [Key], usize> {
-    let bytes = text.as_bytes();
-    let mut found = HashMap::new();
-    let mut path: Vec<Key> = Vec::new();
-    let mut within: Vec<Within> = Vec::new();
-    let mut name_next = false;
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let starts_value = !matches!(
-            byte,
-            b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' | b'}' | b']'
-        );
-        if name_next && byte == b'"' {
-            let end = string_end(bytes, at);
-            let name = serde_json::from_str(&text[at..end]).unwrap_or_default();
-            path.push(Key::Name(name));
-            note(&mut found, asked, &path, at);
-            name_next = false;
-            at = end;
-            continue;
+impl Default for Asked<'_> {
+    fn default() -> Self {
+        Self {
+            nodes: vec![Node::new(0)],
         }
-        if starts_value && !matches!(within.last(), Some(Within::Object)) {
-            if let Some(Within::Array(index)) = within.last() {
-                path.push(Key::Index(*index));
-            }
-            note(&mut found, asked, &path, at);
-        }
-        match byte {
-            b'{' => {
-                within.push(Within::Object);
-                name_next = true;
-            }
-            b'[' => within.push(Within::Array(0)),
-            b'}' | b']' => {
-                let empty = matches!(previous(bytes, at), Some(b'{' | b'['));
-                within.pop();
-                if !empty {
-                    path.pop();
-                }
-                name_next = false;
-            }
-            b',' => {
-                path.pop();
-                match within.last_mut() {
-                    Some(Within::Array(index)) => *index += 1,
-                    Some(Within::Object) => name_next = true,
-                    None => {}
-                }
-            }
-            b'"' => {
-                at = string_end(bytes, at);
-                continue;
-            }
-            _ if starts_value => {
-                at = scalar_end(bytes, at);
-                continue;
-            }
-            _ => {}
-        }
-        at += 1;
     }
-    found
 }
 
-fn note<'p>(
-    found: &mut HashMap<&'p [Key], usize>,
-    asked: &HashSet<&'p [Key]>,
-    path: &[Key],
-    at: usize,
-) {
-    if let Some(pointer) = asked.get(path) {
-        found.entry(*pointer).or_insert(at);
+impl Node<'_> {
+    fn new(around: usize) -> Self {
+        Self {
+            around,
+            within: HashMap::new(),
+            offset: None,
+        }
+    }
+}
+
+impl<'p> Asked<'p> {
+    /// The node of a pointer.
+    fn ask(&mut self, pointer: &'p Pointer) -> usize {
+        pointer.keys().into_iter().fold(0, |node, key| {
+            let new = self.nodes.len();
+            let next = *self.nodes[node].within.entry(key).or_insert(new);
+            if next == new {
+                self.nodes.push(Node::new(node));
+            }
+            next
+        })
+    }
+
+    /// Where a node stands, or else what is nearest around it.
+    fn nearest(&self, node: usize) -> Option<usize> {
+        let mut node = node;
+        loop {
+            let offset = self.nodes[node].offset;
+            if offset.is_some() || node == 0 {
+                return offset;
+            }
+            node = self.nodes[node].around;
+        }
+    }
+
+    /// The node of a key within a node, noted to stand at an offset.
+    fn note(&mut self, node: Option<usize>, key: &Key, at: usize) -> Option<usize> {
+        let inner = *self.nodes[node?].within.get(key)?;
+        self.nodes[inner].offset.get_or_insert(at);
+        Some(inner)
+    }
+
+    /// Goes through the text once, with the node of each value that it is inside of.
+    fn walk(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let mut path: Vec<Option<usize>> = Vec::new();
+        let mut within: Vec<Within> = Vec::new();
+        let mut name_next = false;
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            let starts_value = !matches!(
+                byte,
+                b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' | b'}' | b']'
+            );
+            let around = path.last().copied().unwrap_or(Some(0));
+            if name_next && byte == b'"' {
+                let end = string_end(bytes, at);
+                // Names under which nothing is asked for need not be read.
+                let name = around.and_then(|_| serde_json::from_str(&text[at..end]).ok());
+                let node = name.and_then(|name| self.note(around, &Key::Name(name), at));
+                path.push(node);
+                name_next = false;
+                at = end;
+                continue;
+            }
+            if starts_value {
+                match within.last() {
+                    Some(Within::Object) => {}
+                    Some(Within::Array(index)) => {
+                        let node = self.note(around, &Key::Index(*index), at);
+                        path.push(node);
+                    }
+                    None => {
+                        self.nodes[0].offset.get_or_insert(at);
+                    }
+                }
+            }
+            match byte {
+                b'{' => {
+                    within.push(Within::Object);
+                    name_next = true;
+                }
+                b'[' => within.push(Within::Array(0)),
+                b'}' | b']' => {
+                    let empty = matches!(previous(bytes, at), Some(b'{' | b'['));
+                    within.pop();
+                    if !empty {
+                        path.pop();
+                    }
+                    name_next = false;
+                }
+                b',' => {
+                    path.pop();
+                    match within.last_mut() {
+                        Some(Within::Array(index)) => *index += 1,
+                        Some(Within::Object) => name_next = true,
+                        None => {}
+                    }
+                }
+                b'"' => {
+                    at = string_end(bytes, at);
+                    continue;
+                }
+                _ if starts_value => {
+                    at = scalar_end(bytes, at);
+                    continue;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
     }
 }
 
@@ -157,8 +200,7 @@ fn scalar_end(bytes: &[u8], at: usize) -> usize {
 }
 
 /// The places of byte offsets, by one walk along the text.
-fn lines_and_columns(text: &str, offsets: impl Iterator<Item = usize>) -> HashMap<usize, Place> {
-    let mut offsets: Vec<usize> = offsets.collect();
+fn lines_and_columns(text: &str, mut offsets: Vec<usize>) -> HashMap<usize, Place> {
     offsets.sort_unstable();
     let mut offsets = offsets.into_iter().peekable();
     let mut places = HashMap::new();
@@ -182,12 +224,10 @@ fn lines_and_columns(text: &str, offsets: impl Iterator<Item = usize>) -> HashMa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Pointer;
 
     fn place(text: &str, keys: Vec<Key>) -> (usize, usize) {
         let pointer = Pointer::of(keys);
-        let places = locate(text, [pointer.keys()]);
-        let place = places.get(pointer.keys()).expect("a place");
+        let place = locate(text, &[&pointer])[0].expect("a place");
         (place.line, place.column)
     }
 

@@ -1,9 +1,14 @@
 //! JSON Pointers (RFC 6901): where something stands in a document.
 //!
-//! A pointer is a list of keys until it is written, so that a check can go one step further
-//! without escaping, and a reader of the text can compare key by key.
+//! A pointer is a chain of keys until it is written, so that a check can go one step further
+//! without escaping, and a reader of the text can compare key by key. Pointers share what is
+//! before their last key: going one step further costs as much as that key, however deep and
+//! however long the names on the way are.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -29,45 +34,93 @@ impl From<usize> for Key {
 }
 
 /// A place in a JSON document; the empty pointer is the whole of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Pointer(Vec<Key>);
+#[derive(Clone, Default)]
+pub struct Pointer(Option<Arc<Last>>);
+
+/// The last key of a pointer, and what is before it.
+struct Last {
+    before: Pointer,
+    key: Key,
+}
 
 impl Pointer {
     /// The whole document.
     pub const fn top() -> Self {
-        Self(Vec::new())
+        Self(None)
     }
 
     /// A pointer made of its keys.
     pub fn of(keys: impl IntoIterator<Item = Key>) -> Self {
-        Self(keys.into_iter().collect())
+        let keys = keys.into_iter();
+        keys.fold(Self::top(), |before, key| before.then(key))
     }
 
     /// One step further in.
     pub fn then(&self, key: impl Into<Key>) -> Self {
-        let mut keys = Vec::with_capacity(self.0.len() + 1);
-        keys.extend_from_slice(&self.0);
-        keys.push(key.into());
-        Self(keys)
+        let (before, key) = (self.clone(), key.into());
+        Self(Some(Arc::new(Last { before, key })))
     }
 
     /// Its keys, from the outside in.
-    pub fn keys(&self) -> &[Key] {
-        &self.0
+    pub fn keys(&self) -> Vec<&Key> {
+        let last = std::iter::successors(self.0.as_deref(), |last| last.before.0.as_deref());
+        let mut keys: Vec<&Key> = last.map(|last| &last.key).collect();
+        keys.reverse();
+        keys
+    }
+
+    /// Whether it leads into a member of the document.
+    pub fn is_within(&self, name: &str) -> bool {
+        let first = self.keys().first().copied();
+        matches!(first, Some(Key::Name(first)) if first == name)
     }
 
     /// What stands there in a document.
     pub fn look<'v>(&self, value: &'v Value) -> Option<&'v Value> {
-        self.0.iter().try_fold(value, |at, key| match key {
-            Key::Name(name) => at.get(name),
-            Key::Index(index) => at.get(index),
-        })
+        self.keys()
+            .into_iter()
+            .try_fold(value, |at, key| match key {
+                Key::Name(name) => at.get(name),
+                Key::Index(index) => at.get(index),
+            })
+    }
+}
+
+impl PartialEq for Pointer {
+    fn eq(&self, other: &Self) -> bool {
+        self.keys() == other.keys()
+    }
+}
+
+impl Eq for Pointer {}
+
+impl PartialOrd for Pointer {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pointer {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.keys().cmp(&other.keys())
+    }
+}
+
+impl Hash for Pointer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.keys().hash(state);
+    }
+}
+
+impl fmt::Debug for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pointer").field(&self.keys()).finish()
     }
 }
 
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|key| match key {
+        self.keys().into_iter().try_for_each(|key| match key {
             Key::Index(index) => write!(f, "/{index}"),
             Key::Name(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")),
         })

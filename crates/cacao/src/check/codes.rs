@@ -80,7 +80,7 @@ checks! {
     KEY_TYPE "CACAO016" "key-type" E E E "The key of an object names the type that the object has, and its `id` if it has one.";
     STEP_UUID "CACAO017" "step-uuid" W E E "The UUID of a step is of version 4.";
     PLAYBOOK_UUID "CACAO018" "playbook-uuid" O W W "The UUID of a playbook is of version 4 or 5.";
-    SAME_UUID "CACAO019" "same-uuid" W E E "No two objects of different types share a UUID.";
+    SAME_UUID "CACAO019" "same-uuid" W E E "No two objects share a UUID.";
     MODIFIED "CACAO020" "modified-before-created" E E E "`modified` is not before `created`.";
     VALIDITY "CACAO021" "validity" E E E "`valid_until` is after `valid_from`.";
     DERIVED_FROM_SELF "CACAO022" "derived-from-itself" W W W "A playbook is not derived from itself.";
@@ -186,6 +186,10 @@ checks! {
     SIGNATURE_NOT_VALID "CACAO107" "signature-not-valid" W W W "A signature is neither revoked nor out of its time.";
     ALGORITHM "CACAO108" "algorithm" W W W "A signature can be verified here.";
     SYMMETRIC "CACAO109" "symmetric" W W E "A signature can be made by one, and verified by all.";
+
+    // The checks themselves.
+    LIMITS "CACAO110" "limits" E E E "The playbook keeps within what is checked.";
+    MORE "CACAO111" "more-findings" W W W "All findings are listed.";
 }
 
 #[cfg(test)]

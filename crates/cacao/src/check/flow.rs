@@ -1,11 +1,15 @@
 //! The flow of control (checks 12 and 15 to 24 of the digest).
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
+use super::limits::LEVELS_MAX;
 use super::view::{View, objects};
 use super::{Said, codes};
 use crate::graph::{Edge, Node, Way};
 use crate::pointer::Pointer;
+use crate::variable::kind::cut;
 
 pub(super) fn check(view: &View<'_>, said: &mut Said) {
     start(view, said);
@@ -156,7 +160,7 @@ fn next_steps(view: &View<'_>, said: &mut Said) {
 
 /// Ways that close a cycle. Branches end by an end step, so that a sound workflow has none,
 /// whatever it repeats.
-fn cycles<'d>(view: &View<'d>, said: &mut Said) -> Vec<Edge<'d>> {
+fn cycles<'d>(view: &View<'d>, said: &mut Said) -> HashSet<Edge<'d>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
@@ -208,11 +212,11 @@ fn cycles<'d>(view: &View<'d>, said: &mut Said) -> Vec<Edge<'d>> {
         said.say(
             &codes::CYCLE,
             &flow.place(edge.from, edge.way),
-            format!("this leads back to {}, where it came from", to.label()),
+            format!("this leads back to {}, where it came from", cut(to.label())),
             help,
         );
     }
-    closing
+    closing.into_iter().collect()
 }
 
 fn reach(view: &View<'_>, said: &mut Said) {
@@ -233,8 +237,18 @@ fn reach(view: &View<'_>, said: &mut Said) {
 }
 
 /// Branches: each has its own steps and its own end.
-fn levels(view: &View<'_>, closing: &[Edge<'_>], said: &mut Said) {
+fn levels(view: &View<'_>, closing: &HashSet<Edge<'_>>, said: &mut Said) {
     let flow = &view.flow;
+    let mut levels = view.levels.all().iter();
+    let deep = levels.find(|level| level.depth > LEVELS_MAX);
+    if let Some(edge) = deep.and_then(|level| level.opened_by) {
+        said.say(
+            &codes::LIMITS,
+            &flow.place(edge.from, edge.way),
+            format!("more than {LEVELS_MAX} branches are within each other here"),
+            "move what is within into a playbook of its own, and run that",
+        );
+    }
     for level in view.levels.all() {
         let Some(opened_by) = level.opened_by.filter(|edge| !closing.contains(edge)) else {
             continue;
@@ -277,7 +291,7 @@ fn meeting(view: &View<'_>, edge: Edge<'_>, said: &mut Said) {
             &at,
             format!(
                 "this leads into {}, which belongs to another branch",
-                to.label()
+                cut(to.label())
             ),
             "end the branch; what comes after it follows the step that opened it",
         );
@@ -288,16 +302,16 @@ fn meeting(view: &View<'_>, edge: Edge<'_>, said: &mut Said) {
 fn openers(view: &View<'_>, said: &mut Said) {
     let nodes = view.flow.nodes();
     for (number, node) in nodes.iter().enumerate() {
-        let branches: Vec<&Edge<'_>> = view
+        let branches = view
             .flow
             .leaving(number)
             .iter()
-            .filter(|edge| edge.way.opens_branch())
-            .collect();
-        for (index, edge) in branches.iter().enumerate() {
+            .filter(|edge| edge.way.opens_branch());
+        let mut first = HashSet::new();
+        for edge in branches {
             let at = view.flow.place(number, edge.way);
             // Cases of a switch may lead to the same branch.
-            let same = branches[..index].iter().any(|other| other.to == edge.to);
+            let same = !first.insert(edge.to);
             if same && !matches!(edge.way, Way::Case(_)) {
                 said.say(
                     &codes::SAME_BRANCH,
@@ -369,7 +383,7 @@ fn times(view: &View<'_>, said: &mut Said) {
                     &node.pointer().then("timeout"),
                     format!(
                         "{timeout} ms are less than the {within} ms that {} has",
-                        first.label()
+                        cut(first.label())
                     ),
                     "give it at least as much",
                 );

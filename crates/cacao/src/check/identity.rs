@@ -90,7 +90,7 @@ fn versions(view: &View<'_>, said: &mut Said) {
 
 /// A UUID belongs to one object, whatever its type is called.
 fn uuids(view: &View<'_>, said: &mut Said) {
-    let mut seen: HashMap<uuid::Uuid, &str> = HashMap::new();
+    let mut seen: HashMap<uuid::Uuid, (&str, &str)> = HashMap::new();
     let own = view.text("id").map(|id| (id, Pointer::top().then("id")));
     let defined = DICTIONARIES
         .into_iter()
@@ -100,9 +100,10 @@ fn uuids(view: &View<'_>, said: &mut Said) {
         let Ok(identifier) = Identifier::parse(id) else {
             continue;
         };
-        let first = *seen.entry(identifier.uuid).or_insert(identifier.kind);
-        if first != identifier.kind {
-            let message = format!("this UUID is that of a {first} already");
+        let (first, kind) = *seen.entry(identifier.uuid).or_insert((id, identifier.kind));
+        // An agent may be a target under the same name; in other letters, it is another name.
+        if first != id {
+            let message = format!("this UUID is that of a {kind} already: {first}");
             said.say(
                 &codes::SAME_UUID,
                 &at,

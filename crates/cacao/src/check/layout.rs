@@ -1,8 +1,10 @@
 //! The layout extension (check 38 of the digest): where things are drawn.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
-use super::view::{View, objects};
+use super::view::{View, objects, texts};
 use super::{Said, codes};
 use crate::graph::{Node, layout};
 use crate::pointer::Pointer;
@@ -22,10 +24,11 @@ pub(super) fn check(view: &View<'_>, said: &mut Said) {
             at = at.then("coordinates");
         }
         let extension = coordinates.unwrap_or(extension);
+        let next: HashSet<&str> = texts(node.object, "next_steps").map(|(_, id)| id).collect();
         for (index, connection) in objects(extension, "outgoing_connections") {
             let at = at.then("outgoing_connections").then(index);
             points(connection, &at, said);
-            target(node, connection, &at, said);
+            target((node, &next), connection, &at, said);
         }
     }
 }
@@ -47,7 +50,12 @@ fn points(connection: &Map<String, Value>, at: &Pointer, said: &mut Said) {
 }
 
 /// What a line says of its end is so in the step.
-fn target(node: &Node<'_>, connection: &Map<String, Value>, at: &Pointer, said: &mut Said) {
+fn target(
+    (node, next): (&Node<'_>, &HashSet<&str>),
+    connection: &Map<String, Value>,
+    at: &Pointer,
+    said: &mut Said,
+) {
     let text = |name: &str| connection.get(name).and_then(Value::as_str);
     let cases = node.object.get("cases").and_then(Value::as_object);
     if let Some(case) =
@@ -60,9 +68,7 @@ fn target(node: &Node<'_>, connection: &Map<String, Value>, at: &Pointer, said: 
             "name a case of the step",
         );
     }
-    let next = node.object.get("next_steps").and_then(Value::as_array);
-    let leads = |id: &str| next.is_some_and(|next| next.iter().any(|step| step == id));
-    if let Some(id) = text("next_steps").filter(|id| !leads(id)) {
+    if let Some(id) = text("next_steps").filter(|id| !next.contains(id)) {
         said.say(
             &codes::LAYOUT_TARGET,
             &at.then("next_steps"),

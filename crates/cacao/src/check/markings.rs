@@ -1,7 +1,5 @@
 //! Data markings and extensions (checks 35 and 36 of the digest).
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value};
 
 use super::lapse::Mortal;
@@ -104,7 +102,6 @@ fn several(view: &View<'_>, said: &mut Said) {
 
 /// The names that an extension uses: lower case, digits and `_`, 3 to 250 of them.
 fn names(view: &View<'_>, said: &mut Said) {
-    let mut wrong: HashMap<Pointer, String> = HashMap::new();
     every_object(view.document, &Pointer::top(), &mut |object, at| {
         let places = object
             .iter()
@@ -120,20 +117,17 @@ fn names(view: &View<'_>, said: &mut Said) {
                     .flat_map(|members| members.keys())
                 {
                     if !is_property_name(name) {
-                        wrong.insert(at.then(name.as_str()), name.clone());
+                        said.say(
+                            &codes::EXTENSION_NAME,
+                            &at.then(name.as_str()),
+                            format!("\"{name}\" cannot be a property of an extension"),
+                            "use 3 to 250 lower-case letters, digits and `_`",
+                        );
                     }
                 }
             }
         }
     });
-    for (at, name) in wrong {
-        said.say(
-            &codes::EXTENSION_NAME,
-            &at,
-            format!("\"{name}\" cannot be a property of an extension"),
-            "use 3 to 250 lower-case letters, digits and `_`",
-        );
-    }
 }
 
 fn is_property_name(name: &str) -> bool {

@@ -114,7 +114,7 @@ fn references(view: &View<'_>, playbook: &Map<String, Value>, said: &mut Said) {
                     "add a `description`, `source`, `url`, `external_id` or `reference_id`",
                 );
             }
-            let below = at.keys().first() == Some(&"workflow".into());
+            let below = at.is_within("workflow");
             if below && !top.contains(&canonical(reference)) {
                 said.say(
                     &codes::UNLISTED_REFERENCE,
@@ -171,8 +171,7 @@ pub(super) fn features(
     let mut countersigned = false;
     every_object(view.document, &Pointer::top(), &mut |object, at| {
         extended |= object.keys().any(|name| name.ends_with("_extensions"));
-        countersigned |=
-            at.keys().first() == Some(&"signatures".into()) && object.contains_key("signature");
+        countersigned |= at.is_within("signatures") && object.contains_key("signature");
     });
     let waits = |name: &str| {
         view.flow

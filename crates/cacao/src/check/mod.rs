@@ -10,27 +10,28 @@ mod flow;
 mod identity;
 mod lapse;
 mod layout;
+mod limits;
 mod markings;
 mod metadata;
 mod parties;
 mod references;
+mod said;
 mod scopes;
 mod signatures;
 mod structure;
 mod surroundings;
+mod texts;
 mod variables;
 mod view;
-
-use std::collections::HashMap;
 
 use serde_json::Value;
 
 pub use self::codes::{Check, Level};
+pub use self::limits::{FINDINGS_MAX, LEVELS_MAX, PATTERNS_MAX, SHARED_MAX};
+use self::said::Said;
 pub use self::surroundings::{Known, LookUp, Surroundings};
 use self::view::View;
-use crate::place::locate;
-use crate::pointer::{Key, Pointer};
-use crate::{Document, Finding, Profile, Severity};
+use crate::{Document, Finding, Profile};
 
 impl Document {
     /// All that is wrong with the document under a profile, in the order of the text.
@@ -75,75 +76,4 @@ pub fn processing_summary(document: &Value) -> Vec<(&'static str, bool)> {
     document
         .as_object()
         .map_or_else(Vec::new, |playbook| metadata::features(&view, playbook))
-}
-
-/// What the checks have said so far.
-pub(crate) struct Said {
-    profile: Profile,
-    all: Vec<Remark>,
-}
-
-struct Remark {
-    check: &'static Check,
-    severity: Severity,
-    at: Pointer,
-    message: String,
-    help: String,
-}
-
-impl Said {
-    pub(crate) const fn new(profile: Profile) -> Self {
-        Self {
-            profile,
-            all: Vec::new(),
-        }
-    }
-
-    /// Says what is wrong somewhere, unless the profile does not care, and what to do.
-    pub(crate) fn say(
-        &mut self,
-        check: &'static Check,
-        at: &Pointer,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        let severity = match check.level(self.profile) {
-            Level::Off => return,
-            Level::Warning => Severity::Warning,
-            Level::Error => Severity::Error,
-        };
-        self.all.push(Remark {
-            check,
-            severity,
-            at: at.clone(),
-            message: message.into(),
-            help: help.into(),
-        });
-    }
-
-    fn into_findings(self, text: Option<&str>) -> Vec<Finding> {
-        let places = text.map_or_else(HashMap::new, |text| {
-            let pointers = self.all.iter().map(|remark| remark.at.keys());
-            locate(text, pointers)
-        });
-        let place = |keys: &[Key]| places.get(keys).copied();
-        let mut findings: Vec<Finding> = self
-            .all
-            .iter()
-            .map(|remark| Finding {
-                code: remark.check.code,
-                severity: remark.severity,
-                pointer: remark.at.to_string(),
-                place: place(remark.at.keys()),
-                message: remark.message.clone(),
-                help: remark.help.clone(),
-            })
-            .collect();
-        findings.sort_by(|a, b| {
-            (a.place, a.code, &a.pointer, &a.message)
-                .cmp(&(b.place, b.code, &b.pointer, &b.message))
-        });
-        findings.dedup();
-        findings
-    }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::limits::LEVELS_MAX;
 use super::view::View;
 use crate::pointer::Pointer;
 
@@ -48,8 +49,8 @@ impl<'v, 'd> Scopes<'v, 'd> {
     /// The variable that a step means by a name.
     pub(super) fn find(&self, step: usize, name: &str) -> Option<&Declared<'d>> {
         let mut at = Some(step);
-        // A workflow with a cycle through its branches has no outermost level.
-        for _ in 0..=self.own.len() {
+        // What is deeper has been told as such, and is not looked for.
+        for _ in 0..=LEVELS_MAX {
             let Some(step) = at else { break };
             if let Some(found) = self.own[step].get(name) {
                 return Some(found);

@@ -11,6 +11,7 @@ use crate::identifier::Identifier;
 use crate::pointer::Pointer;
 use crate::shape::{Family, Names, Object, PLAYBOOK, Property, Shape};
 use crate::time;
+use crate::variable::kind::cut;
 use crate::vocabulary::Vocabulary;
 
 /// The whole document.
@@ -46,13 +47,21 @@ fn object(value: &Value, tables: &[&Object], closed: bool, at: &Pointer, said: &
     }
 }
 
+/// The longest word that a known one can be near to, in bytes: comparing takes as much time
+/// and memory as both are long together, multiplied.
+const NEAR_MAX: usize = 64;
+
 fn unknown<'p>(
     name: &str,
     properties: impl Iterator<Item = &'p Property>,
     at: &Pointer,
     said: &mut Said,
 ) {
+    if !said.lists(&codes::UNKNOWN_PROPERTY) {
+        return said.say(&codes::UNKNOWN_PROPERTY, at, "", "");
+    }
     let near = properties
+        .filter(|_| name.len() <= NEAR_MAX)
         .map(|property| {
             (
                 strsim::damerau_levenshtein(property.name, name),
@@ -149,30 +158,30 @@ fn word(value: &Value, vocabulary: &Vocabulary, at: &Pointer, said: &mut Said) {
     if vocabulary.has(word) {
         return;
     }
-    let near = vocabulary
-        .words
-        .iter()
-        .min_by_key(|known| strsim::damerau_levenshtein(known, word));
-    let near = near.filter(|known| strsim::damerau_levenshtein(known, word) <= 1 + word.len() / 5);
+    let (check, others) = if vocabulary.open {
+        (&codes::OPEN_WORD, "")
+    } else {
+        (&codes::CLOSED_WORD, ", and there are no others")
+    };
+    if !said.lists(check) {
+        return said.say(check, at, "", "");
+    }
+    let words = vocabulary.words.iter().filter(|_| word.len() <= NEAR_MAX);
+    let near = words
+        .map(|known| (strsim::damerau_levenshtein(known, word), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 1 + word.len() / 5);
     let help = near.map_or_else(
         || format!("it has {}", vocabulary.words.join(", ")),
-        |near| format!("did you mean \"{near}\"?"),
+        |(_, near)| format!("did you mean \"{near}\"?"),
     );
-    let (check, message) = if vocabulary.open {
-        (
-            &codes::OPEN_WORD,
-            format!("\"{word}\" is not a word of {}", vocabulary.name),
-        )
-    } else {
-        (
-            &codes::CLOSED_WORD,
-            format!(
-                "\"{word}\" is not a word of {}, and there are no others",
-                vocabulary.name
-            ),
-        )
-    };
-    said.say(check, at, message, help);
+    let (word, name) = (cut(word), vocabulary.name);
+    said.say(
+        check,
+        at,
+        format!("\"{word}\" is not a word of {name}{others}"),
+        help,
+    );
 }
 
 fn identifier(value: &Value, kinds: &[&str], at: &Pointer, said: &mut Said) {

@@ -1,19 +1,19 @@
 //! Variables and conditions (checks 20, 22 and 30 to 34 of the digest).
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
+use super::limits::{LEVELS_MAX, PATTERNS_MAX};
 use super::scopes::Scopes;
-use super::view::{View, texts};
+use super::texts::{self, Shared, Text};
+use super::view::{View, texts as texts_of};
 use super::{Said, codes};
 use crate::condition::switch::DEFAULT;
-use crate::condition::{Condition, Dialect, Switch};
+use crate::condition::{self, Condition, Dialect, Switch};
 use crate::graph::Node;
 use crate::pointer::Pointer;
+use crate::variable::kind::cut;
 use crate::variable::name::Form;
 use crate::variable::reference::{Fault, KEYWORD, near_misses, references};
 use crate::variable::{Name, Type};
@@ -21,6 +21,8 @@ use crate::variable::{Name, Type};
 pub(super) fn check(view: &View<'_>, said: &mut Said) {
     let scopes = Scopes::of(view);
     declarations(&scopes, said);
+    let conditions = conditions(view, said);
+    let mut shared = Shared::of(view);
     for (number, node) in view.flow.nodes().iter().enumerate() {
         let mut used = Used::new();
         let mut uses = Uses {
@@ -29,15 +31,25 @@ pub(super) fn check(view: &View<'_>, said: &mut Said) {
             used: &mut used,
             said,
         };
-        for (at, text) in written(view, node) {
-            uses.text(&text, &at);
+        let mut own = Vec::new();
+        if let Some(commands) = node.object.get("commands") {
+            texts::within(commands, &node.pointer().then("commands"), &mut own);
         }
-        condition(&scopes, number, node, &mut used, said);
+        for text in &own {
+            uses.text(text, Of::Command);
+        }
+        for text in shared.of_step(node) {
+            uses.text(text, Of::Party);
+        }
+        if let Some(condition) = conditions.get(&number) {
+            types(&scopes, (number, node), condition, &mut used, said);
+        }
         switch(&scopes, number, node, &mut used, said);
         arguments(&scopes, number, node, &used, said);
     }
+    shared.told(said);
     branches(view, &scopes, said);
-    loops(view, said);
+    loops(view, &conditions, said);
 }
 
 /// What a variable is declared as.
@@ -119,19 +131,22 @@ struct Uses<'u, 'v, 'd> {
 }
 
 impl Uses<'_, '_, '_> {
-    fn text(&mut self, text: &str, at: &Pointer) {
-        if !text.contains("__") && !text.contains("$$") {
-            return;
-        }
+    fn text(
+        &mut self,
+        Text {
+            at,
+            written: text,
+            told,
+        }: &Text<'_>,
+        of: Of,
+    ) {
         let (scopes, step) = (self.scopes, self.step);
         let declared = move |name: &str| scopes.find(step, name).is_some();
         for reference in references(text, &declared) {
             if reference.declared {
-                let command = at.keys().first() == Some(&"workflow".into());
-                let of = if command { Of::Command } else { Of::Party };
                 let first = self.used.entry(reference.name.to_owned()).or_insert(of);
                 *first = (*first).min(of);
-            } else {
+            } else if told.borrow_mut().insert(reference.at) {
                 self.said.say(
                     &codes::UNDECLARED,
                     at,
@@ -141,18 +156,19 @@ impl Uses<'_, '_, '_> {
             }
         }
         for miss in near_misses(text, &declared) {
+            if !told.borrow_mut().insert(miss.at) {
+                continue;
+            }
+            let written = cut(miss.text);
             let message = match miss.fault {
-                Fault::NoKeyword => {
-                    format!("{} stands for itself here, not for its value", miss.text)
-                }
+                Fault::NoKeyword => format!("{written} stands for itself here, not for its value"),
                 Fault::KeywordCase => {
-                    format!("{} is not a reference: the keyword is `:value`", miss.text)
+                    format!("{written} is not a reference: the keyword is `:value`")
                 }
-                Fault::NoName => format!(
-                    "{} is not a reference: there is no name before `:value`",
-                    miss.text
-                ),
-                Fault::FirstEdition => format!("{} is how CACAO 1 wrote a variable", miss.text),
+                Fault::NoName => {
+                    format!("{written} is not a reference: there is no name before `:value`")
+                }
+                Fault::FirstEdition => format!("{written} is how CACAO 1 wrote a variable"),
             };
             self.said
                 .say(&codes::NEAR_MISS, at, message, "write __name__:value");
@@ -160,109 +176,67 @@ impl Uses<'_, '_, '_> {
     }
 }
 
-/// Every text of a step in which a reference is filled in: in its commands, and in the agents,
-/// targets and credentials that it uses. What is in base64 is looked at decoded.
-fn written<'d>(view: &View<'d>, node: &Node<'d>) -> Vec<(Pointer, Cow<'d, str>)> {
-    let mut found = Vec::new();
-    if let Some(commands) = node.object.get("commands") {
-        strings(commands, &node.pointer().then("commands"), &mut found);
-    }
-    let parties = node.text("agent").map(|id| ("agent_definitions", id));
-    let parties = parties
-        .into_iter()
-        .chain(texts(node.object, "targets").map(|(_, id)| ("target_definitions", id)));
-    for (dictionary, id) in parties {
-        let Some(party) = view.document.get(dictionary).and_then(|all| all.get(id)) else {
+/// The conditions of steps that can be read, by the number of the step.
+fn conditions(view: &View<'_>, said: &mut Said) -> HashMap<usize, Condition> {
+    let mut conditions = HashMap::new();
+    let mut patterns = 0;
+    for (number, node) in view.flow.nodes().iter().enumerate() {
+        let Some(text) = node.text("condition") else {
             continue;
         };
-        strings(party, &Pointer::top().then(dictionary).then(id), &mut found);
-        let credentials = party.get("authentication_info").and_then(Value::as_str);
-        let infos = view.document.get("authentication_info_definitions");
-        if let Some((id, info)) = credentials.and_then(|id| Some((id, infos?.get(id)?))) {
-            strings(
-                info,
-                &Pointer::top()
-                    .then("authentication_info_definitions")
-                    .then(id),
-                &mut found,
+        let at = node.pointer().then("condition");
+        patterns += condition::patterns(text);
+        if patterns > PATTERNS_MAX {
+            said.say(
+                &codes::LIMITS,
+                &at,
+                format!("the conditions have more than {PATTERNS_MAX} patterns up to here"),
+                "compare with `=` and `IN` where that is enough, or make two playbooks of it",
             );
+            break;
         }
+        conditions.extend(read(text, &at, said).map(|condition| (number, condition)));
     }
-    found
+    conditions
 }
 
-/// Properties whose text is never filled in: words, identifiers, and what people read.
-const NEVER: [&str; 6] = [
-    "type",
-    "playbook_activity",
-    "external_references",
-    "authentication_info",
-    "description",
-    "version",
-];
-
-fn strings<'d>(value: &'d Value, at: &Pointer, found: &mut Vec<(Pointer, Cow<'d, str>)>) {
-    match value {
-        Value::String(text) => found.push((at.clone(), text.into())),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                strings(item, &at.then(index), found);
-            }
+/// A condition as STIX has it or, failing that, as others write it.
+fn read(text: &str, at: &Pointer, said: &mut Said) -> Option<Condition> {
+    let error = match Condition::parse(text, Dialect::Stix) {
+        Ok(condition) => return Some(condition),
+        Err(error) => error,
+    };
+    match Condition::parse(text, Dialect::Bare) {
+        Ok(condition) => {
+            said.say(
+                &codes::BARE_CONDITION,
+                at,
+                format!("this is not STIX: {error}"),
+                "write it as STIX has it, with text in single quotes",
+            );
+            Some(condition)
         }
-        Value::Object(members) => {
-            for (name, value) in members
-                .iter()
-                .filter(|(name, _)| !NEVER.contains(&name.as_str()))
-            {
-                let at = at.then(name.as_str());
-                match value.as_str().filter(|_| name.ends_with("_b64")) {
-                    Some(encoded) => found.extend(decoded(encoded).map(|text| (at, text.into()))),
-                    None => strings(value, &at, found),
-                }
-            }
+        Err(bare) => {
+            said.say(
+                &codes::CONDITION,
+                at,
+                format!("this is no condition: {bare}"),
+                "write it as STIX has it, such as __name__:value = 'text'",
+            );
+            None
         }
-        _ => {}
     }
 }
 
-fn decoded(encoded: &str) -> Option<String> {
-    String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
-}
-
-fn condition(
+/// Whether what a condition asks fits the types of its variables.
+fn types(
     scopes: &Scopes<'_, '_>,
-    step: usize,
-    node: &Node<'_>,
+    (step, node): (usize, &Node<'_>),
+    read: &Condition,
     used: &mut Used,
     said: &mut Said,
 ) {
-    let Some(text) = node.text("condition") else {
-        return;
-    };
     let at = node.pointer().then("condition");
-    let read = match Condition::parse(text, Dialect::Stix) {
-        Ok(condition) => condition,
-        Err(error) => match Condition::parse(text, Dialect::Bare) {
-            Ok(condition) => {
-                said.say(
-                    &codes::BARE_CONDITION,
-                    &at,
-                    format!("this is not STIX: {error}"),
-                    "write it as STIX has it, with text in single quotes",
-                );
-                condition
-            }
-            Err(bare) => {
-                said.say(
-                    &codes::CONDITION,
-                    &at,
-                    format!("this is no condition: {bare}"),
-                    "write it as STIX has it, such as __name__:value = 'text'",
-                );
-                return;
-            }
-        },
-    };
     used.extend(
         read.uses()
             .into_iter()
@@ -277,15 +251,13 @@ fn condition(
             problem,
             crate::condition::evaluate::Error::Undeclared { .. }
         );
-        let check = if undeclared {
-            &codes::UNDECLARED
+        let (check, help) = if undeclared {
+            (
+                &codes::UNDECLARED,
+                "declare it in `playbook_variables` or in the step",
+            )
         } else {
-            &codes::OPERATOR
-        };
-        let help = if undeclared {
-            "declare it in `playbook_variables` or in the step"
-        } else {
-            "ask what the variable's type can answer"
+            (&codes::OPERATOR, "ask what the variable's type can answer")
         };
         said.say(check, &at, problem.to_string(), help);
     }
@@ -347,7 +319,7 @@ fn switch(scopes: &Scopes<'_, '_>, step: usize, node: &Node<'_>, used: &mut Used
 fn arguments(scopes: &Scopes<'_, '_>, step: usize, node: &Node<'_>, used: &Used, said: &mut Said) {
     let mut listed = HashSet::new();
     for list in ["in_args", "out_args"] {
-        for (index, text) in texts(node.object, list) {
+        for (index, text) in texts_of(node.object, list) {
             let at = node.pointer().then(list).then(index);
             let name = text.strip_suffix(KEYWORD).unwrap_or(text);
             if name != text {
@@ -406,15 +378,21 @@ fn arguments(scopes: &Scopes<'_, '_>, step: usize, node: &Node<'_>, used: &Used,
     }
 }
 
+/// The level of a step, unless it is so deep that it has been told.
+fn shallow(view: &View<'_>, step: usize) -> Option<usize> {
+    let home = view.levels.home(step);
+    home.filter(|level| view.levels.all()[*level].depth <= LEVELS_MAX)
+}
+
 /// Variables that two branches of a parallel step set: which one holds, nobody says.
 fn branches(view: &View<'_>, scopes: &Scopes<'_, '_>, said: &mut Said) {
     let levels = view.levels.all();
     // Which branch of which parallel step each level is in, going outwards one step at a time.
     let mut writers: HashMap<(usize, &str), usize> = HashMap::new();
     for (number, node) in view.flow.nodes().iter().enumerate() {
-        for (index, text) in texts(node.object, "out_args") {
+        for (index, text) in texts_of(node.object, "out_args") {
             let global = scopes.find(number, text).is_some_and(|found| found.global);
-            let mut level = view.levels.home(number).filter(|_| global);
+            let mut level = shallow(view, number).filter(|_| global);
             while let Some(inner) = level {
                 let opener = levels[inner].opened_by.map(|edge| edge.from);
                 if let Some(opener) =
@@ -430,32 +408,31 @@ fn branches(view: &View<'_>, scopes: &Scopes<'_, '_>, said: &mut Said) {
                         );
                     }
                 }
-                // A parent always comes before the levels that its steps open.
-                level = levels[inner].parent.filter(|parent| *parent < inner);
+                level = levels[inner].parent;
             }
         }
     }
 }
 
 /// Loops whose condition nothing in them can change.
-fn loops(view: &View<'_>, said: &mut Said) {
+fn loops(view: &View<'_>, conditions: &HashMap<usize, Condition>, said: &mut Said) {
     let levels = view.levels.all();
     let mut writes: HashMap<usize, HashSet<&str>> = HashMap::new();
     for (number, node) in view.flow.nodes().iter().enumerate() {
-        let mut level = view.levels.home(number);
+        let mut level = shallow(view, number);
         while let Some(inner) = level {
             let opener = levels[inner].opened_by.map(|edge| edge.from);
             if let Some(opener) =
                 opener.filter(|opener| view.flow.nodes()[*opener].kind == "while-condition")
             {
-                let names = texts(node.object, "out_args").map(|(_, name)| name);
+                let names = texts_of(node.object, "out_args").map(|(_, name)| name);
                 writes.entry(opener).or_default().extend(names);
                 // SOARCA sets its variables without being asked.
                 if node.kind == "action" && !node.object.contains_key("out_args") {
                     writes.entry(opener).or_default().insert("__soarca_");
                 }
             }
-            level = levels[inner].parent.filter(|parent| *parent < inner);
+            level = levels[inner].parent;
         }
     }
     for (number, node) in view
@@ -465,10 +442,7 @@ fn loops(view: &View<'_>, said: &mut Said) {
         .enumerate()
         .filter(|(_, node)| node.kind == "while-condition")
     {
-        let Some(text) = node.text("condition") else {
-            continue;
-        };
-        let Ok(condition) = Condition::parse(text, Dialect::Bare) else {
+        let Some(condition) = conditions.get(&number) else {
             continue;
         };
         let written = writes.get(&number);

@@ -15,6 +15,9 @@ pub enum Error {
     /// Too many parentheses within each other.
     #[error("more than {limit} parentheses are within each other (byte {at})")]
     TooDeep { limit: usize, at: usize },
+    /// Too many patterns.
+    #[error("there are more than {limit} patterns (byte {at})")]
+    Patterns { limit: usize, at: usize },
     /// A character that has no meaning here.
     #[error("`{char}` means nothing here (byte {at})")]
     Character { char: char, at: usize },
@@ -76,6 +79,7 @@ impl Error {
         match self {
             Self::TooLong { limit, .. } => *limit,
             Self::TooDeep { at, .. }
+            | Self::Patterns { at, .. }
             | Self::Character { at, .. }
             | Self::NoEnd { at, .. }
             | Self::Escape { at, .. }

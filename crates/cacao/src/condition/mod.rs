@@ -37,6 +37,18 @@ pub const LENGTH_MAX: usize = 64 << 10;
 /// How deep parentheses may be within each other.
 pub const DEPTH_MAX: usize = 64;
 
+/// How many patterns (`LIKE`, `MATCHES`) a condition may have: each is compiled.
+pub const PATTERNS_MAX: usize = 16;
+
+/// How many patterns a text has if it is a condition, at the most.
+pub(crate) fn patterns(text: &str) -> usize {
+    let text = text.to_ascii_uppercase();
+    ["LIKE", "MATCHES"]
+        .map(|word| text.matches(word).count())
+        .iter()
+        .sum()
+}
+
 /// Which conditions are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dialect {

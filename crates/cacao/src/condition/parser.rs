@@ -10,7 +10,7 @@
 use super::pattern::Pattern;
 use super::scanner::{Scanner, Token};
 use super::tree::{At, Expression, Literal, Operand, Operator, Predicate, Test, Use};
-use super::{DEPTH_MAX, Dialect, Error, LENGTH_MAX};
+use super::{DEPTH_MAX, Dialect, Error, LENGTH_MAX, PATTERNS_MAX};
 use crate::variable::address::Address;
 use crate::variable::kind::cut;
 use crate::variable::name;
@@ -53,6 +53,7 @@ pub(super) fn parse(text: &str, dialect: Dialect) -> Result<Expression, Error> {
     let mut parser = Parser {
         scanner: Scanner::new(text, dialect),
         depth: 0,
+        patterns: 0,
     };
     let bracket = parser.take_symbol("[")?;
     let expression = parser.any()?;
@@ -72,6 +73,7 @@ pub(super) fn parse(text: &str, dialect: Dialect) -> Result<Expression, Error> {
 struct Parser<'t> {
     scanner: Scanner<'t>,
     depth: usize,
+    patterns: usize,
 }
 
 impl Parser<'_> {
@@ -220,7 +222,12 @@ impl Parser<'_> {
         compile: fn(&str) -> Result<Pattern, super::pattern::Fault>,
     ) -> Result<Pattern, Error> {
         match self.scanner.next()? {
+            (Token::Literal(Literal::Text(_)), at) if self.patterns == PATTERNS_MAX => {
+                let limit = PATTERNS_MAX;
+                Err(Error::Patterns { limit, at })
+            }
             (Token::Literal(Literal::Text(text)), at) => {
+                self.patterns += 1;
                 compile(&text).map_err(|source| Error::Pattern { source, at })
             }
             (found, at) => Err(unexpected("a pattern in single quotes", found, at)),

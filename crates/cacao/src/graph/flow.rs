@@ -74,7 +74,7 @@ impl<'d> Node<'d> {
 }
 
 /// A way from a step to a step that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Edge<'d> {
     /// The number of the step that it leaves.
     pub from: usize,

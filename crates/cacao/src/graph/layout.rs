@@ -108,11 +108,16 @@ fn given(step: &Map<String, Value>) -> Option<Point> {
     };
     let (x, y) = (number("x")?, number("y")?);
     // Roaster's dialect gives the upper left corner and the size.
-    let half = |name: &str| number(name).unwrap_or(0) / 2;
+    let half = |name: &str| within(number(name).unwrap_or(0)) / 2;
     Some(Point {
-        x: x.clamp(-1_000_000, 1_000_000) + half("width"),
-        y: y.clamp(-1_000_000, 1_000_000) + half("height"),
+        x: within(x) + half("width"),
+        y: within(y) + half("height"),
     })
+}
+
+/// A length or distance that a picture can have.
+fn within(pixels: i64) -> i64 {
+    pixels.clamp(-1_000_000, 1_000_000)
 }
 
 /// The same picture, moved so that nothing lies outside of it.

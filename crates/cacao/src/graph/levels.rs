@@ -16,6 +16,8 @@ pub struct Level<'d> {
     pub opened_by: Option<Edge<'d>>,
     /// The level in which it is opened.
     pub parent: Option<usize>,
+    /// How many levels are around it.
+    pub depth: usize,
     /// Its first step.
     pub first: usize,
     /// Whether it comes to an end: in an end step, or by leading into another level, which is
@@ -53,9 +55,11 @@ impl<'d> Levels<'d> {
     }
 
     fn open(&mut self, opened_by: Option<Edge<'d>>, parent: Option<usize>, first: usize) {
+        let depth = parent.map_or(0, |parent| self.all[parent].depth + 1);
         self.all.push(Level {
             opened_by,
             parent,
+            depth,
             first,
             ends: false,
         });

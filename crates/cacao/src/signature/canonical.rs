@@ -116,12 +116,16 @@ impl Unsigned {
     ) -> Result<Message, NotCanonical> {
         let mut inner: Option<Map<String, Value>> = None;
         for layer in layers.iter().rev() {
-            let mut object = (*layer).clone();
-            object.shift_remove("signature");
-            match inner {
-                Some(inner) => object.insert("signature".to_owned(), Value::Object(inner)),
-                None => object.shift_remove("value"),
-            };
+            let own = layer.iter().filter(|(name, _)| match name.as_str() {
+                "signature" => false,
+                "value" => inner.is_some(),
+                _ => true,
+            });
+            let own = own.map(|(name, member)| (name.clone(), member.clone()));
+            let mut object: Map<String, Value> = own.collect();
+            if let Some(inner) = inner {
+                object.insert("signature".to_owned(), Value::Object(inner));
+            }
             inner = Some(object);
         }
         let signature = canonical(&Value::Object(inner.unwrap_or_default()))?;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
+mod attacks;
 mod examples;
 mod faults;
 mod pages;

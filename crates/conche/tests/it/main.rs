@@ -6,6 +6,7 @@ mod access;
 mod admission;
 mod alone;
 mod csf;
+mod fuzz_playbooks;
 mod playbooks;
 mod recipes;
 mod reload;

@@ -70,8 +70,8 @@ fn each_fault_is_found_by_its_own_check_and_no_other() {
 
 #[test]
 fn every_check_has_a_fault_that_it_finds() {
-    // The text itself is looked at before there is a document.
-    let elsewhere = ["CACAO001"];
+    // The text itself is looked at before there is a document; limits have tests of their own.
+    let elsewhere = ["CACAO001", "CACAO110", "CACAO111"];
     let covered: BTreeSet<&str> = FAULTS
         .iter()
         .filter_map(|(codes, _)| codes.split(' ').next())

@@ -65,7 +65,8 @@ fn target<'v>(value: &'v mut Value, at: &Pointer) -> &'v mut Value {
 
 /// Makes a change; `false` if there is nothing to change in that way.
 fn apply(value: &mut Value, at: &Pointer, change: &Change) -> bool {
-    let (last, parent) = at.keys().split_last().expect("a place below the top");
+    let keys = at.keys();
+    let (last, parent) = keys.split_last().expect("a place below the top");
     match change {
         Change::Set(new) => {
             let old = target(value, at);
@@ -74,7 +75,10 @@ fn apply(value: &mut Value, at: &Pointer, change: &Change) -> bool {
             !same
         }
         Change::Remove => {
-            match (target(value, &Pointer::of(parent.to_vec())), last) {
+            match (
+                target(value, &Pointer::of(parent.iter().copied().cloned())),
+                last,
+            ) {
                 (Value::Object(members), conche_cacao::pointer::Key::Name(name)) => {
                     members.shift_remove(name);
                 }
