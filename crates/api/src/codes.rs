@@ -41,6 +41,7 @@ macro_rules! codes {
 }
 
 codes! {
+    ANSWER = "answer-refused", 422, "The answer is not what is asked for";
     BODY_TOO_LARGE = "body-too-large", 413, "The request body is too large";
     BODY_TOO_SLOW = "body-too-slow", 408, "The request body did not arrive in time";
     BUSY = "busy", 429, "Too much is waiting";

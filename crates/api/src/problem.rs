@@ -158,6 +158,7 @@ impl From<SignalError> for Problem {
     fn from(error: SignalError) -> Self {
         match error {
             SignalError::NotNow(detail) => Self::new(&codes::RUN_STATE, detail),
+            SignalError::Answer(error) => Self::new(&codes::ANSWER, error.to_string()),
             SignalError::Store(error) => error.into(),
         }
     }

@@ -44,7 +44,7 @@ pub(crate) async fn look(dir: &Path, loaded: &Loaded, parts: Parts) -> Result<Lo
         actions: parts.actions,
         clock: Arc::new(SystemClock),
         tasks: supervisor.tasks(),
-        masker: parts.secrets.masker(),
+        secrets: parts.secrets.clone(),
         config: loaded.config.engine,
     })
     .await

@@ -155,7 +155,7 @@ async fn start(
         actions: parts.actions,
         clock: Arc::new(SystemClock),
         tasks: tasks.clone(),
-        masker: parts.secrets.masker(),
+        secrets: parts.secrets.clone(),
         config: config.engine,
     })
     .await

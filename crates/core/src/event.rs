@@ -12,6 +12,10 @@ pub const RUN_FAILED: &str = "conche.run.failed";
 pub const RUN_NEEDS_ATTENTION: &str = "conche.run.needs_attention";
 /// The event of a run that another run asked for by name; it triggers no other reaction.
 pub const RUN_REQUESTED: &str = "conche.run.requested";
+/// The event of a run of a playbook that was asked for; it triggers no reaction.
+pub const PLAYBOOK_REQUESTED: &str = "conche.playbook.requested";
+/// The event of a run that asks a person.
+pub const RUN_AWAITING_ANSWER: &str = "conche.run.awaiting_answer";
 
 /// An immutable fact, shaped after [CloudEvents 1.0](https://cloudevents.io).
 ///

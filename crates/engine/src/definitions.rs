@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use conche_core::definition::lower;
+use conche_core::playbook::Program;
 use conche_core::reaction::Reaction;
 use conche_core::{Definition, Digest};
 use conche_store::DefinitionText;
@@ -12,6 +13,8 @@ use crate::Inner;
 
 /// Kind of a stored reaction.
 pub(crate) const REACTION: &str = "reaction";
+/// Kind of a stored playbook, with those that it calls.
+pub(crate) const PLAYBOOK: &str = "playbook";
 
 /// Definitions kept in memory. A run under way holds its own besides.
 const KEPT: usize = 1000;
@@ -58,6 +61,18 @@ impl Inner {
             name: stored.digest.to_string(),
             message,
         };
+        if stored.kind == PLAYBOOK {
+            let program =
+                Program::parse(&stored.text).map_err(|error| corrupt(error.to_string()))?;
+            let lowered = self.lowered(&program).map_err(|refusals| {
+                let refusals: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+                corrupt(format!(
+                    "it cannot be run any more: {}",
+                    refusals.join("; ")
+                ))
+            })?;
+            return Ok(lowered.definition);
+        }
         if stored.kind != REACTION {
             return Err(corrupt(format!(
                 "this program does not know the kind '{}'",

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conche_core::definition::Step;
-use conche_core::event::{RUN_FAILED, RUN_NEEDS_ATTENTION};
+use conche_core::event::{RUN_AWAITING_ANSWER, RUN_FAILED, RUN_NEEDS_ATTENTION};
 use conche_core::run::{
     Done, Effect, Entry, ErrorKind, Illegal, Invocation, Outcome, Phase, Record, Report, StepError,
-    VisitNo, VisitState, decide, resume, settle,
+    VisitNo, VisitState, answer, decide, resume, settle,
 };
 use conche_core::{Definition, Json, StepId, Timestamp};
 use conche_runtime::supervisor::{Stage, Stop};
@@ -114,8 +114,12 @@ impl<'a> Drive<'a> {
             .visits()
             .iter()
             .filter(|visit| matches!(visit.state, VisitState::Attention { .. }));
-        // Each end of the run and each doubt may have been told of.
-        let told = held.state.rerun() + in_doubt.count() as u32;
+        let asked = held.state.visits().iter().filter(|visit| {
+            let step = held.definition.steps.get(&visit.step);
+            matches!(step, Some(Step::Ask(_))) && visit.state != VisitState::Ready
+        });
+        // Each end of the run, each doubt and each question may have been told of.
+        let told = held.state.rerun() + (in_doubt.count() + asked.count()) as u32;
         let bytes = held.state.visits().iter().map(|visit| match &visit.state {
             VisitState::Done(Done::Output(output)) => output.as_str().len(),
             _ => 0,
@@ -378,6 +382,7 @@ impl<'a> Drive<'a> {
                 tracing::warn!(run_id = %self.held.state.run(), definition = self.held.definition.name, reason, "run needs attention");
                 self.tell(RUN_NEEDS_ATTENTION, reason, now)
             }
+            Entry::Asked { question, .. } => self.tell(RUN_AWAITING_ANSWER, &question.text, now),
             Entry::Finished {
                 outcome: Outcome::Failed,
                 reason,
@@ -446,6 +451,14 @@ impl<'a> Drive<'a> {
                 resolution,
                 by,
             )?,
+            Signal::Answer {
+                visit,
+                answer: given,
+                by,
+            } => answer(&self.held.state, visit, given, by).map_err(|error| Illegal {
+                state: error.to_string(),
+                entry: "answered".to_owned(),
+            })?,
             Signal::Retry { visit, by } => {
                 let deadline = later(self.engine.now(), self.held.definition.limits.deadline);
                 Entry::Reopened {

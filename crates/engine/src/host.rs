@@ -12,7 +12,7 @@ use conche_store::{Page, RunFilter};
 
 use crate::Inner;
 use crate::budget;
-use crate::intake::Origin;
+use crate::intake::{Only, Origin};
 use crate::lists::{ListError, NewEntry as NewListEntry};
 
 /// The source of events that runs of ours emit.
@@ -50,7 +50,7 @@ impl HostOf {
         &self,
         call: &Call,
         event: NewEvent,
-        only: Option<&str>,
+        only: Option<&Only>,
     ) -> Result<EventId, Error> {
         let depth = self.event.as_ref().map_or(0, |event| event.depth) + 1;
         if depth > self.engine.config.emit_depth {
@@ -102,7 +102,9 @@ impl Host for HostOf {
             time: None,
             data,
         };
-        let event = self.accept(call, event, Some(reaction)).await?;
+        let event = self
+            .accept(call, event, Some(&Only::Reaction(reaction.to_owned())))
+            .await?;
         // It was stored with the event; a repeat finds the one of the first time.
         let filter = RunFilter {
             event: Some(event),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use conche_core::event::RUN_NEEDS_ATTENTION;
-use conche_core::run::{Entry, Record, RunState, Started};
+use conche_core::run::{Declared, Entry, Record, RunState, Started};
 use conche_core::storm::Gates;
 use conche_core::{Definition, Event, EventId, RunId, Timestamp};
 use conche_modules::{Asked, Audience, Batch, Intake, NewEvent, Receipt, Refusal};
@@ -35,8 +35,22 @@ pub(crate) struct Origin<'a> {
     pub(crate) depth: u16,
     /// How many events may stem from each.
     pub(crate) follow: u32,
-    /// The reaction to run, whatever its trigger; none to run those that are triggered.
-    pub(crate) only: Option<&'a str>,
+    /// What to run, whatever triggers it; none to run the reactions that are triggered.
+    pub(crate) only: Option<&'a Only>,
+}
+
+/// What is run alone, since it was asked for by name.
+#[derive(Clone)]
+pub(crate) enum Only {
+    /// The reaction of this name.
+    Reaction(String),
+    /// A playbook.
+    Playbook {
+        /// What its run follows.
+        definition: Arc<Definition>,
+        /// Its variables with the caller's values.
+        scope: Declared,
+    },
 }
 
 #[async_trait]
@@ -178,14 +192,14 @@ impl Inner {
         let (tell, told) = tokio::sync::oneshot::channel();
         let (engine, source) = (self.clone(), origin.source.to_owned());
         let (cause, depth, follow) = (origin.cause, origin.depth, origin.follow);
-        let only = origin.only.map(str::to_owned);
+        let only = origin.only.cloned();
         self.tasks.detach("intake", Stage::Intake, async move {
             let origin = Origin {
                 source: &source,
                 cause,
                 depth,
                 follow,
-                only: only.as_deref(),
+                only: only.as_ref(),
             };
             // Whoever asked may be gone.
             drop(tell.send(engine.take_in_whole(origin, events, cursor, own).await));
@@ -229,7 +243,7 @@ impl Inner {
         for event in events {
             let event = Arc::new(complete(origin, event, own.take(), now));
             let matches = match origin.only {
-                Some(name) => self.named(name)?,
+                Some(only) => self.alone(only)?,
                 None => self.matching(&event).await?,
             };
             let born = self.births(&event, matches, origin.follow, now);
@@ -385,16 +399,23 @@ impl Inner {
         }
     }
 
-    /// The reaction of this name alone. It was asked for, so that no storm control stops it.
-    fn named(&self, name: &str) -> Result<Matches, Refusal> {
-        let found = self.triggers.load().named(name);
-        let missing = || Refusal::Invalid(format!("there is no reaction '{name}'"));
-        let named = Match {
-            definition: found.ok_or_else(missing)?,
+    /// What was asked for alone, so that no storm control stops it.
+    fn alone(&self, only: &Only) -> Result<Matches, Refusal> {
+        let (definition, scope) = match only {
+            Only::Reaction(name) => {
+                let found = self.triggers.load().named(name);
+                let missing = || Refusal::Invalid(format!("there is no reaction '{name}'"));
+                (found.ok_or_else(missing)?, None)
+            }
+            Only::Playbook { definition, scope } => (definition.clone(), Some(scope.clone())),
+        };
+        let alone = Match {
+            definition,
             gates: None,
+            scope,
         };
         Ok(Matches {
-            found: vec![named],
+            found: vec![alone],
             faults: Vec::new(),
         })
     }
@@ -411,7 +432,12 @@ impl Inner {
             self.tell_fault(reaction, fault, now);
         }
         let budget = budget::of_each(follow, matches.found.len());
-        let birth = |Match { definition, gates }| {
+        let birth = |found: Match| {
+            let Match {
+                definition,
+                gates,
+                scope,
+            } = found;
             let started = Started {
                 definition: definition.digest,
                 name: definition.name.clone(),
@@ -419,7 +445,7 @@ impl Inner {
                 events: Vec::new(),
                 deadline: later(now, definition.limits.deadline),
                 variables: BTreeMap::default(),
-                scope: None,
+                scope,
                 budget: Some(budget),
                 copied_at: None,
             };

@@ -26,6 +26,7 @@ mod intake;
 mod lists;
 mod metrics;
 mod perform;
+mod playbook_runs;
 mod queues;
 mod reactions;
 mod sandbox;
@@ -42,7 +43,7 @@ use conche_core::definition::{ActionTable, Defaults};
 use conche_core::run::{OnUncertain, Repeat};
 use conche_modules::{Action, ActionModule};
 use conche_runtime::clock::SharedClock;
-use conche_runtime::secrets::Masker;
+use conche_runtime::secrets::{Masker, Secrets};
 use conche_runtime::supervisor::{OnFailure, Stage, Tasks};
 use conche_store::{NodeId, Store};
 use tokio::sync::Semaphore;
@@ -56,6 +57,7 @@ pub use folder::{FileFault, Folder, Loaded, read_reaction};
 pub use housekeeping::{EXPIRE_CHUNK, expire_rest};
 pub use lists::{ListError, NewEntry};
 pub use metrics::Metrics;
+pub use playbook_runs::{PlaybookBegun, Start, StartError};
 pub use reactions::{Owner, ReactionError, ReactionInfo};
 pub use sandbox::SandboxEvaluator;
 pub use signals::SignalError;
@@ -79,8 +81,8 @@ pub struct Parts {
     pub clock: SharedClock,
     /// Starts tasks.
     pub tasks: Tasks,
-    /// Knows the values of secrets, for what quotes stored texts.
-    pub masker: Masker,
+    /// Secrets by name. It holds those that stand in playbooks themselves.
+    pub secrets: Arc<Secrets>,
     /// Limits and intervals.
     pub config: Config,
 }
@@ -95,6 +97,7 @@ pub(crate) struct Inner {
     modules: perform::Modules,
     clock: SharedClock,
     tasks: Tasks,
+    secrets: Arc<Secrets>,
     masker: Masker,
     config: Config,
     node: NodeId,
@@ -132,7 +135,8 @@ impl Engine {
             evaluator: parts.evaluator,
             clock: parts.clock,
             tasks: parts.tasks,
-            masker: parts.masker,
+            masker: parts.secrets.masker(),
+            secrets: parts.secrets,
             config: parts.config,
             node: NodeId(Uuid::now_v7()),
             triggers: ArcSwap::default(),

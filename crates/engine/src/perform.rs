@@ -56,6 +56,11 @@ impl Modules {
             .find(|spec| spec.name == action)
     }
 
+    /// Why a module cannot do its work as it is configured; none where it can.
+    pub(crate) fn unavailable(&self, module: &str) -> Option<String> {
+        self.0.get(module)?.action.unavailable()
+    }
+
     /// Why there is no such action, if there is none.
     pub(crate) fn missing(&self, module: &str, action: &str) -> Option<String> {
         let Some(found) = self.0.get(module) else {

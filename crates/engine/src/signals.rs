@@ -1,7 +1,9 @@
-//! Words of operators to runs: cancel, resume, retry.
+//! Words of operators to runs: cancel, resume, answer, retry.
 
 use conche_core::RunId;
-use conche_core::run::{Done, Resolution, RunState, Status, VisitNo, VisitState};
+use conche_core::run::{
+    Answer, AnswerError, Done, Resolution, RunState, Status, VisitNo, VisitState, answer,
+};
 use conche_store::{Change, Signal};
 
 use crate::{By, Engine};
@@ -12,10 +14,16 @@ pub enum SignalError {
     /// The run is not in a state in which the signal means anything.
     #[error("{0}")]
     NotNow(String),
+    /// The values are not those that are asked for.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
     /// No such run, or the store is not available.
     #[error(transparent)]
     Store(#[from] conche_store::Error),
 }
+
+/// How often an answer is left again where the run went on meanwhile.
+const ANSWER_TRIES: u32 = 8;
 
 impl Engine {
     /// Ends a run: nothing new is started, attempts under way are stopped.
@@ -71,6 +79,45 @@ impl Engine {
             by: by.name.clone(),
         };
         self.signal(run, resume, Some(state.version()), by).await
+    }
+
+    /// Answers what a step of a playbook asks. Without `visit` the first one that asks is meant.
+    ///
+    /// # Errors
+    /// [`SignalError::Answer`] where the values are not those asked for.
+    pub async fn answer(
+        &self,
+        run: RunId,
+        visit: Option<VisitNo>,
+        given: Answer,
+        by: impl Into<By>,
+    ) -> Result<(), SignalError> {
+        let by = by.into();
+        let mut tries = ANSWER_TRIES;
+        loop {
+            let state = self.load(run).await?;
+            let mut asking = (0..)
+                .zip(state.visits())
+                .filter(|(_, visit)| matches!(visit.state, VisitState::Asked { .. }));
+            let found = asking.find(|(number, _)| visit.is_none_or(|wanted| wanted == *number));
+            let Some((visit, _)) = found.filter(|_| !state.summary().status.is_finished()) else {
+                return Err(SignalError::NotNow("the run asks nothing there".to_owned()));
+            };
+            answer(&state, visit, given.clone(), by.name.clone())?;
+            let signal = Signal::Answer {
+                visit,
+                answer: given.clone(),
+                by: by.name.clone(),
+            };
+            let left = self
+                .signal(run, signal, Some(state.version()), by.clone())
+                .await;
+            match left {
+                // Another branch went on meanwhile; whether it still asks is looked at again.
+                Err(SignalError::NotNow(_)) if tries > 0 => tries -= 1,
+                other => return other,
+            }
+        }
     }
 
     /// Has a run that is over go on from a visit; without one, from the first that failed.

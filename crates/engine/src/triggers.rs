@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use conche_core::run::Declared;
 use conche_core::storm::{Control, Controls, Gates, Gather, Key, Watch};
 use conche_core::{Definition, Event, Timestamp};
 
@@ -29,6 +30,8 @@ pub(crate) struct Match {
     pub(crate) definition: Arc<Definition>,
     /// What its run has to pass; `None` for none.
     pub(crate) gates: Option<Gates>,
+    /// The variables that its run starts with, where it is a playbook's.
+    pub(crate) scope: Option<Declared>,
 }
 
 /// Why a reaction could not tell what to do with an event.
@@ -221,6 +224,7 @@ impl Triggers {
             matches.found.push(Match {
                 definition: trigger.definition.clone(),
                 gates,
+                scope: None,
             });
         }
         matches

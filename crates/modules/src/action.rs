@@ -58,6 +58,12 @@ pub trait Action: Send + Sync {
     /// return by [`Call::deadline`]; it is dropped shortly after.
     async fn invoke(&self, call: &Call) -> Result<Output, Error>;
 
+    /// Why it can do nothing as it is configured, and what to set; none where it can. A
+    /// playbook that needs it is then refused before anything is done.
+    fn unavailable(&self) -> Option<String> {
+        None
+    }
+
     /// Looks whether an earlier attempt with the same key took effect; only for actions
     /// declared [`Repeat::Probe`].
     async fn probe(&self, _call: &Call) -> Result<Probed, Error> {

@@ -25,7 +25,7 @@ impl Aside {
     ) -> Self {
         let cancel = waiting.into_iter().find_map(|signal| match signal {
             Signal::Cancel { by, reason } => Some((by, reason)),
-            Signal::Resume { .. } | Signal::Retry { .. } => None,
+            Signal::Resume { .. } | Signal::Retry { .. } | Signal::Answer { .. } => None,
         });
         let Some((by, why)) = cancel else {
             return Self {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use conche_core::run::{Record, Resolution, Status, Summary};
+use conche_core::run::{Answer, Record, Resolution, Status, Summary};
 use conche_core::storm::Gates;
 use conche_core::{Digest, Event, EventId, Json, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -180,6 +180,15 @@ pub enum Signal {
         /// The visit to start from.
         visit: u32,
         /// Who asks.
+        by: String,
+    },
+    /// Answer what a step asks.
+    Answer {
+        /// The visit that asks.
+        visit: u32,
+        /// The answer.
+        answer: Answer,
+        /// Who answered.
         by: String,
     },
 }

@@ -9,7 +9,7 @@ use conche_core::run::Status;
 use conche_core::{EventId, Json, RunId};
 use conche_engine::{Config, Engine, Parts};
 use conche_modules::{Action, ActionModule, Batch, Intake as _, NewEvent, Receipt, Refusal};
-use conche_runtime::secrets::Masker;
+use conche_runtime::secrets::{Masker, Secrets};
 use conche_runtime::supervisor::{Grace, Supervisor};
 use conche_store::{Page, RunFilter, RunRow, Store};
 
@@ -73,14 +73,15 @@ impl Rig {
             "test".to_owned(),
             (Arc::new(actions.clone()), &TEST_MODULE, 0),
         );
-        let masker = Masker::default();
+        let secrets = Arc::new(Secrets::default());
+        let masker = secrets.masker();
         let parts = Parts {
             store: store.clone(),
             evaluator: Arc::new(ScriptedEvaluator),
             actions: modules,
             clock: Arc::new(clock.clone()),
             tasks: supervisor.tasks(),
-            masker: masker.clone(),
+            secrets,
             config,
         };
         let engine = Engine::start(parts)

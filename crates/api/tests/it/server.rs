@@ -15,7 +15,7 @@ use conche_modules::{Action, ActionModule, BuildContext};
 use conche_runtime::clock::Clock as _;
 use conche_runtime::egress::{Egress, EgressConfig};
 use conche_runtime::listener::{Auth, Listener, ListenerConfig};
-use conche_runtime::secrets::{Masker, Secrets};
+use conche_runtime::secrets::Secrets;
 use conche_runtime::supervisor::{Stage, Supervisor, Tasks};
 use conche_store::memory::MemoryStore;
 use conche_store::{Change, Store, TokenRow};
@@ -316,7 +316,7 @@ fn parts(wanted: &Wanted, actions: &TestActions, clock: &Arc<SimClock>, tasks: T
         actions: modules,
         clock,
         tasks,
-        masker: Masker::default(),
+        secrets: Arc::new(Secrets::default()),
         config: wanted.config,
     }
 }

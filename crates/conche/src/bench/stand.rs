@@ -15,7 +15,7 @@ use conche_engine::{Config, Engine, Parts, SandboxEvaluator};
 use conche_modules::{Batch, Intake as _, NewEvent, Receipt};
 use conche_runtime::clock::SystemClock;
 use conche_runtime::listener::{Auth, Listener, ListenerConfig};
-use conche_runtime::secrets::Masker;
+use conche_runtime::secrets::Secrets;
 use conche_runtime::supervisor::{Grace, Stage, Supervisor};
 use conche_script::{Sandbox, WorkerCommand};
 use conche_store::RunStore as _;
@@ -108,7 +108,7 @@ impl Stand {
             actions,
             clock: Arc::new(SystemClock),
             tasks: supervisor.tasks(),
-            masker: Masker::default(),
+            secrets: Arc::new(Secrets::default()),
             config: Config::default(),
         };
         let engine = Engine::start(parts).await;

@@ -59,6 +59,11 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
+    /// Whether only a person can have it go on.
+    pub const fn waits_for_a_person(self) -> bool {
+        matches!(self, Self::AwaitingAnswer | Self::NeedsAttention)
+    }
+
     /// Whether the run is over.
     pub const fn is_finished(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)

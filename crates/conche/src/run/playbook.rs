@@ -1,0 +1,178 @@
+//! A playbook: validated, bound, run; what it asks a person is answered from the command line.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use conche_cacao::{Document, Profile, Severity};
+use conche_core::playbook::Program;
+use conche_core::run::{Answer, Question, RunState, Status, VisitNo, VisitState};
+use conche_core::{Json, RunId};
+use conche_engine::{Engine, Start};
+
+use super::{RunArgs, wait};
+use crate::failure::Failure;
+use crate::{input, playbooks};
+
+/// Values by name, underscores included.
+type Values = BTreeMap<String, Json>;
+
+/// A playbook with what it is given.
+pub(super) struct Prepared {
+    program: Program,
+    variables: Values,
+    answers: Values,
+    confirm: bool,
+}
+
+/// Whether a file is a playbook: JSON that says so of itself.
+pub(super) fn is_one(file: &Path) -> bool {
+    let text = (file != Path::new("-")).then(|| input::text(file));
+    let Some(Ok(text)) = text else { return false };
+    let value = serde_json::from_str::<serde_json::Value>(&text);
+    value.is_ok_and(|value| value["type"] == "playbook")
+}
+
+pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
+    if args.event.is_some() || args.event_type.is_some() {
+        let message = "a playbook gets no event: give its variables with --var";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let document = playbooks::read(&args.file)?;
+    let errors: Vec<String> = document
+        .check(Profile::Standard)
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| {
+            format!(
+                "  {} {}: {}",
+                finding.code, finding.pointer, finding.message
+            )
+        })
+        .collect();
+    if !errors.is_empty() {
+        return Err(Failure::Failed(format!(
+            "{} is not valid; `conche validate {0}` shows where:\n{}",
+            args.file.display(),
+            errors.join("\n")
+        )));
+    }
+    let program = Program::new(&document, &beside(&args.file))
+        .map_err(|error| Failure::Failed(format!("{}: {error}", args.file.display())))?;
+    Ok(Prepared {
+        program,
+        variables: values(&args.variables)?,
+        answers: values(&args.answers)?,
+        confirm: args.confirm,
+    })
+}
+
+/// The other playbooks of a file's folder, for those that it calls.
+fn beside(file: &Path) -> Vec<Document> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new(".")));
+    let entries = entries.into_iter().flatten().flatten();
+    let others = entries.map(|entry| entry.path()).filter(|other| {
+        other.extension() == Some(OsStr::new("json"))
+            && other.file_name() != file.file_name()
+            && is_one(other)
+    });
+    others
+        .filter_map(|other| playbooks::read(&other).ok())
+        .collect()
+}
+
+fn values(given: &[String]) -> Result<Values, Failure> {
+    let one = |text: &String| {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| Failure::Usage(format!("`{text}` is not NAME=VALUE")))?;
+        let name = if name.starts_with("__") {
+            name.to_owned()
+        } else {
+            format!("__{name}__")
+        };
+        Ok((name, Json::from(&serde_json::Value::from(value))))
+    };
+    given.iter().map(one).collect()
+}
+
+/// Starts the playbook and answers its questions; the run that is over, or waits for a person.
+pub(super) async fn carry_out(engine: &Engine, prepared: Prepared) -> Result<RunId, Failure> {
+    let mut changes = engine.tail();
+    let start = Start {
+        variables: prepared.variables.clone(),
+        by: Some("conche run".to_owned()),
+        ..Start::default()
+    };
+    let begun = engine.start_playbook(&prepared.program, start).await;
+    let run = begun
+        .map_err(|error| Failure::Failed(error.to_string()))?
+        .run;
+    loop {
+        let status = wait(engine, run, &mut changes).await?;
+        if status != Status::AwaitingAnswer {
+            return Ok(run);
+        }
+        let mut answered = false;
+        for (visit, question) in asked(engine, run).await? {
+            if let Some(answer) = prepared.answer(&question) {
+                let left = engine.answer(run, Some(visit), answer, "conche run").await;
+                left.map_err(|error| Failure::Failed(error.to_string()))?;
+                answered = true;
+            }
+        }
+        if !answered {
+            return Ok(run);
+        }
+        taken(engine, run, &mut changes).await?;
+    }
+}
+
+/// Waits until an answer that was left is heeded: the run goes on from where it was.
+async fn taken(
+    engine: &Engine,
+    run: RunId,
+    changes: &mut tokio::sync::broadcast::Receiver<std::sync::Arc<conche_engine::Change>>,
+) -> Result<(), Failure> {
+    loop {
+        let signals = engine.store().signals(run).await;
+        if signals
+            .map_err(|error| Failure::of("can't look at the run", error))?
+            .is_empty()
+        {
+            return Ok(());
+        }
+        drop(tokio::time::timeout(super::LOOK_EVERY, changes.recv()).await);
+    }
+}
+
+/// What a run asks now.
+async fn asked(engine: &Engine, run: RunId) -> Result<Vec<(VisitNo, Question)>, Failure> {
+    let cannot = |error: &dyn std::fmt::Display| Failure::of("can't look at the run", error);
+    let journal = engine.store().whole_journal(run).await;
+    let state = RunState::fold(run, journal.map_err(|error| cannot(&error))?);
+    let state = state.map_err(|error| cannot(&error))?;
+    let visits = (0..).zip(state.visits());
+    let asking = visits.filter_map(|(number, visit)| match &visit.state {
+        VisitState::Asked { question, .. } => Some((number, question.clone())),
+        _ => None,
+    });
+    Ok(asking.collect())
+}
+
+impl Prepared {
+    /// The answer to a question, where every value that it asks for was given.
+    fn answer(&self, question: &Question) -> Option<Answer> {
+        let names = question.answers.0.keys();
+        if names.len() == 0 {
+            return self.confirm.then(Answer::default);
+        }
+        let value = |name: &str| Some((name.to_owned(), self.answers.get(name)?.clone()));
+        let values = names.map(|name| value(name.as_str()));
+        Some(Answer {
+            values: values.collect::<Option<_>>()?,
+            failed: None,
+        })
+    }
+}

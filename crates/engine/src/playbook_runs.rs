@@ -1,0 +1,186 @@
+//! Runs of playbooks: how one is started, by whomever.
+//!
+//! A start is an event of our own (`conche.playbook.requested`), accepted together with the
+//! run, so that the same request twice starts one run, whatever happens in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use conche_cacao::variable::scope;
+use conche_core::event::PLAYBOOK_REQUESTED;
+use conche_core::playbook::{Executors, Lowered, Program, Refusal, lower};
+use conche_core::run::{Declared, Scope};
+use conche_core::{EventId, Json, RunId};
+use conche_modules::NewEvent;
+use conche_store::{DefinitionText, Page, RunFilter};
+use serde_json::json;
+
+use crate::definitions::PLAYBOOK;
+use crate::intake::{Only, Origin};
+use crate::{Engine, Inner};
+
+/// The source of events that ask for a run of a playbook from outside.
+const SOURCE: &str = "playbooks";
+
+/// With what a playbook is started.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// Values for its external variables, as CACAO writes them.
+    pub variables: BTreeMap<String, Json>,
+    /// The caller's name for this start: the same again starts nothing.
+    pub key: Option<String>,
+    /// Who asks.
+    pub by: Option<String>,
+}
+
+/// A playbook that was started, now or before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaybookBegun {
+    /// The run.
+    pub run: RunId,
+    /// The event that asked for it.
+    pub event: EventId,
+    /// Whether it was started before, under the same key.
+    pub duplicate: bool,
+}
+
+/// Why a playbook was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot be run here.
+    #[error("the playbook cannot be run: {}", listed(.0))]
+    Refused(Vec<Refusal>),
+    /// A variable is not given, or cannot be given so.
+    #[error("{0}")]
+    Variables(#[from] scope::Error),
+    /// It was started before under this key, and the run is not kept any more.
+    #[error("it was started before under this key, and its run is not kept any more")]
+    Gone,
+    /// It was not accepted.
+    #[error(transparent)]
+    Intake(#[from] conche_modules::Refusal),
+    /// The store is not available.
+    #[error(transparent)]
+    Store(#[from] conche_store::Error),
+}
+
+fn listed(refusals: &[Refusal]) -> String {
+    let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
+
+impl Engine {
+    /// Whether a program can be run here: what keeps it from it, all at once.
+    pub fn check_program(&self, program: &Program) -> Result<(), Vec<Refusal>> {
+        lower(program, &*self.0, &self.0.defaults()).map(drop)
+    }
+
+    /// Starts a run of a playbook. It is durable when this returns.
+    pub async fn start_playbook(
+        &self,
+        program: &Program,
+        start: Start,
+    ) -> Result<PlaybookBegun, StartError> {
+        let origin = Origin {
+            source: SOURCE,
+            cause: None,
+            depth: 0,
+            follow: self.0.config.emits_per_event,
+            only: None,
+        };
+        let id = start
+            .key
+            .as_ref()
+            .map(|key| format!("{}:{key}", program.root().id));
+        self.0.start_program(origin, program, start, id).await
+    }
+}
+
+impl Inner {
+    /// Lowers a program and has its secrets held.
+    pub(crate) fn lowered(&self, program: &Program) -> Result<Lowered, Vec<Refusal>> {
+        let mut lowered = lower(program, self, &self.defaults())?;
+        for (name, value) in lowered.secrets.drain(..) {
+            self.secrets.hold(&name, value.into());
+        }
+        Ok(lowered)
+    }
+
+    /// Accepts the event that asks for a run, with the run. `id` names it for the caller.
+    pub(crate) async fn start_program(
+        self: &Arc<Self>,
+        origin: Origin<'_>,
+        program: &Program,
+        start: Start,
+        id: Option<String>,
+    ) -> Result<PlaybookBegun, StartError> {
+        let lowered = self.lowered(program).map_err(StartError::Refused)?;
+        let scope = given(lowered.variables, &start.variables)?;
+        let definition = Arc::new(lowered.definition);
+        self.store
+            .put_definition(DefinitionText {
+                digest: definition.digest,
+                kind: PLAYBOOK.to_owned(),
+                name: definition.name.clone(),
+                text: program.text().to_owned(),
+            })
+            .await?;
+        self.definitions.put(definition.clone());
+        let event = NewEvent {
+            id,
+            event_type: PLAYBOOK_REQUESTED.to_owned(),
+            subject: Some(definition.name.clone()),
+            time: None,
+            data: Json::from(&json!({
+                "playbook": program.root().id,
+                "version": program.root().modified,
+                "variables": start.variables,
+                "by": start.by,
+            })),
+        };
+        let only = Only::Playbook { definition, scope };
+        let origin = Origin {
+            only: Some(&only),
+            ..origin
+        };
+        let receipts = self.take_in(origin, vec![event], None, None).await?;
+        let receipt = receipts.first().ok_or(StartError::Gone)?;
+        let filter = RunFilter {
+            event: Some(receipt.event),
+            ..RunFilter::default()
+        };
+        let page = Page {
+            before: None,
+            limit: 1,
+        };
+        let runs = self.store.runs(filter, page).await?;
+        Ok(PlaybookBegun {
+            run: runs.first().ok_or(StartError::Gone)?.run,
+            event: receipt.event,
+            duplicate: receipt.duplicate,
+        })
+    }
+}
+
+/// The variables of a playbook with the values that the caller gives.
+fn given(variables: Declared, given: &BTreeMap<String, Json>) -> Result<Declared, scope::Error> {
+    let values: BTreeMap<&str, serde_json::Value> = given
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.read().unwrap_or_default()))
+        .collect();
+    let given = values.iter().map(|(name, value)| (*name, value));
+    let scope = Scope::start(variables.0, given)?;
+    let visible = scope.visible().into_iter();
+    let all = visible.map(|(name, variable)| (name.clone(), variable.clone()));
+    Ok(Declared(all.collect()))
+}
+
+impl Executors for Inner {
+    fn unavailable(&self, module: &str) -> Option<String> {
+        self.modules.unavailable(module)
+    }
+
+    fn knows_secret(&self, name: &str) -> bool {
+        self.secrets.knows(name)
+    }
+}
