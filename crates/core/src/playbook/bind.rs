@@ -13,7 +13,7 @@ const EXECUTE: &str = "execute";
 /// The action for HTTP requests that change nothing.
 const READ: &str = "read";
 /// The module that asks a person: the engine itself.
-pub(super) const MANUAL: &str = "manual";
+const MANUAL: &str = "manual";
 /// The module for agents that speak SOARCA's Fin protocol.
 const FIN: &str = "fin";
 /// With what the names and types of SOARCA's agents begin.
@@ -37,6 +37,17 @@ const KNOWN: [&str; 13] = [
 /// Commands that speak to the network address of what they act on.
 const ADDRESSED: [&str; 3] = ["http-api", "openc2-http", "ssh"];
 
+/// Modules that need nothing of the run but what is filled in.
+const FILLED_IN: [&str; 7] = [
+    "bash",
+    "caldera-cmd",
+    "elastic",
+    "http-api",
+    "openc2-http",
+    "powershell",
+    "ssh",
+];
+
 /// What this program can carry out.
 pub trait Executors: ActionTable {
     /// Why the module cannot carry out commands as it is configured; none where it can.
@@ -54,16 +65,30 @@ pub trait Executors: ActionTable {
 
 /// Who carries out a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Bound {
-    /// A person.
-    Person,
-    /// An action of a module.
-    Module {
-        module: String,
-        action: String,
-        repeat: Repeat,
-        on_uncertain: OnUncertain,
-    },
+pub(super) struct Bound {
+    /// In which language the command is written: the type of command that its module carries
+    /// out, which is what its agent says where it has a module of its own.
+    pub(super) language: String,
+    /// None for a person.
+    pub(super) module: Option<Module>,
+}
+
+impl Bound {
+    /// Whether who carries it out is handed all variables, where the step names none: it sees
+    /// nothing else of the run. Others have the values filled in.
+    pub(super) fn sees_all(&self) -> bool {
+        let module = self.module.as_ref();
+        module.is_none_or(|module| !FILLED_IN.contains(&module.name.as_str()))
+    }
+}
+
+/// An action of a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Module {
+    pub(super) name: String,
+    pub(super) action: String,
+    pub(super) repeat: Repeat,
+    pub(super) on_uncertain: OnUncertain,
 }
 
 /// Finds who carries out a command by an agent against a target.
@@ -74,11 +99,21 @@ pub(super) fn bind(
     executors: &dyn Executors,
 ) -> Result<Bound, String> {
     let module = module_of(command, agent);
-    if module == MANUAL {
-        return Ok(Bound::Person);
-    }
-    if module == FIN {
-        return bound(module, EXECUTE, executors);
+    // A Fin speaks the language of the command, whatever that is.
+    let language = if module == FIN { &command.kind } else { module };
+    let bound = |action| {
+        let module = if module == MANUAL {
+            None
+        } else {
+            Some(offered(command, module, action, executors)?)
+        };
+        Ok(Bound {
+            language: language.to_owned(),
+            module,
+        })
+    };
+    if module == MANUAL || module == FIN {
+        return bound(EXECUTE);
     }
     let acted_on = target.unwrap_or(agent);
     if ADDRESSED.contains(&module) && acted_on.address.is_none() {
@@ -90,24 +125,33 @@ pub(super) fn bind(
             acted_on.kind
         ));
     }
-    let action = match method(command) {
+    bound(match method(command) {
         Some("GET" | "HEAD" | "OPTIONS") if module == "http-api" => READ,
         _ => EXECUTE,
-    };
-    bound(module, action, executors)
+    })
 }
 
-fn bound(module: &str, action: &str, executors: &dyn Executors) -> Result<Bound, String> {
+fn offered(
+    command: &Command,
+    module: &str,
+    action: &str,
+    executors: &dyn Executors,
+) -> Result<Module, String> {
     let Some((repeat, on_uncertain)) = executors.guarantee(module, action) else {
-        return Err(format!(
-            "there is no module that carries out commands of type `{module}`"
-        ));
+        let kind = &command.kind;
+        return Err(if *kind == module {
+            format!("there is no module that carries out commands of type `{kind}`")
+        } else {
+            format!(
+                "there is no module `{module}`, which would carry out this command of type `{kind}`"
+            )
+        });
     };
     if let Some(reason) = executors.unavailable(module) {
         return Err(reason);
     }
-    Ok(Bound::Module {
-        module: module.to_owned(),
+    Ok(Module {
+        name: module.to_owned(),
         action: action.to_owned(),
         repeat,
         on_uncertain,

@@ -23,6 +23,8 @@ pub struct CommandTemplate {
     pub(super) agent: Value,
     pub(super) target: Option<Value>,
     pub(super) in_args: Vec<Name>,
+    /// Whether all variables are handed over where `in_args` names none.
+    pub(super) sees_all: bool,
     pub(super) out_args: Vec<Name>,
     pub(super) context: Value,
 }
@@ -52,8 +54,9 @@ enum Text {
 }
 
 impl Parts {
-    /// Takes a command apart; base64 is decoded.
-    pub(super) fn of(command: &Command) -> Result<Self, String> {
+    /// Takes a command apart; base64 is decoded. `language` is the type of command as which it
+    /// is carried out, which decides how values are quoted.
+    pub(super) fn of(command: &Command, language: &str) -> Result<Self, String> {
         let mut fixed = Map::new();
         for (name, value) in [
             ("description", &command.description),
@@ -63,8 +66,8 @@ impl Parts {
                 fixed.insert(name.to_owned(), value.as_str().into());
             }
         }
-        let http = matches!(command.kind.as_str(), "http-api" | "openc2-http");
-        let script = |text: String| match command.kind.as_str() {
+        let http = matches!(language, "http-api" | "openc2-http");
+        let script = |text: String| match language {
             _ if http => Text::StartLine(text),
             "ssh" | "bash" => Text::Of(text, Quoting::PosixShell),
             "powershell" => Text::Of(text, Quoting::PowerShell),
@@ -157,7 +160,7 @@ impl Text {
 /// Fills in the start line of a request: `METHOD target VERSION`. A target that is one variable
 /// and nothing else is taken as it is; else values are parts of its path or query.
 fn start_line(line: &str, variables: &Substitution<'_>) -> Result<String, String> {
-    let mut parts = line.split(' ');
+    let mut parts = line.trim().split(' ');
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
@@ -167,6 +170,14 @@ fn start_line(line: &str, variables: &Substitution<'_>) -> Result<String, String
         let filled = variables.text(text, quoting);
         filled.map_err(|error| error.to_string())
     };
+    let method = fill(method, Quoting::Plain)?;
+    if !method.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return Err(format!("`{method}` is no method of HTTP"));
+    }
+    let version = fill(version, Quoting::Plain)?;
+    if !version.starts_with("HTTP/") || version.contains(char::is_whitespace) {
+        return Err(format!("`{version}` is no version of HTTP"));
+    }
     let whole = target.starts_with("__") && target.ends_with("__:value") && !target.contains('/');
     let filled = if whole {
         let target = fill(target, Quoting::Plain)?;
@@ -199,10 +210,7 @@ impl CommandTemplate {
         let variables = Substitution::new(scope);
         let mut input = Map::new();
         input.insert("command".to_owned(), self.command(&variables)?.into());
-        input.insert("agent".to_owned(), tree(&self.agent, &variables)?);
-        if let Some(target) = &self.target {
-            input.insert("target".to_owned(), tree(target, &variables)?);
-        }
+        input.append(&mut self.parties(&variables)?);
         let given = self.given(scope)?;
         if !given.is_empty() {
             input.insert("variables".to_owned(), given.into());
@@ -216,7 +224,9 @@ impl CommandTemplate {
     }
 
     fn command(&self, variables: &Substitution<'_>) -> Result<Map<String, Value>, String> {
-        let mut command = match tree(&self.command.other, variables)? {
+        // Properties of types that CACAO does not know are arguments: values keep their types.
+        let other = variables.json(&self.command.other);
+        let mut command = match other.map_err(|error| error.to_string())? {
             Value::Object(other) => other,
             _ => Map::new(),
         };
@@ -253,15 +263,24 @@ impl CommandTemplate {
         Ok(command)
     }
 
+    /// Who does it, and on what.
+    fn parties(&self, variables: &Substitution<'_>) -> Result<Map<String, Value>, String> {
+        let mut parties = Map::new();
+        for (name, party) in [
+            ("agent", Some(&self.agent)),
+            ("target", self.target.as_ref()),
+        ] {
+            let Some(party) = party else { continue };
+            let filled = tree(party, variables).map_err(|error| format!("the {name}: {error}"))?;
+            parties.insert(name.to_owned(), filled);
+        }
+        Ok(parties)
+    }
+
     /// The variables of `in_args`; all, for receivers that see nothing else of the run.
     fn given(&self, scope: &Scope) -> Result<Map<String, Value>, String> {
-        let names: Vec<&Name> = if !self.in_args.is_empty() {
+        let names: Vec<&Name> = if !self.in_args.is_empty() || !self.sees_all {
             self.in_args.iter().collect()
-        } else if matches!(
-            self.command.kind.as_str(),
-            "http-api" | "openc2-http" | "ssh" | "bash" | "powershell" | "elastic" | "caldera-cmd"
-        ) {
-            Vec::new()
         } else {
             scope.visible().into_keys().collect()
         };
@@ -286,11 +305,7 @@ impl CommandTemplate {
                 }
                 (None, _) => String::new(),
             };
-            let mut parties = Map::new();
-            parties.insert("agent".to_owned(), tree(&self.agent, &variables)?);
-            if let Some(target) = &self.target {
-                parties.insert("target".to_owned(), tree(target, &variables)?);
-            }
+            let parties = self.parties(&variables)?;
             let mut answers = Declared::default();
             for name in &self.out_args {
                 let variable = scope.variable(name.as_str());

@@ -177,9 +177,10 @@ impl<'a> Lowering<'a> {
             }
         };
         // SOARCA's playbooks use what SOARCA sets without declaring it.
-        let text = serde_json::to_string(&of.playbook.workflow).unwrap_or_default();
+        let text = serde_json::to_string(of.playbook).unwrap_or_default();
         for name in results::undeclared() {
-            let used = references(&text, &|_| false).any(|used| used.name == name);
+            let used = references(&text, &|_| false).any(|used| used.name == name)
+                || text.contains(&format!("\"{name}\""));
             if let (true, Ok(name)) = (used, conche_cacao::variable::Name::parse(name)) {
                 let unknown = || Variable::new(Type::String, None);
                 all.0.entry(name).or_insert_with(unknown);
@@ -204,12 +205,12 @@ impl<'a> Lowering<'a> {
             Work::End => Step::Pass { next: None },
             Work::Start => match Next::of(step) {
                 Ok(next) => {
-                    self.exists(of, next.success, &at(id, "on_completion"));
+                    self.exists(of, next.success, &at(id, Next::said_by(step).0));
                     Step::Pass {
                         next: Some(of.entry(next.success)),
                     }
                 }
-                Err(message) => return self.refuse(of, at(id, "on_completion"), message),
+                Err((property, message)) => return self.refuse(of, at(id, property), message),
             },
             other => match self.opens(of, id, step, other) {
                 Some(opens) => match self.container(of, id, step, opens) {
@@ -231,14 +232,15 @@ impl<'a> Lowering<'a> {
     ) -> Option<Container> {
         let next = match Next::of(step) {
             Ok(next) => next,
-            Err(message) => {
-                self.refuse(of, at(id, "on_success"), message);
+            Err((property, message)) => {
+                self.refuse(of, at(id, property), message);
                 return None;
             }
         };
-        self.exists(of, next.success, &at(id, "on_success"));
-        if let Some(failure) = next.failure {
-            self.exists(of, failure, &at(id, "on_failure"));
+        let (success, failure) = Next::said_by(step);
+        self.exists(of, next.success, &at(id, success));
+        if let Some(step) = next.failure {
+            self.exists(of, step, &at(id, failure));
         }
         let variables = match declared(step.step_variables.as_ref(), &at(id, "step_variables")) {
             Ok(variables) => variables,
@@ -335,10 +337,14 @@ impl<'a> Lowering<'a> {
     }
 
     fn refuse(&mut self, of: Of<'_, '_>, pointer: Pointer, message: String) {
-        self.refusals.push(Refusal {
+        let refusal = Refusal {
             playbook: of.playbook.id.clone(),
             pointer,
             message,
-        });
+        };
+        // A playbook that is called twice is looked at twice.
+        if !self.refusals.contains(&refusal) {
+            self.refusals.push(refusal);
+        }
     }
 }

@@ -96,9 +96,9 @@ impl Program {
             .chain([&self.root])
             .filter(|playbook| playbook.id == id);
         match version {
-            Some(version) => of_id
-                .into_iter()
-                .find(|playbook| playbook.modified == version),
+            Some(version) => of_id.into_iter().find(|playbook| {
+                playbook.modified == version || is_same(&playbook.modified, version)
+            }),
             None => of_id.max_by(|a, b| time(a).cmp(&time(b))),
         }
     }
@@ -106,6 +106,12 @@ impl Program {
 
 fn time(playbook: &Playbook) -> Option<jiff::Timestamp> {
     playbook.modified.parse().ok()
+}
+
+/// Whether two texts are the same time, written in two ways.
+fn is_same(a: &str, b: &str) -> bool {
+    let read = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    read(a).is_some_and(|a| read(b) == Some(a))
 }
 
 fn raw(document: &Document) -> Result<Box<RawValue>, serde_json::Error> {

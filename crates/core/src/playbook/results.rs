@@ -67,15 +67,16 @@ pub struct ResultMapping {
     kind: String,
     /// The variables that the step writes; empty where it does not say.
     out_args: Vec<Name>,
-    /// Variables and the JSON Pointers of what they get.
-    mapping: Vec<(Name, String)>,
+    /// Variables and the JSON Pointers of what they get; none where the step does not say, which
+    /// is not the same as saying it of its other commands only.
+    mapping: Option<Vec<(Name, String)>>,
 }
 
 impl ResultMapping {
     pub(super) const fn new(
         kind: String,
         out_args: Vec<Name>,
-        mapping: Vec<(Name, String)>,
+        mapping: Option<Vec<(Name, String)>>,
     ) -> Self {
         Self {
             kind,
@@ -95,7 +96,7 @@ impl ResultMapping {
     ) -> Result<BTreeMap<String, Json>, String> {
         let document: Value = result.read().map_err(|error| error.to_string())?;
         let mut found = BTreeMap::new();
-        for (name, pointer) in &self.mapping {
+        for (name, pointer) in self.mapping.iter().flatten() {
             let part = document
                 .pointer(pointer)
                 .ok_or_else(|| format!("the result has nothing at `{pointer}` for `{name}`"))?;
@@ -103,10 +104,10 @@ impl ResultMapping {
         }
         let parts = PARTS.iter().find(|(kind, ..)| *kind == self.kind);
         if let (Some((_, primary, _)), [only]) = (parts, self.out_args.as_slice())
-            && self.mapping.is_empty()
+            && self.mapping.is_none()
             && let Some(part) = document.pointer(primary)
         {
-            found.insert(only.to_string(), part.clone());
+            found.insert(only.to_string(), captured(primary, part));
         }
         let soarca = parts.map_or(&[][..], |(_, _, names)| names);
         for (name, pointer) in soarca {
@@ -116,9 +117,7 @@ impl ResultMapping {
         }
         if let Some(Value::Object(named)) = document.get("variables") {
             for (name, value) in named {
-                // Fins give variables as objects, others their values only.
-                let value = value.get("value").unwrap_or(value);
-                self.offer(&mut found, name, value);
+                self.offer(&mut found, name, bare(value));
             }
         }
         let seen = |name: &String| scope.variable(name).is_some();
@@ -139,9 +138,39 @@ impl ResultMapping {
     }
 
     fn asked_for(&self, name: &str) -> bool {
-        let mapped = self.mapping.iter().map(|(name, _)| name);
+        let mapped = self.mapping.iter().flatten().map(|(name, _)| name);
         mapped
             .chain(&self.out_args)
             .any(|asked| asked.as_str() == name)
+    }
+}
+
+/// What was printed, without the line breaks at its end: as a shell captures the output of a
+/// command.
+fn captured(pointer: &str, part: &Value) -> Value {
+    match part {
+        Value::String(text) if pointer == "/stdout" => text.trim_end_matches(['\r', '\n']).into(),
+        other => other.clone(),
+    }
+}
+
+/// The value of a variable: Fins give variables as CACAO declares them, others their values only.
+fn bare(value: &Value) -> &Value {
+    const DECLARED: [&str; 6] = [
+        "type",
+        "name",
+        "description",
+        "value",
+        "constant",
+        "external",
+    ];
+    match value {
+        Value::Object(members)
+            if members.get("type").is_some_and(Value::is_string)
+                && members.keys().all(|name| DECLARED.contains(&name.as_str())) =>
+        {
+            members.get("value").unwrap_or(&Value::Null)
+        }
+        value => value,
     }
 }

@@ -21,7 +21,15 @@ pub(super) struct Next<'s> {
 }
 
 impl<'s> Next<'s> {
-    pub(super) fn of(step: &'s Step) -> Result<Self, String> {
+    /// The properties that say it: of success, and of failure.
+    pub(super) const fn said_by(step: &Step) -> (&'static str, &'static str) {
+        match step.on_completion {
+            Some(_) => ("on_completion", "on_completion"),
+            None => ("on_success", "on_failure"),
+        }
+    }
+
+    pub(super) fn of(step: &'s Step) -> Result<Self, (&'static str, String)> {
         let (completion, success, failure) = (
             step.on_completion.as_deref(),
             step.on_success.as_deref(),
@@ -33,12 +41,14 @@ impl<'s> Next<'s> {
                 failure: Some(completion),
             }),
             (None, Some(success), failure) => Ok(Self { success, failure }),
-            (Some(_), _, _) => Err(
+            (Some(_), _, _) => Err((
+                "on_completion",
                 "`on_completion` excludes `on_success` and `on_failure`: nobody can say which is meant".to_owned(),
-            ),
-            (None, None, _) => Err(
+            )),
+            (None, None, _) => Err((
+                "on_success",
                 "what follows when the step succeeds is not said: add `on_completion` or `on_success`".to_owned(),
-            ),
+            )),
         }
     }
 }
@@ -74,18 +84,19 @@ pub(super) fn names(names: Option<&Vec<String>>) -> Result<Vec<Name>, String> {
         .collect()
 }
 
-/// What the step's `result-mapping` extension says for one command and target.
+/// What the step's `result-mapping` extension says for one command and target; none where the
+/// step has no such extension.
 pub(super) fn mapping(
     step: &Step,
     command: usize,
     target: usize,
-) -> Result<Vec<(Name, String)>, String> {
+) -> Result<Option<Vec<(Name, String)>>, String> {
     let Some(extension) = step
         .step_extensions
         .as_ref()
         .and_then(|all| all.get(EXTENSION))
     else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     let members = extension
         .get("mapping")
@@ -95,6 +106,16 @@ pub(super) fn mapping(
     for (name, part) in members {
         let index = |key: &str| part.get(key).and_then(serde_json::Value::as_u64);
         let elsewhere = |key: &str, here: usize| index(key).is_some_and(|at| at != here as u64);
+        for (key, all) in [
+            ("command", step.commands.as_ref().map_or(0, Vec::len)),
+            ("target", step.targets.as_ref().map_or(1, Vec::len)),
+        ] {
+            if index(key).is_some_and(|at| at >= all as u64) {
+                return Err(format!(
+                    "`{name}` is mapped from a {key} that the step does not have"
+                ));
+            }
+        }
         if elsewhere("command", command) || elsewhere("target", target) {
             continue;
         }
@@ -103,5 +124,5 @@ pub(super) fn mapping(
         let pointer = pointer.ok_or_else(|| format!("`{name}` needs a `pointer`"))?;
         found.push((key, pointer.to_owned()));
     }
-    Ok(found)
+    Ok(Some(found))
 }

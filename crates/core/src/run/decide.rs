@@ -209,10 +209,9 @@ impl Decision<'_> {
     }
 
     fn ask(&mut self, number: VisitNo, visit: &Visit, step: &AskStep) {
-        let until = step.timeout.map_or(self.state.deadline(), |timeout| {
-            let until = self.now.checked_add(timeout).unwrap_or(Timestamp::MAX);
-            until.min(self.state.deadline())
-        });
+        let timeout = step.timeout.unwrap_or(std::time::Duration::MAX);
+        let until = self.now.checked_add(timeout).unwrap_or(Timestamp::MAX);
+        let until = until.min(self.given_up(number));
         match step.question.question(self.state.scope(&visit.path)) {
             Ok(question) => self.record(Entry::Asked {
                 visit: number,

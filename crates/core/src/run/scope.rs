@@ -171,7 +171,29 @@ impl Scopes {
         }
     }
 
-    /// Takes over what the frames of a container assigned, and forgets them and all within.
+    /// Closes all containers, the inner ones first: what was assigned within any of them is seen
+    /// at the outermost scope.
+    pub(super) fn settle(&mut self) {
+        self.close_within(&Path::new());
+    }
+
+    /// Closes the containers that stand in a frame.
+    fn close_within(&mut self, path: &Path) {
+        let level = path.len();
+        let inner: BTreeSet<VisitNo> = self
+            .frames
+            .range(path.clone()..)
+            .take_while(|(frame, _)| frame.starts_with(path))
+            .filter_map(|(frame, _)| frame.get(level))
+            .map(|turn| turn.of)
+            .collect();
+        for container in inner {
+            self.close(container, path);
+        }
+    }
+
+    /// Takes over what the frames of a container assigned, also in containers within that are
+    /// still open, and forgets them.
     fn gather(&mut self, container: VisitNo, path: &Path) {
         let mut first = path.clone();
         first.push(Turn {
@@ -183,15 +205,13 @@ impl Scopes {
             .frames
             .range(first..)
             .take_while(|(frame, _)| frame.get(level).is_some_and(|turn| turn.of == container))
+            .filter(|(frame, _)| frame.len() == level + 1)
             .map(|(frame, _)| frame.clone())
             .collect();
         let mut branches = Vec::new();
         for frame in own {
-            if let Some(scope) = self.frames.remove(&frame)
-                && frame.len() == level + 1
-            {
-                branches.push(scope);
-            }
+            self.close_within(&frame);
+            branches.extend(self.frames.remove(&frame));
         }
         if let Some(inner) = self.containers.get_mut(&container)
             && let Ok(conflicts) = inner.scope.join(branches)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, ErrorKind, LogLine, Path, Resolution, StepError, Verdict, VisitNo};
 use super::retry::Retry;
-use super::state::RunState;
+use super::state::{Phase, RunState};
 use super::visit::{Illegal, Visit, VisitState};
 use crate::definition::{ActionStep, Definition, Results, Step};
 use crate::json::Json;
@@ -124,7 +124,8 @@ pub fn resume(
     by: String,
 ) -> Result<Entry, Illegal> {
     let at = state.visit(visit);
-    let Some(at) = at.filter(|at| matches!(at.state, VisitState::Attention { .. })) else {
+    let live = at.filter(|_| state.live(visit).is_some());
+    let Some(at) = live.filter(|at| matches!(at.state, VisitState::Attention { .. })) else {
         return Err(Illegal {
             state: at.map_or_else(
                 || format!("without visit {visit}"),
@@ -162,7 +163,9 @@ pub fn answer(
     answer: Answer,
     by: String,
 ) -> Result<Entry, AnswerError> {
-    let at = state.visit(visit);
+    // A question in a step that was given up stands there still, and nobody waits for an answer.
+    let running = *state.phase() == Phase::Running;
+    let at = state.live(visit).filter(|_| running);
     let Some((path, VisitState::Asked { question, .. })) = at.map(|at| (&at.path, &at.state))
     else {
         return Err(AnswerError::NotAsked { visit });

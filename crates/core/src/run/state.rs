@@ -320,6 +320,8 @@ impl RunState {
         }
         self.phase = Phase::Finished { outcome, reason };
         self.finished_at = Some(at);
+        // Values assigned in branches that are cut off are the run's too.
+        self.scopes.settle();
         Ok(())
     }
 
@@ -428,7 +430,7 @@ impl RunState {
 
     /// The visit of this number, if it is the last one of a live frame: only such a visit can
     /// change, or be followed by another.
-    fn live(&self, number: VisitNo) -> Option<&Visit> {
+    pub(super) fn live(&self, number: VisitNo) -> Option<&Visit> {
         self.visit(number)
             .filter(|visit| self.frames.get(&visit.path) == Some(&number))
     }
@@ -474,11 +476,13 @@ impl RunState {
         self.scopes.check(path, values)
     }
 
-    /// The variables of a playbook's run as they are now, at its outermost scope; none of any
-    /// other run.
+    /// The variables of a playbook's run as they are now, with what was assigned in branches
+    /// that are not over yet; none of any other run.
     pub fn declared(&self) -> Option<Declared> {
         self.started.scope.as_ref()?;
-        let visible = self.scope(&[]).visible().into_iter();
+        let mut settled = self.scopes.clone();
+        settled.settle();
+        let visible = settled.of(&[]).visible().into_iter();
         let own = visible.map(|(name, variable)| (name.clone(), variable.clone()));
         Some(Declared(own.collect()))
     }

@@ -250,9 +250,7 @@ impl Visit {
                     ..
                 },
             ) if self.may_be_cut_off(attempt) => {
-                // Not counted as a try where the attempt, if any, was made in a lost world.
-                self.attempts = attempt;
-                self.in_doubt = false;
+                self.cut_off(attempt);
                 S::Uncertain {
                     attempt,
                     key: self.key_of_attempt(run, number),
@@ -280,6 +278,12 @@ impl Visit {
             VisitState::Performing { .. } => attempt == self.attempts,
             _ => self.in_doubt && Some(attempt) == self.attempts.checked_add(1),
         }
+    }
+
+    /// Not counted as a try where the attempt, if any, was made in a lost world.
+    const fn cut_off(&mut self, attempt: u32) {
+        self.attempts = attempt;
+        self.in_doubt = false;
     }
 
     /// The key of the attempt under way, else that of the next one.

@@ -6,6 +6,7 @@
 
 mod definitions;
 mod journal_format;
+mod playbooks;
 mod properties;
 mod prose;
 mod purity;

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use conche_core::run::{
-    Done, Effect, Entry, ErrorKind, Illegal, Phase, Record, Report, Resolution, RunState, Started,
-    StepError, Verdict, Visit, VisitNo, VisitState, decide, resume, settle,
+    Declared, Done, Effect, Entry, ErrorKind, Illegal, Phase, Record, Report, Resolution, RunState,
+    Started, StepError, Verdict, Visit, VisitNo, VisitState, decide, resume, settle,
 };
 use conche_core::{Definition, Json, RunId, Timestamp};
 use serde_json::Value;
@@ -33,6 +33,15 @@ impl Shell {
 
     /// A run that starts with variables.
     pub(crate) fn with(definition: Definition, variables: &[(&str, Value)]) -> Self {
+        Self::start(definition, variables, None)
+    }
+
+    /// A run of a playbook, with the variables that it starts with.
+    pub(crate) fn scoped(definition: Definition, scope: Declared) -> Self {
+        Self::start(definition, &[], Some(scope))
+    }
+
+    fn start(definition: Definition, variables: &[(&str, Value)], scope: Option<Declared>) -> Self {
         let first = Record {
             at: START,
             entry: Entry::Started(Started {
@@ -43,7 +52,7 @@ impl Shell {
                 deadline: START + definition.limits.deadline,
                 budget: None,
                 copied_at: None,
-                scope: None,
+                scope,
                 variables: variables
                     .iter()
                     .map(|(name, value)| ((*name).to_owned(), Json::from(value)))

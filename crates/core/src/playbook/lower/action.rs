@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Lowering, Of, at};
 use crate::definition::{ActionStep, AskStep, Input, Opens, Results, Step};
 use crate::id::StepId;
-use crate::playbook::bind::{Bound, bind};
+use crate::playbook::bind::{Module, bind};
 use crate::playbook::command::{CommandTemplate, Parts};
 use crate::playbook::credentials;
 use crate::playbook::results::ResultMapping;
@@ -82,7 +82,8 @@ impl<'a> Lowering<'a> {
         let out_args = names(step.out_args.as_ref())?;
         let template = Arc::new(CommandTemplate {
             place: at(id, "commands").then(index.0).to_string(),
-            command: Parts::of(command)?,
+            command: Parts::of(command, &bound.language)?,
+            sees_all: bound.sees_all(),
             agent: agent.1.clone(),
             target: target.map(|(_, object)| object.clone()),
             in_args: names(step.in_args.as_ref())?,
@@ -98,37 +99,38 @@ impl<'a> Lowering<'a> {
             }),
         });
         let timeout = span(step.timeout);
-        Ok(match bound {
-            Bound::Person => Step::Ask(AskStep {
+        let Some(Module {
+            name: module,
+            action,
+            repeat,
+            on_uncertain,
+        }) = bound.module
+        else {
+            return Ok(Step::Ask(AskStep {
                 question: template,
                 timeout,
                 next,
                 on_failure: None,
-            }),
-            Bound::Module {
-                module,
-                action,
+            }));
+        };
+        Ok(Step::Action(ActionStep {
+            module,
+            action,
+            input: Input::Command(template),
+            policy: Policy {
                 repeat,
                 on_uncertain,
-            } => Step::Action(ActionStep {
-                module,
-                action,
-                input: Input::Command(template),
-                policy: Policy {
-                    repeat,
-                    on_uncertain,
-                    retry: Retry::default(),
-                    timeout: timeout.unwrap_or(self.defaults.action_timeout),
-                },
-                results: Results::Mapped(Arc::new(ResultMapping::new(
-                    command.kind.clone(),
-                    out_args,
-                    mapping(step, index.0, index.1)?,
-                ))),
-                next,
-                on_failure: None,
-            }),
-        })
+                retry: Retry::default(),
+                timeout: timeout.unwrap_or(self.defaults.action_timeout),
+            },
+            results: Results::Mapped(Arc::new(ResultMapping::new(
+                bound.language,
+                out_args,
+                mapping(step, index.0, index.1)?,
+            ))),
+            next,
+            on_failure: None,
+        }))
     }
 
     /// An agent or target as it is described and as an input has it.

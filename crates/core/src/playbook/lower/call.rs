@@ -46,6 +46,15 @@ impl<'a> Lowering<'a> {
                 None => self.refuse(of, at(id, "in_args"), format!("the playbook that is called has no variable `{name}`")),
             }
         }
+        let given = |name: &Name| in_args.contains(name);
+        let lacking = variables
+            .0
+            .iter()
+            .find(|(name, variable)| variable.external && variable.value.is_none() && !given(name));
+        if let Some((name, _)) = lacking {
+            let message = format!("the playbook that is called must be given `{name}`");
+            self.refuse(of, at(id, "in_args"), message);
+        }
         for name in &out_args {
             if !variables.0.contains_key(name.as_str()) {
                 self.refuse(

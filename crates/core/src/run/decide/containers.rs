@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use conche_cacao::variable::Variables;
+use conche_cacao::variable::{Name, Variables};
 use jiff::Timestamp;
 
 use super::stops::{ends_with, opens};
@@ -128,7 +128,7 @@ impl Decision<'_> {
         visit: &Visit,
         container: &Container,
         variables: &Declared,
-        in_args: &[conche_cacao::variable::Name],
+        in_args: &[Name],
     ) -> Result<Declared, String> {
         let around = visit.path.iter().filter(|turn| {
             let visit = self.state.visit(turn.of);
@@ -152,9 +152,9 @@ impl Decision<'_> {
                 return Err(format!("the playbook has no variable `{name}` to be given"));
             };
             if let Some(value) = &given.value {
-                let read = variable.kind.from_json(&value.to_json());
-                variable.value =
-                    read.map_err(|error| format!("`{name}` cannot be handed over: {error}"))?;
+                let read = variable.kind.parse(&value.to_string());
+                let read = read.map_err(|error| format!("`{name}` cannot be handed over: {error}"));
+                variable.value = Some(read?);
             }
         }
         let missing = own
@@ -207,7 +207,9 @@ impl Decision<'_> {
             (None, Opens::While { condition, .. }) => {
                 self.iterate(number, visit, condition);
             }
-            (None, Opens::Call { out_args, .. }) => self.give_back(number, visit, out_args),
+            (None, Opens::Call { out_args, .. }) => {
+                self.give_back(number, visit, (container, out_args));
+            }
             (error, _) => self.record(closed(number, error)),
         }
     }
@@ -222,12 +224,7 @@ impl Decision<'_> {
         if !stops.is_empty() {
             return self.effects.extend(stops);
         }
-        let until = visit.until.unwrap_or(self.now);
-        let error = StepError {
-            kind: ErrorKind::TimedOut,
-            message: format!("ACTION_TIMEOUT: '{}' was not over at {until}", visit.step),
-        };
-        self.record(closed(number, Some(error)));
+        self.record(closed(number, Some(timed_out(visit, self.now))));
     }
 
     /// Asks the condition of a loop again, between two iterations.
@@ -236,6 +233,9 @@ impl Decision<'_> {
         // What the last iteration assigned is seen before it is joined.
         let seen = self.state.scope(&frame_path(number, visit, turn - 1));
         let error = match condition.holds(self.state.variables(), seen) {
+            Ok(true) if visit.until.is_some_and(|until| self.now >= until) => {
+                Some(timed_out(visit, self.now))
+            }
             Ok(true) if self.may_iterate(turn) => return self.open(number, turn..turn + 1, None),
             Ok(true) => Some(StepError {
                 kind: ErrorKind::Limit,
@@ -257,35 +257,38 @@ impl Decision<'_> {
         turn < self.definition.limits.iterations
     }
 
-    /// Closes a called playbook; what it returns must fit the caller's variables.
+    /// Closes a called playbook; what it returns must fit the caller's variables. Those of the
+    /// calling step itself end with it.
     fn give_back(
         &mut self,
         number: VisitNo,
         visit: &Visit,
-        out_args: &[conche_cacao::variable::Name],
+        (container, out_args): (&Container, &[Name]),
     ) {
-        let seen = self.state.scope(&frame_path(number, visit, 0));
+        let returned = self.state.scope(&frame_path(number, visit, 0));
+        let mut seen = self.state.scope(&visit.path).clone();
+        seen.enter(container.variables.0.clone());
         let mut variables = BTreeMap::new();
         for name in out_args {
-            let value = seen
+            let value = returned
                 .variable(name.as_str())
                 .and_then(|variable| variable.value.as_ref());
             let value = value.map_or(serde_json::Value::Null, |value| value.to_string().into());
-            variables.insert(name.to_string(), Json::from(&value));
+            if let Err(reason) = seen.assign(name.as_str(), &value) {
+                let error = StepError {
+                    kind: ErrorKind::Permanent,
+                    message: format!("what the playbook returned cannot be kept: {reason}"),
+                };
+                return self.record(closed(number, Some(error)));
+            }
+            if !container.variables.0.contains_key(name) {
+                variables.insert(name.to_string(), Json::from(&value));
+            }
         }
-        let error = self.state.can_assign(&visit.path, &variables).err();
-        let error = error.map(|reason| StepError {
-            kind: ErrorKind::Permanent,
-            message: format!("what the playbook returned cannot be kept: {reason}"),
-        });
         self.record(Entry::Closed {
             visit: number,
-            variables: if error.is_none() {
-                variables
-            } else {
-                BTreeMap::new()
-            },
-            error,
+            error: None,
+            variables,
         });
     }
 
@@ -318,6 +321,15 @@ impl Decision<'_> {
                     let path = frame_path(number, visit, index);
                     self.state.head(&path).is_none() || !matches!(self.frame(&path), Frame::Live)
                 })
+    }
+}
+
+/// What CACAO wants handed over when a step's time is over: the word and the step.
+fn timed_out(visit: &Visit, now: Timestamp) -> StepError {
+    let until = visit.until.unwrap_or(now);
+    StepError {
+        kind: ErrorKind::TimedOut,
+        message: format!("ACTION_TIMEOUT: '{}' was not over at {until}", visit.step),
     }
 }
 

@@ -31,7 +31,8 @@ impl Stops {
             if visit.state != VisitState::Open {
                 continue;
             }
-            if visit.until.is_some_and(|until| now >= until) {
+            let late = visit.until.is_some_and(|until| now >= until);
+            if late && !is_all_done(definition, state, number, visit) {
                 stops.expired.insert(number);
             }
             match opens(definition, visit) {
@@ -61,8 +62,14 @@ impl Stops {
         if self.expired.is_empty() && self.failed.is_empty() {
             return false;
         }
-        path.iter().any(|turn| self.expired.contains(&turn.of))
-            || (self.ends(path) && (ends_with(state) || self.looked_into(number, state)))
+        if path.iter().any(|turn| self.expired.contains(&turn.of)) {
+            return true;
+        }
+        // One whose time is over is closed, also in a branch that goes no further: else what
+        // waits within it would be waited for.
+        !self.expired.contains(&number)
+            && self.ends(path)
+            && (ends_with(state) || self.looked_into(number, state))
     }
 
     /// Whether a visit is an open container that its frames decide about.
@@ -93,6 +100,27 @@ pub(super) fn opens<'d>(definition: &'d Definition, visit: &Visit) -> Option<&'d
         Step::Container(container) => Some(&container.opens),
         _ => None,
     }
+}
+
+/// Whether all frames of an open container came to their ends: then it is over in time, also
+/// where that is noticed later.
+fn is_all_done(
+    definition: &Definition,
+    state: &RunState,
+    number: VisitNo,
+    container: &Visit,
+) -> bool {
+    container.opened.clone().all(|index| {
+        let head = state.head(&frame_path(number, container, index));
+        let head = head.and_then(|head| state.visit(head));
+        head.is_some_and(|head| match &head.state {
+            VisitState::Done(done) => {
+                let step = definition.steps.get(&head.step);
+                step.and_then(|step| successor(step, done)).is_none()
+            }
+            _ => false,
+        })
+    })
 }
 
 /// Whether a visit is the end of a frame that failed.
