@@ -1,7 +1,37 @@
 //! Identifiers: `<object-type>--<uuid>` (§10.10).
 
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
+use serde_json::{Map, Value};
 use thiserror::Error;
-use uuid::Uuid;
+use uuid::{Builder, Uuid, uuid};
+
+/// The namespace of playbooks whose identifiers are made of their names (§10.10).
+const PLAYBOOKS: Uuid = uuid!("aa7caf3a-d55a-4e9a-b34e-056215fba56a");
+
+/// The identifier that a playbook of this name and these `playbook_types` has wherever it is
+/// made: a UUID of version 5 (RFC 9562 §5.5), of the canonical form (RFC 8785) of an object
+/// with the two. Without types, the object has none.
+///
+/// ```
+/// let id = conche_cacao::identifier::of_playbook("Find Malware FuzzyPanda", &["investigation"]);
+/// assert_eq!(id, "playbook--aca31ca6-ae68-51f2-8185-db9c806f339e");
+/// ```
+pub fn of_playbook(name: &str, types: &[&str]) -> String {
+    let mut named = Map::new();
+    named.insert("name".into(), name.into());
+    if !types.is_empty() {
+        named.insert("playbook_types".into(), types.into());
+    }
+    // Of text alone, and in the order of the names, this is the canonical form: both escape
+    // what RFC 8785 escapes, and nothing else.
+    let canonical = Value::Object(named).to_string();
+    let mut context = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(PLAYBOOKS.as_bytes());
+    context.update(canonical.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&context.finish().as_ref()[..16]);
+    format!("playbook--{}", Builder::from_sha1_bytes(bytes).into_uuid())
+}
 
 /// An identifier in its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +88,18 @@ impl<'a> Identifier<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_identifier_of_a_name_is_that_of_its_canonical_form() {
+        let name = "a\u{1}\"\\/\u{7f}\u{2028}é\n";
+        let object = serde_json::json!({"name": name});
+        let canonical = crate::signature::canonical(&object).expect("I-JSON");
+        assert_eq!(object.to_string().into_bytes(), canonical);
+        let (one, other) = (of_playbook(name, &[]), of_playbook(name, &["attack"]));
+        assert_ne!(one, other);
+        let uuid = Identifier::parse(&one).expect("an identifier").uuid;
+        assert_eq!(uuid.get_version_num(), 5);
+    }
 
     #[test]
     fn an_identifier_is_a_type_and_a_uuid() {

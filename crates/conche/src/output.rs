@@ -95,10 +95,30 @@ fn harmless(text: &str) -> String {
         .map(|(at, char)| match char {
             '\n' => '\n',
             '\u{1b}' if colour(&text[at..]) => char,
-            char if char.is_control() => '\u{fffd}',
+            char if char.is_control() || turns(char) => '\u{fffd}',
             char => char,
         })
         .collect()
+}
+
+/// Whether a character breaks lines or turns the direction of writing, so that a text can look
+/// like another.
+fn turns(char: char) -> bool {
+    matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What others wrote, on one line, with escapes for what would not be seen: they cannot add
+/// lines to what is said about them.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() || turns(char) {
+            quoted.extend(char.escape_unicode());
+        } else {
+            quoted.push(char);
+        }
+    }
+    quoted
 }
 
 /// Rows of a list as columns under their headings. Each column is a heading and the JSON

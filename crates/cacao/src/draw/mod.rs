@@ -10,6 +10,7 @@ mod svg;
 pub use self::dot::dot;
 pub use self::mermaid::mermaid;
 pub use self::svg::svg;
+use crate::finding::is_hidden;
 use crate::graph::{Node, Way};
 
 /// The most characters of a name that are drawn.
@@ -42,7 +43,7 @@ fn short(text: &str, most: usize) -> String {
     let mut shown: String = text
         .chars()
         .map(|char| if char.is_whitespace() { ' ' } else { char })
-        .filter(|char| !(char.is_control() || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')))
+        .filter(|char| !is_hidden(*char) && !matches!(char, '\u{fffe}' | '\u{ffff}'))
         .take(most + 1)
         .collect();
     if shown.chars().count() > most {

@@ -32,6 +32,7 @@ mod storm;
 mod tap;
 mod telemetry;
 mod throughput;
+mod validation;
 mod waiting;
 
 use std::future::Future;
@@ -107,6 +108,7 @@ static ALL: &[&Benchmark] = &[
     &storm::BENCHMARK,
     &telemetry::BENCHMARK,
     &admission::BENCHMARK,
+    &validation::BENCHMARK,
 ];
 
 /// Why there is no figure.

@@ -1,7 +1,7 @@
 //! `conche playbooks new`: a playbook to begin with.
 
 use clap::Args;
-use conche_cacao::Document;
+use conche_cacao::{Document, identifier};
 use conche_core::Timestamp;
 use serde_json::json;
 
@@ -18,6 +18,9 @@ pub(crate) struct NewArgs {
     /// Who makes it: the identifier of a STIX identity [default: a new one]
     #[arg(long, value_name = "IDENTITY")]
     created_by: Option<String>,
+    /// Make the playbook's identifier of its name: the same name gives the same identifier
+    #[arg(long)]
+    deterministic: bool,
 }
 
 /// `conche playbooks new`.
@@ -29,10 +32,15 @@ pub(crate) fn new(args: &NewArgs) -> Result<(), Failure> {
         Some(by) => by.clone(),
         None => id("identity")?,
     };
+    let own = if args.deterministic {
+        identifier::of_playbook(&args.name, &[])
+    } else {
+        id("playbook")?
+    };
     let playbook = json!({
         "type": "playbook",
         "spec_version": "cacao-2.0",
-        "id": id("playbook")?,
+        "id": own,
         "name": args.name,
         "description": "What it does, and when to use it.",
         "created_by": by,

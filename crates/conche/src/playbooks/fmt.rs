@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{read, write};
 use crate::failure::Failure;
-use crate::{input, output};
+use crate::output;
 
 /// Writes playbooks in their usual order.
 #[derive(Debug, Args)]
@@ -31,19 +31,14 @@ pub(crate) fn fmt(args: FmtArgs) -> Result<bool, Failure> {
     let mut in_order = true;
     for path in &args.files {
         let standard_input = path.as_os_str() == "-";
-        // What is read once cannot be read again.
-        let (before, document) = if standard_input {
-            (String::new(), read(path)?)
-        } else {
-            (input::text(path)?, read(path)?)
-        };
+        let document = read(path)?;
         let after = document.to_text();
-        if args.check {
-            if document.text() != Some(&*after) {
-                in_order = false;
-                output::line(&format!("{} would change", path.display()))?;
-            }
-        } else if standard_input || before != after {
+        let changes = document.text() != Some(&*after);
+        if args.check && changes {
+            in_order = false;
+            let path = output::quoted(&path.display().to_string());
+            output::line(&format!("{path} would change"))?;
+        } else if !args.check && (standard_input || changes) {
             write(path, &after)?;
         }
     }

@@ -87,6 +87,8 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
         return crate::output::line(text.trim_end());
     }
     let failed = |error| Failure::of(&format!("can't write {}", path.display()), error);
+    // A link stays one: what it leads to is replaced.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     let mut file =
         tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;

@@ -10,7 +10,7 @@ use conche_core::Timestamp;
 use super::read;
 use crate::failure::Failure;
 use crate::input;
-use crate::output::{self, OutputArgs};
+use crate::output::{self, OutputArgs, quoted};
 
 /// Verifies the signatures of a playbook.
 #[derive(Debug, Args)]
@@ -119,13 +119,14 @@ fn trusted(args: &VerifyArgs) -> Result<Vec<Trusted>, Failure> {
 fn tell(one: &Verification, depth: usize, lines: &mut Vec<String>) {
     let indent = "  ".repeat(depth);
     let status = output::plain(&serde_json::to_value(one.status).unwrap_or_default());
-    let signee = one.signee.as_deref().unwrap_or("somebody");
-    let algorithm = one.algorithm.as_deref().unwrap_or("no algorithm");
+    let signee = quoted(one.signee.as_deref().unwrap_or("somebody"));
+    let algorithm = quoted(one.algorithm.as_deref().unwrap_or("no algorithm"));
     let pointer = &one.pointer;
     lines.push(format!(
         "{indent}{pointer} by {signee} ({algorithm}): {status}"
     ));
-    lines.extend(one.problems().map(|problem| format!("{indent}  {problem}")));
+    let problems = one.problems().map(|problem| quoted(&problem.to_string()));
+    lines.extend(problems.map(|problem| format!("{indent}  {problem}")));
     if let Some(counter) = &one.countersignature {
         tell(counter, depth + 1, lines);
     }

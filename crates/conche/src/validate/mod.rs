@@ -112,7 +112,9 @@ fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     for path in named {
         if path.is_dir() {
             let before = all.len();
-            within(path, DEPTH_MAX, &mut all)?;
+            let root = std::fs::canonicalize(path)
+                .map_err(|error| Failure::of(&format!("can't read {}", path.display()), error))?;
+            within(path, (&root, DEPTH_MAX), &mut all)?;
             if all.len() == before {
                 let folder = path.display();
                 return Err(Failure::Failed(format!(
@@ -129,7 +131,11 @@ fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 /// Folders within each other that are looked into.
 const DEPTH_MAX: usize = 16;
 
-fn within(folder: &Path, depth: usize, all: &mut Vec<PathBuf>) -> Result<(), Failure> {
+fn within(
+    folder: &Path,
+    (root, depth): (&Path, usize),
+    all: &mut Vec<PathBuf>,
+) -> Result<(), Failure> {
     let failed = |error| Failure::of(&format!("can't read {}", folder.display()), error);
     let entries = std::fs::read_dir(folder).map_err(failed)?;
     let mut paths: Vec<PathBuf> = entries
@@ -141,9 +147,26 @@ fn within(folder: &Path, depth: usize, all: &mut Vec<PathBuf>) -> Result<(), Fai
         let ends = path
             .extension()
             .is_some_and(|end| end == "json" || end == "yaml" || end == "yml");
-        // A link could lead back to a folder around it.
-        if path.is_dir() && !path.is_symlink() && depth > 0 {
-            within(&path, depth - 1, all)?;
+        // A link to a folder could lead back to one around it, and one to a file to what is none
+        // of the folder's, whose lines would be shown.
+        if path.is_symlink() {
+            let inside = std::fs::canonicalize(&path).is_ok_and(|to| to.starts_with(root));
+            if ends && !inside {
+                let path = path.display();
+                return Err(Failure::Failed(format!(
+                    "{path} is a link that leads elsewhere; name it if it is meant"
+                )));
+            }
+            if ends && path.is_file() {
+                all.push(path);
+            }
+        } else if path.is_dir() {
+            // What is not looked at must not pass for valid.
+            let deeper = depth.checked_sub(1).ok_or_else(|| {
+                let path = path.display();
+                Failure::Failed(format!("{path} is more than {DEPTH_MAX} folders down"))
+            })?;
+            within(&path, (root, deeper), all)?;
         } else if ends && path.is_file() {
             all.push(path);
         }
@@ -153,25 +176,33 @@ fn within(folder: &Path, depth: usize, all: &mut Vec<PathBuf>) -> Result<(), Fai
 
 /// Each file's findings and, below them, what becomes of it.
 fn for_people(report: &Report, files: &[PathBuf], texts: &HashMap<String, String>) -> String {
+    let by_file = by_file(&report.findings);
     let about = |file: &PathBuf| {
         let file = file.display().to_string();
-        let found: Vec<&Finding> = report
-            .findings
-            .iter()
-            .filter(|it| it.file == file)
-            .collect();
-        let verdict = match &*found {
+        let found = by_file.get(file.as_str()).map_or(&[][..], Vec::as_slice);
+        let verdict = match found {
             [] => "is fine",
             found if found.iter().any(|finding| finding.is_error()) => "cannot be taken",
             _ => "can be taken",
         };
         let text = texts.get(&file).map(String::as_str).unwrap_or_default();
+        let text: Vec<&str> = text.lines().collect();
         let lines = found
-            .into_iter()
-            .map(|finding| finding.line() + "\n" + &finding.snippet(text));
-        format!("{}{file} {verdict}\n", lines.collect::<String>())
+            .iter()
+            .map(|finding| finding.line() + "\n" + &finding.snippet(&text));
+        let lines: String = lines.collect();
+        format!("{lines}{} {verdict}\n", output::quoted(&file))
     };
     files.iter().map(about).collect()
+}
+
+/// The findings of each file.
+fn by_file(findings: &[Finding]) -> HashMap<&str, Vec<&Finding>> {
+    let mut by_file: HashMap<&str, Vec<&Finding>> = HashMap::new();
+    for finding in findings {
+        by_file.entry(&finding.file).or_default().push(finding);
+    }
+    by_file
 }
 
 /// The longest line that is shown, in characters.
@@ -203,11 +234,9 @@ impl Finding {
     }
 
     /// The line of the file that it is about, and a mark under the place.
-    fn snippet(&self, text: &str) -> String {
+    fn snippet(&self, text: &[&str]) -> String {
         let at = self.line.zip(self.column).and_then(|(line, column)| {
-            let line = text
-                .lines()
-                .nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
+            let line = text.get(usize::try_from(line).ok()?.checked_sub(1)?)?;
             Some((line, usize::try_from(column).ok()?.saturating_sub(1)))
         });
         let Some((line, column)) = at.filter(|(line, _)| line.chars().count() <= WIDTH_MAX) else {
@@ -225,7 +254,8 @@ impl Finding {
         };
         let help = self.help.iter().map(|help| format!("; {help}"));
         let help: String = help.collect();
-        let (file, code, message) = (&self.file, self.code, &self.message);
-        format!("{file}{place}: {severity} {code}: {message}{help}")
+        let (file, code) = (output::quoted(&self.file), self.code);
+        let message = output::quoted(&format!("{}{help}", self.message));
+        format!("{file}{place}: {severity} {code}: {message}")
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use conche_cacao::check::codes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Finding, Severity};
+use super::{Finding, Severity, by_file};
 
 /// Findings as SARIF 2.1.0 (OASIS).
 pub(super) fn sarif(findings: &[Finding]) -> Value {
@@ -41,8 +42,7 @@ fn result(finding: &Finding) -> Value {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    let uri = finding.file.replace('\\', "/").replace(' ', "%20");
-    let mut location = json!({"artifactLocation": {"uri": uri}});
+    let mut location = json!({"artifactLocation": {"uri": uri(Path::new(&finding.file))}});
     if let (Some(line), Some(column)) = (finding.line, finding.column) {
         location["region"] = json!({"startLine": line, "startColumn": column.max(1)});
     }
@@ -58,18 +58,31 @@ fn result(finding: &Finding) -> Value {
     })
 }
 
+/// What stands for itself in the path of a URI (RFC 3986 §3.3).
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// A path as a reference: a colon in a name must not make a scheme of what is before it.
+fn uri(path: &Path) -> String {
+    let path = utf8_percent_encode(&path.to_string_lossy(), PLAIN).to_string();
+    let root = if path.starts_with('/') { "file://" } else { "" };
+    root.to_owned() + &path
+}
+
 /// Findings as JUnit: a case for each file, failed by its errors.
 pub(super) fn junit(findings: &[Finding], files: &[PathBuf]) -> String {
+    let by_file = by_file(findings);
     let of = |file: &PathBuf| {
-        let name = file.display().to_string();
-        findings.iter().filter(move |finding| finding.file == name)
+        let found = by_file.get(&*file.display().to_string());
+        found.map_or(&[][..], Vec::as_slice)
     };
-    let is_wrong = |file: &&PathBuf| of(file).any(Finding::is_error);
+    let is_wrong = |file: &&PathBuf| of(file).iter().any(|finding| finding.is_error());
     let failures = files.iter().filter(is_wrong).count();
-    let cases: String = files
-        .iter()
-        .map(|file| case(file, &of(file).collect::<Vec<_>>()))
-        .collect();
+    let cases: String = files.iter().map(|file| case(file, of(file))).collect();
     let all = files.len();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"conche validate\" tests=\"{all}\" failures=\"{failures}\">\n{cases}</testsuite>\n</testsuites>"
@@ -100,9 +113,13 @@ fn case(file: &Path, findings: &[&Finding]) -> String {
     format!("<testcase classname=\"validate\" name=\"{name}\">\n{failure}{out}</testcase>\n")
 }
 
-/// Text of XML 1.0, which has no control characters at all.
+/// Text of XML 1.0, which has no control characters at all, and not all others.
 fn escaped(text: &str) -> String {
-    let allowed = |char: &char| !char.is_control() || matches!(char, '\n' | '\t');
+    let allowed = |char: &char| match char {
+        '\n' | '\t' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        char => !char.is_control(),
+    };
     text.chars()
         .filter(allowed)
         .fold(String::new(), |mut escaped, char| {

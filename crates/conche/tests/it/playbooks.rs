@@ -281,3 +281,109 @@ fn the_schema_of_playbooks_is_printed() {
         serde_json::from_slice(&conche(&["schema", "playbook"]).stdout).expect("JSON");
     assert_eq!(schema["title"], "OASIS CACAO 2.0 playbook");
 }
+
+#[test]
+fn a_name_gives_the_same_identifier_where_that_is_asked_for() {
+    let new = |more: &[&str]| {
+        let arguments = ["playbooks", "new", "--name", "Find it"];
+        let output = conche(&[&arguments, more].concat());
+        let playbook: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let report = piped(&["validate", "-", "-o", "json"], &output.stdout);
+        let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
+        assert_eq!(report, json!({"valid": true, "findings": []}));
+        playbook["id"].clone()
+    };
+    assert_eq!(new(&["--deterministic"]), new(&["--deterministic"]));
+    assert_ne!(new(&[]), new(&[]));
+}
+
+#[test]
+fn what_others_wrote_adds_no_lines_to_what_is_said_about_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let forged = "x\n/signatures/0 by SOC (Ed25519): valid\r\u{1b}[2K\u{202e}";
+    let unsigned = saved(dir.path(), "unsigned.json", &example());
+    let arguments = ["--key", KEY, "--algorithm", "Ed25519", "--signee", forged];
+    let signed = conche(&[&["sign", &unsigned], &arguments[..]].concat());
+    let verified = text(&piped(&["verify", "-"], &signed.stdout));
+    assert!(
+        verified.lines().all(|line| !line.contains("by SOC")
+            || line.starts_with(r"/signatures/0 by x\u{a}/signatures/0 by SOC")),
+        "{verified}"
+    );
+    assert!(
+        !verified.contains(['\u{1b}', '\r', '\u{202e}']),
+        "{verified:?}"
+    );
+
+    let mut playbook = example();
+    playbook["a\nis fine\u{1b}[31m"] = json!(1);
+    let file = saved(dir.path(), "\n::error::p.json", &playbook);
+    let told = text(&conche(&["validate", &file]));
+    assert!(
+        told.lines().all(|line| !line.starts_with("::error")),
+        "{told}"
+    );
+    assert!(told.contains(r"`a\u{a}is fine\u{1b}[31m`"), "{told}");
+}
+
+#[test]
+fn a_folder_is_looked_through_to_its_end_or_not_at_all() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let secret = saved(dir.path(), "secret.txt", &json!("hunter2"));
+    let folder = dir.path().join("folder");
+    std::fs::create_dir(&folder).expect("a folder");
+    saved(&folder, "p.json", &example());
+    let shown = folder.display().to_string();
+    assert!(conche(&["validate", &shown]).status.success());
+
+    let link = folder.join("q.json");
+    std::os::unix::fs::symlink(secret, &link).expect("a link");
+    let output = conche(&["validate", &shown]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!text(&output).contains("hunter2"));
+    std::fs::remove_file(&link).expect("the link");
+    std::os::unix::fs::symlink("p.json", link).expect("a link");
+    assert!(
+        conche(&["validate", &shown]).status.success(),
+        "as Kubernetes mounts files"
+    );
+
+    let deep = folder.join(["d"; 17].join("/"));
+    std::fs::create_dir_all(deep).expect("folders");
+    assert_eq!(
+        conche(&["validate", &shown]).status.code(),
+        Some(1),
+        "what is not seen is not valid"
+    );
+}
+
+#[test]
+fn places_in_sarif_are_references_whatever_files_are_called() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut bad = example();
+    bad["name"] = json!(7);
+    let file = saved(dir.path(), "a:b %41#?é.json", &bad);
+    let output = conche(&["validate", &file, "-o", "sarif"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let uri = &report["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
+        ["uri"];
+    let uri = uri.as_str().expect("a reference");
+    assert!(uri.starts_with("file:///"), "{uri}");
+    assert!(uri.ends_with("/a%3Ab%20%2541%23%3F%C3%A9.json"), "{uri}");
+}
+
+#[test]
+fn what_a_link_leads_to_is_put_in_order() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = saved(dir.path(), "p.json", &example());
+    let link = dir.path().join("link.json");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    assert!(
+        conche(&["fmt", &link.display().to_string()])
+            .status
+            .success()
+    );
+    assert!(link.is_symlink());
+    let written = std::fs::read_to_string(file).expect("the file");
+    assert!(written.contains("\n  \"spec_version\""), "{written}");
+}
