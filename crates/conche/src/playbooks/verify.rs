@@ -62,6 +62,9 @@ pub(crate) fn verify(args: VerifyArgs) -> Result<bool, Failure> {
         for one in &report.signatures {
             tell(one, 0, &mut lines);
         }
+        if report.signatures.is_empty() {
+            lines.push("it has no signature; `conche sign` makes one".to_owned());
+        }
         let outcome = if report.accepted {
             "accepted"
         } else {

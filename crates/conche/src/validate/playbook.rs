@@ -14,7 +14,14 @@ pub(super) fn is_meant(text: &str) -> bool {
         Ok(value) => {
             value.get("spec_version").is_some() || value.get("type") == Some(&"playbook".into())
         }
-        Err(_) => text.trim_start().starts_with('{') && text.contains("\"cacao-"),
+        Err(_) => {
+            let says = [
+                "\"cacao-",
+                "\"type\":\"playbook\"",
+                "\"type\": \"playbook\"",
+            ];
+            text.trim_start().starts_with('{') && says.iter().any(|says| text.contains(says))
+        }
     }
 }
 
@@ -73,5 +80,25 @@ fn unreadable(file: &str, error: &json::Error) -> Finding {
         column,
         message,
         help: Some("a playbook is I-JSON (RFC 7493)".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_wants_to_be_a_playbook_is_one_even_where_it_is_no_json() {
+        for text in [
+            r#"{"type": "playbook"}"#,
+            r#"{"spec_version": "cacao-2.0", "n": [}"#,
+            r#"{"type":"playbook","n":1e999999999}"#,
+            r#" {"type": "playbook", "name": "\ud800"}"#,
+        ] {
+            assert!(is_meant(text), "{text}");
+        }
+        for text in ["", "name: playbook", r#"{"name": "playbook", "n": 1e999}"#] {
+            assert!(!is_meant(text), "{text}");
+        }
     }
 }

@@ -232,6 +232,9 @@ fn what_is_signed_is_accepted_by_who_trusts_the_key_and_by_nobody_else() {
         text(&untrusted)
     );
 
+    let without = text(&conche(&["verify", EXAMPLE]));
+    assert!(without.contains("it has no signature"), "{without}");
+
     let changed = std::fs::read_to_string(&signed)
         .expect("a file")
         .replace("\"priority\": 3", "\"priority\": 1");
