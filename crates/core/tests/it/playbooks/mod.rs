@@ -2,6 +2,7 @@
 //! or leaves open, about how a playbook is carried out (docs/decisions, from 0012 on).
 
 mod actions;
+mod agreement;
 mod calls;
 mod document;
 mod exceptions;
@@ -12,6 +13,8 @@ mod parallel;
 mod play;
 mod questions;
 mod quoting;
+mod random;
+mod reference;
 mod refusals;
 mod reopening;
 mod results;
