@@ -219,7 +219,8 @@ impl<'a> Drive<'a> {
         for effect in effects {
             match effect {
                 Effect::WaitUntil(at) => wake = wake.min(at),
-                Effect::Evaluate { visit, .. } if self.under_way.contains_key(&visit) => {}
+                Effect::Evaluate { visit, .. } | Effect::Query { visit, .. }
+                    if self.under_way.contains_key(&visit) => {}
                 Effect::Probe(ref call) if self.under_way.contains_key(&call.visit) => {}
                 other => starts.push(other),
             }
@@ -266,6 +267,13 @@ impl<'a> Drive<'a> {
                 };
                 self.fly(visit, async move { perform::evaluate(&engine, call).await });
             }
+            Effect::Query {
+                visit,
+                queries,
+                input,
+            } => self.fly(visit, async move {
+                perform::query(&engine, queries, input).await
+            }),
             Effect::Invoke(call) => {
                 let (mut subject, step) = (self.subject.clone(), self.step_of(&call));
                 subject.nth = self
@@ -573,7 +581,7 @@ fn count_entry(
 /// What a module's calls are counted as: those that make events share what a run may make.
 fn counted(module: &str) -> &str {
     match module {
-        "run_reaction" => "emit",
+        "run_reaction" | "playbook" => "emit",
         other => other,
     }
 }

@@ -87,6 +87,15 @@ pub trait Evaluator: Send + Sync {
     /// Runs a script and reads its verdict.
     async fn evaluate(&self, evaluation: Evaluation) -> Result<Evaluated, EvaluationError>;
 
+    /// Applies a jq filter to a JSON text and gives the first thing that it yields; none where
+    /// it yields nothing.
+    async fn query(&self, filter: &str, input: &Json) -> Result<Option<Json>, EvaluationError> {
+        let _ = (filter, input);
+        Err(EvaluationError::Unavailable(
+            "there is no jq here".to_owned(),
+        ))
+    }
+
     /// Checks the syntax of a script.
     async fn check(&self, source: &str) -> Result<(), SyntaxFault>;
 }

@@ -183,6 +183,11 @@ impl Engine {
         &self.0.store
     }
 
+    /// Knows the values of secrets, for what quotes stored texts.
+    pub fn masker(&self) -> &Masker {
+        &self.0.masker
+    }
+
     /// What the engine counts.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics

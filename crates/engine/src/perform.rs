@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conche_core::definition::{Isolation, Script};
+use conche_core::definition::{Isolation, Query, Script};
 use conche_core::run::{ErrorKind, Invocation, LogLine, Report, StepError, Verdict};
 use conche_core::{Definition, Event, Json, RunId, StepId, Timestamp};
 use conche_modules::{Action, ActionModule, ActionSpec, Call, Error, Probed};
@@ -150,6 +150,53 @@ pub(crate) async fn evaluate(engine: &Inner, call: ScriptCall) -> Report {
             failed(ErrorKind::Transient, message, Vec::new())
         }
     }
+}
+
+/// Looks for parts of a result, each by its jq filter. What cannot be found fails the step: an
+/// empty variable would be taken for an answer.
+pub(crate) async fn query(engine: &Inner, queries: Arc<[Query]>, input: Json) -> Report {
+    let failed = |kind, message| Report::Failed {
+        error: StepError { kind, message },
+        after: None,
+        logs: Vec::new(),
+    };
+    let mut found = BTreeMap::new();
+    for query in &*queries {
+        let part = match part(query, &input) {
+            Ok(part) => part,
+            Err(message) => return failed(ErrorKind::Permanent, message),
+        };
+        match engine.evaluator.query(&query.filter, &part).await {
+            Ok(Some(value)) => drop(found.insert(query.variable.clone(), value)),
+            Ok(None) => {
+                let message = format!("`{}` finds nothing for `{}`", query.filter, query.variable);
+                return failed(ErrorKind::Permanent, message);
+            }
+            Err(EvaluationError::Unavailable(message)) => {
+                return failed(ErrorKind::Transient, message);
+            }
+            Err(error) => {
+                let message = format!("`{}` for `{}`: {error}", query.filter, query.variable);
+                return failed(ErrorKind::Permanent, message);
+            }
+        }
+    }
+    Report::Found(found)
+}
+
+/// What a filter is applied to. A part that is text and holds JSON is read, as SOARCA does.
+fn part(query: &Query, input: &Json) -> Result<Json, String> {
+    if query.of.is_empty() && !query.current {
+        return Ok(input.clone());
+    }
+    let document: serde_json::Value = input.read().map_err(|error| error.to_string())?;
+    let missing = || format!("the result has nothing at `{}`", query.of);
+    let part = document.pointer(&query.of).ok_or_else(missing)?;
+    let part = match part.as_str().map(serde_json::from_str) {
+        Some(Ok(read)) => read,
+        _ => part.clone(),
+    };
+    Ok(Json::from(&serde_json::json!({ "current": part })))
 }
 
 fn is_deeper(evaluated: &Evaluated, depth: usize) -> bool {
@@ -320,7 +367,7 @@ fn error_report(error: Error) -> Report {
 
 fn outcome_word(report: &Report) -> &'static str {
     match report {
-        Report::Output(_) | Report::Verdict { .. } => "succeeded",
+        Report::Output(_) | Report::Found(_) | Report::Verdict { .. } => "succeeded",
         Report::Failed { .. } | Report::NotHappened => "failed",
         Report::Uncertain { .. } | Report::ProbeFailed { .. } => "uncertain",
     }

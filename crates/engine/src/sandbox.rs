@@ -79,6 +79,12 @@ impl Evaluator for SandboxEvaluator {
         })
     }
 
+    async fn query(&self, filter: &str, input: &Json) -> Result<Option<Json>, EvaluationError> {
+        let yielded = self.sandbox.jq(filter, input.as_str(), None).await;
+        let yielded = yielded.map_err(translate)?;
+        Ok(yielded.into_iter().next().map(Json::from))
+    }
+
     async fn check(&self, source: &str) -> Result<(), SyntaxFault> {
         match self.sandbox.check(source).await {
             Ok(()) => Ok(()),

@@ -1,5 +1,6 @@
 //! Actions: named operations that runs invoke.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +124,20 @@ pub trait Host: Send + Sync {
     /// Starts the reaction of this name, whatever its trigger, on an event with this data, as
     /// caused by this call's run; a repeat with the call's key starts it once.
     async fn run_reaction(&self, call: &Call, reaction: &str, data: Json) -> Result<Begun, Error>;
+
+    /// Starts the playbook of this identifier, the latest version where none is named, with
+    /// these values of its external variables, as caused by this call's run; a repeat with the
+    /// call's key starts it once.
+    async fn run_playbook(
+        &self,
+        call: &Call,
+        playbook: &str,
+        version: Option<&str>,
+        variables: BTreeMap<String, Json>,
+    ) -> Result<Begun, Error> {
+        let _ = (call, playbook, version, variables);
+        Err(Error::permanent("there are no playbooks here"))
+    }
 
     /// Puts an entry into a named list, for this long or until it is removed.
     async fn list_add(

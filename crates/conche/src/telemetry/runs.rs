@@ -131,7 +131,8 @@ impl<'a> RunSpans<'a> {
             | Entry::Opened { .. }
             | Entry::Closed { .. }
             | Entry::Delayed { .. }
-            | Entry::Elapsed { .. } => {}
+            | Entry::Elapsed { .. }
+            | Entry::Found { .. } => {}
         }
     }
 

@@ -88,6 +88,8 @@ pub enum Step {
     Container(Container),
     /// A person is asked.
     Ask(AskStep),
+    /// Parts of what the action before it returned are looked for by jq filters.
+    Query(QueryStep),
     /// It fails with what went wrong before it in its frame.
     Raise,
 }
@@ -178,6 +180,28 @@ pub enum Results {
     Variable(String),
     /// Parts of it go into variables of the playbook.
     Mapped(Arc<ResultMapping>),
+}
+
+/// A step that looks for parts of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryStep {
+    /// What is looked for.
+    pub queries: Arc<[Query]>,
+    /// What follows.
+    pub next: Option<StepId>,
+}
+
+/// One part of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// The variable that gets it.
+    pub variable: String,
+    /// The JSON Pointer of what the filter is applied to; empty for all of the result.
+    pub of: String,
+    /// Whether the filter finds that under `.current`, as SOARCA has it.
+    pub current: bool,
+    /// The jq filter; the first thing that it yields counts.
+    pub filter: Arc<str>,
 }
 
 /// A step that asks a person.

@@ -60,6 +60,14 @@ pub(super) fn undeclared() -> impl Iterator<Item = &'static str> {
         .flat_map(|(_, _, names)| names.iter().map(|(name, _)| *name))
 }
 
+/// The part of a result document that a name of SOARCA's stands for; none where commands of
+/// this type have no such part.
+pub(super) fn soarca_part(kind: &str, name: &str) -> Option<&'static str> {
+    let (_, _, names) = PARTS.iter().find(|(known, ..)| *known == kind)?;
+    let found = names.iter().find(|(known, _)| *known == name);
+    found.map(|(_, pointer)| *pointer)
+}
+
 /// What becomes of one command's result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultMapping {

@@ -5,8 +5,10 @@ use std::time::Duration;
 use conche_cacao::Pointer;
 use conche_cacao::model::{Dictionary, Step, Variable as Declaration};
 use conche_cacao::variable::{Name, Variable};
+use serde_json::Value;
 
-use super::results::EXTENSION;
+use super::results::{EXTENSION, soarca_part};
+use crate::definition::Query;
 use crate::run::Declared;
 
 /// What follows a step: CACAO's table of next steps (§4.1).
@@ -84,27 +86,47 @@ pub(super) fn names(names: Option<&Vec<String>>) -> Result<Vec<Name>, String> {
         .collect()
 }
 
-/// What the step's `result-mapping` extension says for one command and target; none where the
-/// step has no such extension.
-pub(super) fn mapping(
+/// What a step's extensions say about the result of one command for one target.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// Variables and the JSON Pointers of what they get; none where nothing is said.
+    pub(super) pointers: Option<Vec<(Name, String)>>,
+    /// What is looked for by jq filters.
+    pub(super) queries: Vec<Query>,
+}
+
+/// Reads `result-mapping` and SOARCA's `soarca-assignment`, under whatever keys they stand.
+pub(super) fn wanted(
     step: &Step,
+    kind: &str,
     command: usize,
     target: usize,
-) -> Result<Option<Vec<(Name, String)>>, String> {
-    let Some(extension) = step
-        .step_extensions
-        .as_ref()
-        .and_then(|all| all.get(EXTENSION))
-    else {
-        return Ok(None);
-    };
+) -> Result<Wanted, String> {
+    let mut wanted = Wanted::default();
+    for (key, extension) in step.step_extensions.iter().flatten() {
+        match extension.get("type").and_then(Value::as_str) {
+            Some("soarca-assignment") => wanted.queries.extend(assignment(extension, kind)?),
+            Some("result-mapping") => mapping(step, extension, (command, target), &mut wanted)?,
+            _ if key == EXTENSION => mapping(step, extension, (command, target), &mut wanted)?,
+            _ => {}
+        }
+    }
+    Ok(wanted)
+}
+
+fn mapping(
+    step: &Step,
+    extension: &Value,
+    (command, target): (usize, usize),
+    wanted: &mut Wanted,
+) -> Result<(), String> {
     let members = extension
         .get("mapping")
-        .and_then(serde_json::Value::as_object)
+        .and_then(Value::as_object)
         .ok_or("a `result-mapping` needs an object `mapping`")?;
-    let mut found = Vec::new();
+    let pointers = wanted.pointers.get_or_insert_default();
     for (name, part) in members {
-        let index = |key: &str| part.get(key).and_then(serde_json::Value::as_u64);
+        let index = |key: &str| part.get(key).and_then(Value::as_u64);
         let elsewhere = |key: &str, here: usize| index(key).is_some_and(|at| at != here as u64);
         for (key, all) in [
             ("command", step.commands.as_ref().map_or(0, Vec::len)),
@@ -119,10 +141,51 @@ pub(super) fn mapping(
         if elsewhere("command", command) || elsewhere("target", target) {
             continue;
         }
-        let key = Name::parse(name).map_err(|error| format!("`{name}`: {error}"))?;
-        let pointer = part.get("pointer").and_then(serde_json::Value::as_str);
-        let pointer = pointer.ok_or_else(|| format!("`{name}` needs a `pointer`"))?;
-        found.push((key, pointer.to_owned()));
+        let variable = Name::parse(name).map_err(|error| format!("`{name}`: {error}"))?;
+        let text = |key: &str| part.get(key).and_then(Value::as_str);
+        match (text("pointer"), text("jq")) {
+            (Some(pointer), None) => pointers.push((variable, pointer.to_owned())),
+            (None, Some(filter)) => wanted.queries.push(Query {
+                variable: variable.to_string(),
+                of: String::new(),
+                current: false,
+                filter: filter.into(),
+            }),
+            _ => {
+                return Err(format!(
+                    "`{name}` needs either a `pointer` or a `jq` filter"
+                ));
+            }
+        }
     }
-    Ok(Some(found))
+    Ok(())
+}
+
+/// SOARCA's way: a part of a named result, or all of it. Where the name is not one that this
+/// command sets, it is meant for another.
+fn assignment(extension: &Value, kind: &str) -> Result<Option<Query>, String> {
+    let text = |value: &Value, key: &str| -> Result<String, String> {
+        let text = value.get(key).and_then(Value::as_str);
+        let text = text.ok_or_else(|| format!("a `soarca-assignment` needs `{key}`"))?;
+        Ok(text.to_owned())
+    };
+    let result = text(extension, "step-result")?;
+    let Some(pointer) = soarca_part(kind, &result) else {
+        return Ok(None);
+    };
+    let variable = text(extension, "variable")?;
+    Name::parse(&variable).map_err(|error| format!("`{variable}`: {error}"))?;
+    let filter = match extension.get("expression") {
+        None | Some(Value::Null) => ".current".to_owned(),
+        Some(expression) if expression.get("type").and_then(Value::as_str) == Some("jq") => {
+            text(expression, "expression")?
+        }
+        Some(_) => return Err("a `soarca-assignment` knows expressions of type `jq`".to_owned()),
+    };
+    Ok(Some(Query {
+        variable,
+        of: pointer.to_owned(),
+        current: true,
+        filter: filter.into(),
+    }))
 }

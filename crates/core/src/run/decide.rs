@@ -201,6 +201,11 @@ impl Decision<'_> {
             }),
             Step::Container(container) => self.begin(number, visit, container),
             Step::Ask(ask) => self.ask(number, visit, ask),
+            Step::Query(query) => self.effects.push(Effect::Query {
+                visit: number,
+                queries: query.queries.clone(),
+                input: self.state.output_before(visit).cloned().unwrap_or_default(),
+            }),
             Step::Raise => {
                 let (kind, message) = self.went_wrong(visit);
                 self.fail(number, visit, kind, message);
@@ -300,8 +305,12 @@ fn successor<'a>(step: &'a Step, done: &Done) -> Option<&'a StepId> {
         (Step::Container(container), _) => container.next.as_ref(),
         (Step::Ask(ask), Done::Failed(_)) => ask.on_failure.as_ref(),
         (Step::Ask(ask), _) => ask.next.as_ref(),
-        (Step::Delay { .. } | Step::Pass { .. } | Step::Raise, Done::Failed(_))
+        (
+            Step::Delay { .. } | Step::Pass { .. } | Step::Query(_) | Step::Raise,
+            Done::Failed(_),
+        )
         | (Step::Raise, _) => None,
+        (Step::Query(query), _) => query.next.as_ref(),
         (Step::Delay { next, .. } | Step::Pass { next }, _) => next.as_ref(),
     }
 }

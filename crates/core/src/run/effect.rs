@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::entry::{Entry, VisitNo};
 use super::key::IdempotencyKey;
 use super::retry::Policy;
-use crate::definition::{Isolation, Script};
+use crate::definition::{Isolation, Query, Script};
 use crate::json::Json;
 
 /// Something for the shell to do; see [`decide`](super::decide()) for how to read a list of them.
@@ -31,6 +31,17 @@ pub enum Effect {
         event: Option<Json>,
         /// What the action before it returned; absent for a run's first script.
         action_data: Option<Json>,
+    },
+
+    /// Apply jq filters to what an action returned. Like a script's evaluation it comes again
+    /// until what was found is recorded.
+    Query {
+        /// The visit of the asking step.
+        visit: VisitNo,
+        /// What is looked for.
+        queries: Arc<[Query]>,
+        /// In what.
+        input: Json,
     },
 
     /// Invoke an action. [`Effect::intent`] must be committed first.
@@ -88,6 +99,7 @@ impl Effect {
             }),
             Self::Record(_)
             | Self::Evaluate { .. }
+            | Self::Query { .. }
             | Self::Probe(_)
             | Self::Stop { .. }
             | Self::WaitUntil(_) => None,

@@ -118,6 +118,15 @@ pub enum Entry {
         variables: BTreeMap<String, Json>,
     },
 
+    /// Parts of a result were found. Accepted in *ready* and *backing off*; leads to *done*.
+    /// Format 3.
+    Found {
+        /// The visit of the asking step.
+        visit: VisitNo,
+        /// Variables that they set.
+        variables: BTreeMap<String, Json>,
+    },
+
     /// A person was asked. Accepted in *ready*; leads to *asked*. Format 3.
     Asked {
         /// The visit of the asking step.

@@ -29,6 +29,8 @@ pub enum Report {
     },
     /// An action returned.
     Output(Json),
+    /// Parts of a result, by the variables that they are for.
+    Found(BTreeMap<String, Json>),
     /// It failed, and certainly so.
     Failed {
         /// Why.
@@ -92,6 +94,7 @@ pub fn settle(
             logs,
         } => settling.verdict(verdict, event, logs),
         Report::Output(output) => settling.output(output),
+        Report::Found(variables) => settling.found(variables),
         Report::Failed { error, after, logs } => settling.failed(error, after, logs),
         Report::Uncertain { evidence } => settling.uncertain(evidence),
         Report::NotHappened => settling.failed(
@@ -286,6 +289,19 @@ impl Settling<'_> {
             // It did happen: a retry would do it again.
             Err(reason) => {
                 let message = format!("it was done, but its result cannot be kept: {reason}");
+                self.give_up(ErrorKind::Permanent, message, Vec::new())
+            }
+        }
+    }
+
+    fn found(self, variables: BTreeMap<String, Json>) -> Entry {
+        match self.state.can_assign(&self.at.path, &variables) {
+            Ok(()) => Entry::Found {
+                visit: self.visit,
+                variables,
+            },
+            Err(reason) => {
+                let message = format!("what was found cannot be kept: {reason}");
                 self.give_up(ErrorKind::Permanent, message, Vec::new())
             }
         }

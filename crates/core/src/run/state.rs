@@ -129,6 +129,7 @@ impl RunState {
             Entry::Evaluated { visit, .. }
             | Entry::Delayed { visit, .. }
             | Entry::Elapsed { visit }
+            | Entry::Found { visit, .. }
             | Entry::Asked { visit, .. }
             | Entry::Answered { visit, .. }
             | Entry::Intended { visit, .. }
@@ -175,6 +176,7 @@ impl RunState {
             | Entry::Closed { .. }
             | Entry::Delayed { .. }
             | Entry::Elapsed { .. }
+            | Entry::Found { .. }
             | Entry::Asked { .. }
             | Entry::Answered { .. }
             | Entry::Intended { .. }
@@ -298,6 +300,7 @@ impl RunState {
             Entry::Evaluated { event, .. } => (event.clone(), BTreeMap::new()),
             Entry::Succeeded { variables, .. }
             | Entry::Resumed { variables, .. }
+            | Entry::Found { variables, .. }
             | Entry::Answered { variables, .. } => (None, variables.clone()),
             _ => (None, BTreeMap::new()),
         };

@@ -2,12 +2,12 @@
 //!
 //! | state       | accepts → leads to |
 //! |-------------|--------------------|
-//! | ready       | evaluated → done · opened → open · closed → done · delayed → waiting · asked → asked · intended → performing · failed → backing off or done · interrupted → uncertain, where in doubt |
+//! | ready       | evaluated → done · opened → open · closed → done · delayed → waiting · asked → asked · found → done · intended → performing · failed → backing off or done · interrupted → uncertain, where in doubt |
 //! | open        | opened (a higher turn) → open · closed → done; both only when nothing within is unfinished, but for a close with an error |
 //! | waiting     | elapsed → done |
 //! | asked       | answered → done · failed → done |
 //! | performing  | succeeded → done · failed → backing off or done · interrupted → uncertain |
-//! | backing off | intended → performing · evaluated → done · failed → backing off or done · interrupted → uncertain, where in doubt |
+//! | backing off | intended → performing · evaluated → done · found → done · failed → backing off or done · interrupted → uncertain, where in doubt |
 //! | uncertain   | intended → performing · succeeded → done · failed → backing off or done · attention needed → attention |
 //! | attention   | resumed → ready or done |
 //! | done        | nothing |
@@ -197,7 +197,8 @@ impl Visit {
             }
             (S::Ready | S::Open, Entry::Closed { error, .. }) => closed(error),
             (S::Ready, Entry::Delayed { until, .. }) => S::Waiting(until),
-            (S::Waiting(_), Entry::Elapsed { .. }) => S::Done(Done::Passed),
+            (S::Waiting(_), Entry::Elapsed { .. })
+            | (S::Ready | S::BackingOff(_), Entry::Found { .. }) => S::Done(Done::Passed),
             (
                 S::Ready,
                 Entry::Asked {
@@ -341,6 +342,7 @@ impl Entry {
             Self::Closed { .. } => "closed",
             Self::Delayed { .. } => "delayed",
             Self::Elapsed { .. } => "elapsed",
+            Self::Found { .. } => "found",
             Self::Asked { .. } => "asked",
             Self::Answered { .. } => "answered",
             Self::Intended { .. } => "intended",
@@ -365,6 +367,7 @@ impl Entry {
             | Self::Closed { visit, .. }
             | Self::Delayed { visit, .. }
             | Self::Elapsed { visit }
+            | Self::Found { visit, .. }
             | Self::Asked { visit, .. }
             | Self::Answered { visit, .. }
             | Self::Intended { visit, .. }

@@ -50,6 +50,7 @@ const fn ordinal(entry: &Entry) -> usize {
         Entry::Restored { .. } => 16,
         Entry::Asked { .. } => 17,
         Entry::Answered { .. } => 18,
+        Entry::Found { .. } => 19,
     }
 }
 
@@ -89,7 +90,7 @@ fn the_samples_hold_every_kind_of_entry() {
         .flat_map(|sample| records_of(sample))
         .map(|record| ordinal(&record.entry))
         .collect();
-    assert_eq!(kinds, (0..19).collect());
+    assert_eq!(kinds, (0..20).collect());
 }
 
 #[test]

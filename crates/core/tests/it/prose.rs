@@ -55,6 +55,7 @@ pub(crate) fn entry_text(entry: &Entry, names: &mut BTreeMap<String, usize>) -> 
             .map_or_else(String::new, |error| format!("failed: {}", error.message)),
         Entry::Delayed { until, .. } => format!("until {}", since_start(*until)),
         Entry::Elapsed { .. } => String::new(),
+        Entry::Found { variables, .. } => format!("{:?}", variables.keys()),
         Entry::Asked { question, .. } => question.text.clone(),
         Entry::Answered { answer, by, .. } => format!("by {by}: {answer}"),
         Entry::Intended {

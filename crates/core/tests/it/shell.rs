@@ -324,6 +324,7 @@ impl Shell {
                     call.input
                 )
             }
+            Effect::Query { visit, input, .. } => format!("query {} {input}", step(*visit)),
             Effect::Probe(call) => format!("probe {} #{}", step(call.visit), call.attempt),
             Effect::Stop { visit } => format!("stop {}", step(*visit)),
             Effect::WaitUntil(at) if *at == self.state.deadline() => "wait".to_owned(),

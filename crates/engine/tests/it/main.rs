@@ -13,6 +13,7 @@ mod folder;
 mod limits;
 mod lists;
 mod operators;
+mod playbooks;
 mod runs;
 mod storms;
 mod uncertain;

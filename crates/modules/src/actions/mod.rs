@@ -10,6 +10,7 @@ mod klar;
 mod list;
 mod log;
 mod mail;
+mod playbook;
 mod publish;
 mod recipe;
 mod respond;
@@ -47,6 +48,7 @@ static WRITTEN: &[&ActionModule] = &[
     &list::MODULE,
     &log::MODULE,
     &mail::MODULE,
+    &playbook::MODULE,
     &publish::MODULE,
     &respond::MODULE,
     &run_reaction::MODULE,

@@ -29,6 +29,7 @@ fn the_lists_are_in_order_and_describe_themselves() {
             "mail",
             "misp",
             "pagerduty",
+            "playbook",
             "publish",
             "respond",
             "run_reaction",

@@ -7,14 +7,19 @@ use conche_cacao::model::{Command, Party, Step as Described};
 use serde_json::{Value, json};
 
 use super::{Lowering, Of, at};
-use crate::definition::{ActionStep, AskStep, Input, Opens, Results, Step};
+use crate::definition::{ActionStep, AskStep, Input, Opens, QueryStep, Results, Step};
 use crate::id::StepId;
 use crate::playbook::bind::{Module, bind};
 use crate::playbook::command::{CommandTemplate, Parts};
 use crate::playbook::credentials;
 use crate::playbook::results::ResultMapping;
-use crate::playbook::step::{mapping, names, span};
+use crate::playbook::step::{Wanted, names, span, wanted};
 use crate::run::{Policy, Retry};
+
+/// The step that looks for parts of a command's result.
+fn query_name(command: &StepId) -> StepId {
+    StepId::from(&format!("{command}/query"))
+}
 
 impl<'a> Lowering<'a> {
     /// Lowers the commands of an action, each for each target, one after the other.
@@ -50,10 +55,11 @@ impl<'a> Lowering<'a> {
         for (index, command, party) in numbered.into_iter().rev() {
             let place = at(id, "commands").then(index.0);
             let parties = (&agent, party.as_ref());
-            let lowered = self.command(of, (id, step, index), command, parties, next.clone());
-            match lowered {
-                Ok(lowered) => {
+            match self.command(of, (id, step, index), command, parties, next.clone()) {
+                Ok((lowered, query)) => {
                     self.steps.insert(name(index), lowered);
+                    let query = query.map(|query| (query_name(&name(index)), Step::Query(query)));
+                    self.steps.extend(query);
                 }
                 Err(message) => self.refuse(of, place, message),
             }
@@ -72,7 +78,7 @@ impl<'a> Lowering<'a> {
         command: &Command,
         (agent, target): (&(&'a Party, Value), Option<&(&'a Party, Value)>),
         next: Option<StepId>,
-    ) -> Result<Step, String> {
+    ) -> Result<(Step, Option<QueryStep>), String> {
         let bound = bind(
             command,
             agent.0,
@@ -106,14 +112,21 @@ impl<'a> Lowering<'a> {
             on_uncertain,
         }) = bound.module
         else {
-            return Ok(Step::Ask(AskStep {
+            let ask = AskStep {
                 question: template,
                 timeout,
                 next,
                 on_failure: None,
-            }));
+            };
+            return Ok((Step::Ask(ask), None));
         };
-        Ok(Step::Action(ActionStep {
+        let Wanted { pointers, queries } = wanted(step, &bound.language, index.0, index.1)?;
+        let query = (!queries.is_empty()).then(|| QueryStep {
+            queries: queries.into(),
+            next: next.clone(),
+        });
+        let own = of.name(&format!("{id}/{}.{}", index.0, index.1));
+        let action = ActionStep {
             module,
             action,
             input: Input::Command(template),
@@ -126,11 +139,12 @@ impl<'a> Lowering<'a> {
             results: Results::Mapped(Arc::new(ResultMapping::new(
                 bound.language,
                 out_args,
-                mapping(step, index.0, index.1)?,
+                pointers,
             ))),
-            next,
+            next: query.as_ref().map_or(next, |_| Some(query_name(&own))),
             on_failure: None,
-        }))
+        };
+        Ok((Step::Action(action), query))
     }
 
     /// An agent or target as it is described and as an input has it.

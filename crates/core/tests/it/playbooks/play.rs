@@ -108,6 +108,7 @@ impl Play {
                 Effect::Probe(call) => found.push(format!("probe {}", self.short(call.visit))),
                 Effect::Stop { visit } => found.push(format!("stop {}", self.short(*visit))),
                 Effect::WaitUntil(at) => timer = timer.min(*at),
+                Effect::Query { visit, .. } => found.push(format!("query {}", self.short(*visit))),
                 other => panic!("{other:?} in a playbook"),
             }
         }
@@ -126,6 +127,21 @@ impl Play {
             found.push(format!("until {}", since_start(timer)));
         }
         found
+    }
+
+    /// Has the filters of a step find these values.
+    pub(super) fn finds(&mut self, step: &str, found: Value) -> &mut Self {
+        let effects = self.run.effects();
+        let asked = effects.iter().find_map(|effect| match effect {
+            Effect::Query { visit, .. } => Some(*visit),
+            _ => None,
+        });
+        let visit = asked.unwrap_or_else(|| panic!("no filter is asked: {effects:?}"));
+        assert_eq!(self.run.state.visits()[visit as usize].step.as_str(), step);
+        let found = found.as_object().expect("values by variable").iter();
+        let found = found.map(|(name, value)| (name.clone(), Json::from(value)));
+        self.run.report_visit(visit, Report::Found(found.collect()));
+        self
     }
 
     /// Whether all containers around a visit are open.

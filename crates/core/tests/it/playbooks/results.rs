@@ -239,6 +239,31 @@ fn the_last_command_and_target_that_gives_a_value_stays() {
 }
 
 #[test]
+fn a_filter_is_asked_after_the_command_and_what_it_finds_is_kept() {
+    let map = mapping(&json!({"__a__": {"jq": ".json.score"}, "__n__": {"pointer": "/status"}}));
+    let mut play = Play::of(&doc("http-api", map));
+    play.gives("it", json!({"status": 200, "json": {"score": 7}}))
+        .finds("it/0.0/query", json!({"__a__": 7}))
+        .awaits(["succeeded"])
+        .has("__a__", "7")
+        .has("__n__", "200");
+    let assignment = json!({"step_extensions": {"any": {
+        "type": "soarca-assignment", "step-result": "__soarca_ssh_result__", "variable": "__n__",
+        "expression": {"type": "jq", "expression": ".current.x"},
+    }}});
+    let mut play = Play::of(&doc("ssh", assignment.clone()));
+    play.prints("it/0.0", "{\"x\": 1}")
+        .finds("it/0.0/query", json!({"__n__": "much"}));
+    let error = play.error("it/0.0/query").expect("it is no integer");
+    assert!(
+        error.starts_with("what was found cannot be kept: "),
+        "{error}"
+    );
+    // It is meant for another command, which SOARCA leaves alone as well.
+    after(&doc("bash", assignment), json!({"stdout": "x"})).has("__n__", "0");
+}
+
+#[test]
 fn a_mapping_that_cannot_be_meant_is_refused() {
     for (map, words) in [
         (
@@ -248,6 +273,10 @@ fn a_mapping_that_cannot_be_meant_is_refused() {
         (
             json!({"__a__": {"pointer": "/x", "target": 1}}),
             "`__a__` is mapped from a target that the step does not have",
+        ),
+        (
+            json!({"__a__": {"pointer": "/x", "jq": "."}}),
+            "`__a__` needs either a `pointer` or a `jq` filter",
         ),
         (
             json!({"a": {"pointer": "/x"}}),

@@ -2,6 +2,8 @@
 //! process dies, time jumps, people cancel, resume and reopen. Whatever happens, the journal
 //! stays legal, the run is never stuck, and it ends when answers keep coming.
 
+use std::collections::BTreeMap;
+
 use std::time::Duration;
 
 use conche_core::Json;
@@ -56,6 +58,7 @@ fn perform(run: &mut Shell, effect: &Effect, roll: u64) {
                 run.report_visit(call.visit, answer(roll / 2, false));
             }
         }
+        Effect::Query { visit, .. } => run.report_visit(*visit, Report::Found(BTreeMap::new())),
         Effect::Probe(call) => run.report_visit(call.visit, answer(roll, true)),
         Effect::Stop { visit } => {
             let evidence = "stopped".to_owned();

@@ -1,0 +1,169 @@
+//! Playbooks on the engine: started once, asked about, answered, and gone on with by another
+//! process.
+
+use std::collections::BTreeMap;
+
+use conche_cacao::Document;
+use conche_core::Json;
+use conche_core::playbook::Program;
+use conche_core::run::{Answer, Status};
+use conche_engine::{Config, PlaybookBegun, SignalError, Start, StartError};
+use conche_testkit::{Rig, SimClock, TestActions, until};
+use serde_json::{Value, json};
+
+const START: &str = "start--6cf8f26c-7b23-4f3c-8a3f-93be1f35a9ab";
+const END: &str = "end--20000000-0000-4000-8000-00000000000e";
+const ASK: &str = "action--20000000-0000-4000-8000-000000000001";
+const AGENT: &str = "individual--10000000-0000-4000-8000-000000000001";
+
+/// A playbook that asks whether a host is ours, with a command of this type.
+fn playbook(kind: &str) -> Program {
+    let document = json!({
+        "type": "playbook", "spec_version": "cacao-2.0", "name": "Ours?",
+        "id": "playbook--5b6a8a5e-7f43-4c57-9d0a-3c3f7a1c9b10",
+        "created_by": "identity--9d1f1d1c-6a2e-4b69-8f0e-3f6a2b7c8d90",
+        "created": "2026-03-01T08:00:00.000Z", "modified": "2026-03-01T08:00:00.000Z",
+        "playbook_variables": {
+            "__host__": {"type": "string", "external": true},
+            "__ok__": {"type": "bool"},
+        },
+        "workflow_start": START,
+        "workflow": {
+            START: {"type": "start", "on_completion": ASK},
+            ASK: {
+                "type": "action", "agent": AGENT, "on_success": END, "out_args": ["__ok__"],
+                "commands": [{"type": kind, "command": "Is __host__:value ours?"}],
+            },
+            END: {"type": "end"},
+        },
+        "agent_definitions": {AGENT: {"type": "individual", "name": "SOC"}},
+    });
+    Program::new(&Document::of(document), &[]).expect("a playbook")
+}
+
+fn start(host: &str, key: Option<&str>) -> Start {
+    Start {
+        variables: BTreeMap::from([("__host__".to_owned(), Json::from(&json!(host)))]),
+        key: key.map(str::to_owned),
+        by: Some("ana".to_owned()),
+    }
+}
+
+async fn begin(rig: &Rig, key: Option<&str>) -> PlaybookBegun {
+    let program = playbook("manual");
+    let begun = rig.engine.start_playbook(&program, start("web-1", key));
+    begun.await.expect("it is started")
+}
+
+async fn is(rig: &Rig, begun: &PlaybookBegun, status: Status) {
+    until(&format!("the run to be {status}"), || async {
+        let row = rig.store.run(begun.run).await.ok()?;
+        (row.summary.status == status).then_some(())
+    })
+    .await;
+}
+
+fn answer(value: Value) -> Answer {
+    Answer {
+        values: BTreeMap::from([("__ok__".to_owned(), Json::from(&value))]),
+        failed: None,
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_is_answered_and_the_run_goes_on() {
+    let rig = Rig::new().await;
+    let begun = begin(&rig, None).await;
+    is(&rig, &begun, Status::AwaitingAnswer).await;
+    let row = rig.store.run(begun.run).await.unwrap();
+    assert_eq!(row.summary.reason.as_deref(), Some("Is web-1 ours?"));
+    let wrong = rig
+        .engine
+        .answer(begun.run, None, answer(json!("perhaps")), "ana")
+        .await;
+    assert!(matches!(wrong, Err(SignalError::Answer(_))), "{wrong:?}");
+    let other = Answer {
+        values: BTreeMap::from([("__host__".to_owned(), Json::from(&json!("x")))]),
+        failed: None,
+    };
+    let wrong = rig.engine.answer(begun.run, None, other, "ana").await;
+    assert!(matches!(wrong, Err(SignalError::Answer(_))), "{wrong:?}");
+    rig.engine
+        .answer(begun.run, None, answer(json!("true")), "ana")
+        .await
+        .unwrap();
+    is(&rig, &begun, Status::Succeeded).await;
+    let late = rig
+        .engine
+        .answer(begun.run, None, answer(json!("true")), "bob")
+        .await;
+    assert!(matches!(late, Err(SignalError::NotNow(_))), "{late:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_it_failed_fails_the_step() {
+    let rig = Rig::new().await;
+    let begun = begin(&rig, None).await;
+    is(&rig, &begun, Status::AwaitingAnswer).await;
+    let failed = Answer {
+        values: BTreeMap::new(),
+        failed: Some("nobody knows it".to_owned()),
+    };
+    rig.engine
+        .answer(begun.run, None, failed, "ana")
+        .await
+        .unwrap();
+    is(&rig, &begun, Status::Failed).await;
+    let row = rig.store.run(begun.run).await.unwrap();
+    assert_eq!(row.summary.reason.as_deref(), Some("nobody knows it"));
+}
+
+#[tokio::test]
+async fn the_same_key_starts_one_run() {
+    let rig = Rig::new().await;
+    let first = begin(&rig, Some("alert-7")).await;
+    let second = begin(&rig, Some("alert-7")).await;
+    assert_eq!((second.run, second.duplicate), (first.run, true));
+    let third = begin(&rig, Some("alert-8")).await;
+    assert_ne!(third.run, first.run);
+}
+
+#[tokio::test]
+async fn a_question_outlives_the_process_that_asked_it() {
+    let (clock, actions) = (SimClock::default(), TestActions::default());
+    let rig = Rig::new().await;
+    let begun = begin(&rig, None).await;
+    is(&rig, &begun, Status::AwaitingAnswer).await;
+    let store = rig.store.clone();
+    rig.stop().await;
+    let rig = Rig::over(store, clock, actions, Config::default()).await;
+    rig.engine
+        .answer(begun.run, None, answer(json!("true")), "bob")
+        .await
+        .unwrap();
+    is(&rig, &begun, Status::Succeeded).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_carried_out_is_refused_before_anything_is_done() {
+    let rig = Rig::new().await;
+    let begun = rig
+        .engine
+        .start_playbook(&playbook("ssh"), start("web-1", None))
+        .await;
+    let Err(StartError::Refused(refusals)) = begun else {
+        panic!("it was started: {begun:?}");
+    };
+    let pointer = refusals[0].pointer.to_string();
+    assert_eq!(pointer, format!("/workflow/{ASK}/commands/0"));
+    let nothing = rig
+        .engine
+        .start_playbook(&playbook("manual"), Start::default())
+        .await;
+    assert!(
+        matches!(nothing, Err(StartError::Variables(_))),
+        "{nothing:?}"
+    );
+    let runs = rig.store.counts().await.unwrap();
+    assert!(runs.values().all(|count| *count == 0), "{runs:?}");
+}
