@@ -24,6 +24,7 @@ pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 pub(super) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 pub(super) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(super) const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 pub(super) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// An RSA key with fewer bits can be broken.
@@ -132,6 +133,7 @@ pub(super) enum Kind {
     Rsa,
     P256,
     P384,
+    P521,
     Ed25519,
 }
 
@@ -141,6 +143,7 @@ impl fmt::Display for Kind {
             Self::Rsa => "RSA",
             Self::P256 => "P-256",
             Self::P384 => "P-384",
+            Self::P521 => "P-521",
             Self::Ed25519 => "Ed25519",
         })
     }
@@ -166,6 +169,7 @@ impl PublicKey {
             (RSA, None) => Kind::Rsa,
             (EC, Some(P256)) => Kind::P256,
             (EC, Some(P384)) => Kind::P384,
+            (EC, Some(P521)) => Kind::P521,
             (ED25519, None) => Kind::Ed25519,
             (algorithm, curve) => {
                 let curve = curve.map(|oid| format!(" with {oid}")).unwrap_or_default();

@@ -51,6 +51,7 @@ mod algorithm;
 mod canonical;
 mod claim;
 pub mod key;
+mod p521;
 mod policy;
 mod problem;
 pub mod sign;

@@ -20,6 +20,7 @@ use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 use super::algorithm::{Algorithm, Hash};
 use super::canonical::{NotCanonical, Unsigned};
 use super::key::{self, Kind, PublicKey};
+use super::p521;
 use super::policy::{Certificates, Policy};
 use super::statement::Statement;
 use super::verification::{Status, Verification};
@@ -102,6 +103,7 @@ pub struct SigningKey<'r> {
 enum Pair {
     Rsa(Box<RsaKeyPair>, &'static dyn RsaEncoding),
     Ecdsa(EcdsaKeyPair),
+    P521(p521::Pair),
     Ed25519(Ed25519KeyPair),
 }
 
@@ -132,6 +134,13 @@ impl<'r> SigningKey<'r> {
             Algorithm::Ps512 => rsa(&signature::RSA_PSS_SHA512),
             Algorithm::Es256 => ecdsa(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
             Algorithm::Es384 => ecdsa(&signature::ECDSA_P384_SHA384_FIXED_SIGNING),
+            Algorithm::Es512 => {
+                let pair = p521::Pair::from_pkcs8(der).map_err(|why| Error::KeyRejected {
+                    algorithm: algorithm.name(),
+                    why,
+                })?;
+                Ok(Pair::P521(pair))
+            }
             Algorithm::Ed25519 => {
                 Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Pair::Ed25519)
             }
@@ -168,6 +177,7 @@ impl<'r> SigningKey<'r> {
                 let value = pair.sign(self.random, message).map_err(failed)?;
                 Ok(value.as_ref().to_vec())
             }
+            Pair::P521(pair) => pair.sign(message, self.random).ok_or(Error::Failed),
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
         }
     }
@@ -189,12 +199,14 @@ impl Pair {
         let point = match self {
             Self::Rsa(pair, _) => KeyPair::public_key(&**pair).as_ref(),
             Self::Ecdsa(pair) => pair.public_key().as_ref(),
+            Self::P521(pair) => pair.point(),
             Self::Ed25519(pair) => pair.public_key().as_ref(),
         };
         let (oid, parameters) = match kind {
             Kind::Rsa => (key::RSA, Some(AnyRef::NULL)),
             Kind::P256 => (key::EC, Some(AnyRef::from(&key::P256))),
             Kind::P384 => (key::EC, Some(AnyRef::from(&key::P384))),
+            Kind::P521 => (key::EC, Some(AnyRef::from(&key::P521))),
             Kind::Ed25519 => (key::ED25519, None),
         };
         let written = |point| -> der::Result<Vec<u8>> {

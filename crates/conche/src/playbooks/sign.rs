@@ -26,7 +26,7 @@ pub(crate) struct SignArgs {
     /// The private key: PEM, PKCS#8, not encrypted
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// How to sign: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or Ed25519
+    /// How to sign: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or Ed25519
     #[arg(long, value_parser = algorithm)]
     algorithm: Algorithm,
     /// Who signs, in words

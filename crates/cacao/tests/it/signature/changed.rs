@@ -189,7 +189,7 @@ proptest! {
     fn malformed_keys_and_certificates_are_errors(
         at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()
     ) {
-        for file in ["rsa.pub", "p384.pub", "ed25519.pub"] {
+        for file in ["rsa.pub", "p384.pub", "p521.pub", "ed25519.pub"] {
             let mut der = pem_body(&key_file(file));
             let (at, cut) = (at.index(der.len()), cut.index(der.len()));
             prop_assert!(PublicKey::from_der(&der[..cut]).is_err());

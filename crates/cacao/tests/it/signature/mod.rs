@@ -53,6 +53,7 @@ fn private(algorithm: Algorithm) -> SigningKey<'static> {
     let file = match algorithm {
         Algorithm::Es256 => "p256.pem",
         Algorithm::Es384 => "p384.pem",
+        Algorithm::Es512 => "p521.pem",
         Algorithm::Ed25519 => "ed25519.pem",
         _ => "rsa.pem",
     };
@@ -70,7 +71,7 @@ fn certificate(name: &str) -> Certificate {
 
 /// Trusts all keys of the tests.
 fn ours() -> Policy {
-    let names = ["rsa.pub", "p256.pub", "p384.pub", "ed25519.pub"];
+    let names = ["rsa.pub", "p256.pub", "p384.pub", "p521.pub", "ed25519.pub"];
     Policy::trusting(names.map(|name| Trusted::key(public(name).fingerprint())))
 }
 

@@ -22,6 +22,7 @@ fn signatures_of_every_kind_that_another_program_made_are_valid() {
         ("signed-ps256.json", "PS256"),
         ("signed-es256.json", "ES256"),
         ("signed-es384.json", "ES384"),
+        ("signed-es512.json", "ES512"),
         ("signed-ed25519.json", "Ed25519"),
     ] {
         let report = verified(&sample(file), &ours());
@@ -72,7 +73,7 @@ fn what_is_not_done_or_not_a_signature_says_so_by_its_code() {
             Status::Unsupported,
         ),
         (
-            json!({"algorithm": "ES512"}),
+            json!({"algorithm": "Ed448"}),
             "unsupported_algorithm",
             Status::Unsupported,
         ),
