@@ -5,12 +5,15 @@
 //! with a configuration without those is found here, with its line.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use conche_modules::fins::Fins;
 use conche_modules::{Action, ActionModule, BuildContext, BuildError, Source};
 use conche_runtime::clock::SystemClock;
 use conche_runtime::egress::Egress;
 use conche_runtime::secrets::Secrets;
+use conche_runtime::supervisor::{Backoff, OnFailure, Stage, Tasks};
 use conche_script::{Sandbox, WorkerCommand};
 
 use crate::config::{Config, Fault, Key, Loaded, Place};
@@ -25,6 +28,8 @@ pub(crate) struct Parts {
     pub(crate) secrets: Arc<Secrets>,
     /// Action modules.
     pub(crate) actions: Actions,
+    /// SOARCA Fins, to be served beside the engine.
+    pub(crate) fins: Arc<Fins>,
     /// Sources by id.
     pub(crate) sources: Vec<(String, Arc<dyn Source>)>,
 }
@@ -39,6 +44,8 @@ impl Parts {
         })?;
         let cx = BuildContext {
             decisions: Arc::default(),
+            fins: Arc::default(),
+            data_dir: Some(config.data_dir.clone()),
             secrets: secrets.clone(),
             egress: Arc::new(egress),
             clock: Arc::new(SystemClock),
@@ -53,8 +60,22 @@ impl Parts {
         Ok(Self {
             secrets,
             actions,
+            fins: cx.fins,
             sources,
         })
+    }
+
+    /// Serves the fins until the engine has ended: steps that are under way still need them.
+    pub(crate) fn serve_fins(&self, tasks: &Tasks) {
+        let fins = self.fins.clone();
+        let restart = OnFailure::Restart(Backoff::default());
+        tasks.spawn("fins", Stage::Api, restart, move |stop| {
+            let fins = fins.clone();
+            async move {
+                fins.serve(stop).await;
+                Ok::<(), Infallible>(())
+            }
+        });
     }
 }
 

@@ -149,6 +149,7 @@ async fn start(
     let evaluator = Arc::new(SandboxEvaluator::new(sandbox));
     let mut registries = Registries::new(store.clone(), evaluator.clone(), &tasks);
     let store: Arc<dyn Store> = store;
+    parts.serve_fins(&tasks);
     let engine = Engine::start(conche_engine::Parts {
         store: store.clone(),
         evaluator,

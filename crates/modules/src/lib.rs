@@ -11,6 +11,7 @@ mod clients;
 pub mod command;
 mod commands;
 pub mod config;
+pub mod fins;
 pub mod intake;
 pub mod source;
 pub mod sources;
@@ -22,6 +23,7 @@ pub use admission::Decisions;
 pub use intake::{Asked, Audience, Batch, Intake, NewEvent, Receipt, Refusal};
 pub use source::{BuildSource, Source, SourceModule};
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use conche_runtime::clock::SharedClock;
@@ -38,6 +40,11 @@ pub struct BuildContext {
     pub clock: SharedClock,
     /// What may enter a cluster: shared by the source that is asked and the actions that decide.
     pub decisions: Arc<Decisions>,
+    /// The SOARCA Fins: shared by the action `fin`, the routes that fins call and the API.
+    pub fins: Arc<fins::Fins>,
+    /// The folder in which a module may keep what it must remember of its peers; none where
+    /// nothing is kept.
+    pub data_dir: Option<PathBuf>,
     /// What a payload or result may measure.
     pub json: conche_core::json::Limits,
 }

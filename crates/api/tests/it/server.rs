@@ -297,6 +297,8 @@ fn parts(wanted: &Wanted, actions: &TestActions, clock: &Arc<SimClock>, tasks: T
     let mut modules = BTreeMap::from([("test".to_owned(), (module, &TEST_MODULE, 0))]);
     let context = BuildContext {
         decisions: Arc::default(),
+        fins: Arc::default(),
+        data_dir: None,
         secrets: Arc::new(Secrets::load(BTreeMap::new())),
         egress: Arc::new(Egress::new(&EgressConfig::default()).unwrap()),
         clock: clock.clone(),

@@ -130,6 +130,8 @@ fn webhook(stand: &Stand) -> Result<Router, Error> {
         Egress::new(&EgressConfig::default()).map_err(|cause| failed(cause.to_string()))?;
     let cx = BuildContext {
         decisions: Arc::default(),
+        fins: Arc::default(),
+        data_dir: None,
         secrets: Arc::new(Secrets::load(BTreeMap::new())),
         egress: Arc::new(egress),
         clock: Arc::new(SystemClock),

@@ -123,6 +123,8 @@ async fn start(bench: &mut Bench) -> Result<(Stand, SocketAddr), Error> {
     let egress = Egress::new(&EgressConfig::default()).map_err(|cause| failed(&cause))?;
     let cx = BuildContext {
         decisions: Arc::default(),
+        fins: Arc::default(),
+        data_dir: None,
         secrets: Arc::new(Secrets::load(BTreeMap::new())),
         egress: Arc::new(egress),
         clock: Arc::new(SystemClock),

@@ -125,6 +125,7 @@ async fn on_an_engine(
     data: Json,
 ) -> Result<Value, Failure> {
     let sandbox = parts::sandbox(&loaded.config).await?;
+    parts.serve_fins(&supervisor.tasks());
     let engine = Engine::start(conche_engine::Parts {
         store: Arc::new(MemoryStore::new()),
         evaluator: Arc::new(SandboxEvaluator::new(sandbox)),

@@ -15,6 +15,7 @@ fn the_lists_are_in_order_and_describe_themselves() {
             "dummy",
             "emit",
             "exec",
+            "fin",
             "github",
             "gitlab",
             "http",
@@ -122,6 +123,7 @@ fn what_a_repeat_means_is_said_of_every_action() {
         ),
         ("emit.emit", Repeat::Keyed, OnUncertain::Repeat),
         ("exec.run", Repeat::Unsafe, OnUncertain::Attention),
+        ("fin.execute", Repeat::Unsafe, OnUncertain::Attention),
         (
             "github.create_issue",
             Repeat::Unsafe,

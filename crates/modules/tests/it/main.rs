@@ -6,6 +6,7 @@ mod brokers;
 mod clair;
 mod exec;
 mod file;
+mod fin;
 mod http;
 mod k8s;
 mod lists;

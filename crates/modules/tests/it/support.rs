@@ -36,6 +36,8 @@ pub(crate) fn context(folder: &Path, secrets: &[(&str, &str)]) -> BuildContext {
         .collect();
     BuildContext {
         decisions: Arc::default(),
+        fins: Arc::default(),
+        data_dir: None,
         secrets: Arc::new(Secrets::load(references)),
         egress: Arc::new(Egress::new(&egress).unwrap()),
         clock: Arc::new(SystemClock),

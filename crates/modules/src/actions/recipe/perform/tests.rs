@@ -33,6 +33,8 @@ fn request(given: &str) -> Result<(Url, HeaderValue), String> {
         egress: Arc::new(Egress::new(&EgressConfig::default()).unwrap()),
         clock: Arc::new(SystemClock),
         decisions: Arc::default(),
+        fins: Arc::default(),
+        data_dir: None,
         json: Limits::default(),
     };
     let settings = json!({ "url": "https://service.example/base" });

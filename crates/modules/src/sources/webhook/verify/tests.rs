@@ -43,6 +43,8 @@ fn check(verify: Value, now: i64, headers: &[(&str, &str)], body: &str) -> Strin
         .collect();
     let cx = BuildContext {
         decisions: Arc::default(),
+        fins: Arc::default(),
+        data_dir: None,
         secrets: Arc::new(Secrets::load(secrets)),
         egress: Arc::new(Egress::new(&EgressConfig::default()).unwrap()),
         clock: Arc::new(Fixed(Timestamp::from_second(now).unwrap())),
