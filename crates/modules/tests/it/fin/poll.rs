@@ -262,6 +262,7 @@ async fn a_fin_that_falls_silent_leaves_its_command_to_a_person_or_to_another_fi
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "two tables")]
 async fn who_shows_no_right_token_or_sends_nonsense_is_refused_as_soarca_does() {
     let folder = tempfile::tempdir().unwrap();
     let mounted = Mounted::start(folder.path(), &config(&json!({ "body_bytes": "4KiB" }))).await;

@@ -1,5 +1,6 @@
 //! Who is chosen, who replaces whom, and what is refused.
 
+use super::fit::{CAPABILITIES_MAX, NAME_BYTES_MAX};
 use super::*;
 
 fn now() -> Timestamp {
