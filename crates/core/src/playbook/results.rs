@@ -1,7 +1,7 @@
 //! What of a command's result document goes into which variables.
 //!
 //! CACAO names the variables that a step writes (`out_args`) and leaves open what is written
-//! (oasis-tcs/cacao-2.0 issue 8; decision 0012). Here, in this order: a `result-mapping`
+//! (oasis-tcs/cacao-2.0 issue 8; decision 0018). Here, in this order: a `result-mapping`
 //! extension of the step says it; else a single `out_args` gets the primary result; else
 //! members of the document's `variables` go to the variables of their names. SOARCA's names
 //! are set beside, where they are declared and `out_args` does not leave them out.

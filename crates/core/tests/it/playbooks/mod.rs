@@ -4,6 +4,7 @@
 mod actions;
 mod agreement;
 mod calls;
+mod decisions;
 mod document;
 mod exceptions;
 mod loops;
