@@ -19,9 +19,10 @@ use conche_runtime::supervisor::{Backoff, OnFailure, Stage, ticker};
 use crate::Engine;
 use crate::reactions::FileRefusal;
 
-/// Bytes of a reaction or script file.
+/// Bytes of a reaction, script or playbook file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a folder is looked at.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,14 +129,15 @@ impl From<reaction::Error> for Wrong {
     }
 }
 
+/// By what a changed file is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     changed: Option<SystemTime>,
     bytes: u64,
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let data = fs::metadata(path).ok()?;
         Some(Self {
             changed: data.modified().ok(),
@@ -300,8 +302,8 @@ pub fn read_reaction(path: &Path) -> Result<Reaction, String> {
     }
 }
 
-/// Reaction files of the folder and its subfolders, by their path within it.
-fn list(dir: &Path) -> std::io::Result<BTreeMap<String, (PathBuf, Format)>> {
+/// Files of the folder and its subfolders that may be reactions or playbooks, by their path within it.
+pub(crate) fn list(dir: &Path) -> std::io::Result<BTreeMap<String, (PathBuf, Format)>> {
     let (mut found, mut folders) = (BTreeMap::new(), vec![dir.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
@@ -344,7 +346,8 @@ fn script_path(dir: &Path, reaction: &Path, script: &str) -> Result<PathBuf, Str
     }
 }
 
-fn text_of(path: &Path) -> Result<String, String> {
+/// The text of a file that is not too large.
+pub(crate) fn text_of(path: &Path) -> Result<String, String> {
     let bytes = fs::metadata(path).map_err(|error| error.to_string())?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(format!(

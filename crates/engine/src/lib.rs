@@ -27,6 +27,7 @@ mod lists;
 mod metrics;
 mod perform;
 mod playbook_runs;
+mod playbooks;
 mod queues;
 mod reactions;
 mod sandbox;
@@ -58,6 +59,9 @@ pub use housekeeping::{EXPIRE_CHUNK, expire_rest};
 pub use lists::{ListError, NewEntry};
 pub use metrics::Metrics;
 pub use playbook_runs::{PlaybookBegun, Start, StartError};
+pub use playbooks::{
+    Checked, LoadedPlaybooks, NewPlaybook, PlaybookError, PlaybookFolder, PlaybookInfo,
+};
 pub use reactions::{Owner, ReactionError, ReactionInfo};
 pub use sandbox::SandboxEvaluator;
 pub use signals::SignalError;
@@ -105,6 +109,7 @@ pub(crate) struct Inner {
     /// Large events that are filtered at once.
     filtering: Arc<Semaphore>,
     reactions: tokio::sync::Mutex<reactions::Registry>,
+    playbooks: tokio::sync::Mutex<playbooks::Known>,
     definitions: definitions::Definitions,
     slots: held::Slots,
     held: held::HeldRuns,
@@ -142,6 +147,7 @@ impl Engine {
             triggers: ArcSwap::default(),
             filtering: Arc::new(Semaphore::new(FILTERED_AT_ONCE)),
             reactions: tokio::sync::Mutex::default(),
+            playbooks: tokio::sync::Mutex::default(),
             definitions: definitions::Definitions::default(),
             slots: held::Slots::default(),
             held: held::HeldRuns::default(),
@@ -154,6 +160,7 @@ impl Engine {
         });
         let engine = Self(inner);
         engine.load_stored_reactions().await?;
+        engine.load_stored_playbooks().await?;
         housekeeping::beat(&engine.0).await?;
         let restart = OnFailure::Restart(conche_runtime::supervisor::Backoff::default());
         let inner = engine.0.clone();

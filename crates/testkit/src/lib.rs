@@ -9,6 +9,7 @@ pub mod clock;
 pub mod evaluator;
 pub mod fuzz;
 pub mod mortal;
+pub mod playbooks;
 pub mod rig;
 pub mod until;
 

@@ -13,7 +13,7 @@ use super::bind::Executors;
 use crate::id::Digest;
 
 /// Properties that are secret.
-const SECRET: [&str; 3] = ["password", "token", "private_key"];
+pub(super) const SECRET: [&str; 3] = ["password", "token", "private_key"];
 
 /// The name under which a secret is held that stands in a playbook.
 fn held_name(program: Digest, playbook: &str, authentication: &str, property: &str) -> String {

@@ -12,15 +12,19 @@ mod bind;
 mod command;
 mod credentials;
 mod lower;
+mod masked;
 mod program;
 mod results;
 mod step;
+mod validity;
 
 pub use bind::Executors;
 pub use command::CommandTemplate;
 pub use lower::{Lowered, lower};
+pub use masked::masked;
 pub use program::{Program, ProgramError};
 pub use results::ResultMapping;
+pub use validity::runnable;
 
 use conche_cacao::Pointer;
 

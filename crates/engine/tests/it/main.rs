@@ -14,6 +14,7 @@ mod limits;
 mod lists;
 mod operators;
 mod playbooks;
+mod registry;
 mod runs;
 mod storms;
 mod uncertain;
