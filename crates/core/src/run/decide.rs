@@ -90,6 +90,9 @@ impl Decision<'_> {
         for (number, visit) in self.state.heads() {
             if !self.stops.hold(number, visit) {
                 self.visit(number, visit);
+            } else if let Some(until) = Stops::ends_at(visit, self.now) {
+                self.effects
+                    .push(Effect::WaitUntil(until.min(self.state.deadline())));
             }
         }
         if self

@@ -72,6 +72,12 @@ impl Stops {
             && (ends_with(state) || self.looked_into(number, state))
     }
 
+    /// When an open container that is left as it is will be closed all the same.
+    pub(super) fn ends_at(visit: &Visit, now: Timestamp) -> Option<Timestamp> {
+        let open = visit.state == VisitState::Open;
+        visit.until.filter(|until| open && *until > now)
+    }
+
     /// Whether a visit is an open container that its frames decide about.
     pub(super) fn looked_into(&self, number: VisitNo, state: &VisitState) -> bool {
         *state == VisitState::Open && !self.whole.contains(&number)

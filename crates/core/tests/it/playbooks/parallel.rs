@@ -204,6 +204,29 @@ fn a_step_whose_time_is_over_beside_a_failure_is_given_up() {
 }
 
 #[test]
+fn what_is_under_way_beside_a_failure_is_stopped_when_the_time_around_it_is_over() {
+    let doc = failing().steps([
+        (
+            "b",
+            with(
+                on_success(when("__x__:value = '-'", "in"), "b2"),
+                json!({"timeout": 9000}),
+            ),
+        ),
+        ("in", on_success(act(), "in-end")),
+        ("in-end", end()),
+    ]);
+    Play::of(&doc)
+        .begins("in")
+        .fails("a")
+        .awaits(["until +9s"])
+        .pass(9.0)
+        .awaits(["stop in"])
+        .stopped()
+        .awaits(["failed: a broke"]);
+}
+
+#[test]
 fn three_branches_are_joined_in_their_order_whatever_the_order_of_their_ends() {
     let mut doc = Doc::new("fork")
         .variable("__x__", "string", "-")
