@@ -2,7 +2,7 @@
 
 mod dummy;
 mod emit;
-mod exec;
+pub(crate) mod exec;
 mod http;
 mod k8s;
 mod k8s_imagevalidate;

@@ -3,7 +3,8 @@
 //! A client connects, speaks and tells what it learnt; it decides nothing about events or
 //! runs, keeps nothing that must survive, and writes no log. Addresses come from the
 //! configuration only, never from events or scripts, so they pass by the egress check; the
-//! parts of HTTP requests and answers (`request`, `outcome`) know no addresses.
+//! parts of HTTP requests and answers (`request`, `outcome`) know no addresses, and `ssh`, whose
+//! addresses come from playbooks, asks the egress check for each.
 
 pub(crate) mod amqp;
 pub(crate) mod backoff;
@@ -14,3 +15,4 @@ pub(crate) mod nats;
 pub(crate) mod outcome;
 pub(crate) mod registry;
 pub(crate) mod request;
+pub(crate) mod ssh;

@@ -4,14 +4,16 @@
 //! [`CommandInput`](crate::command::CommandInput), and is listed beside the other action
 //! modules, so that reactions may use it too.
 
+mod command_line;
 pub(crate) mod fin;
 mod http_api;
 mod over_http;
+mod ssh;
 
 use crate::action::ActionModule;
 
 /// Every module that carries out commands, in the order of their names.
-pub(crate) static ALL: &[&ActionModule] = &[&fin::MODULE, &http_api::MODULE];
+pub(crate) static ALL: &[&ActionModule] = &[&fin::MODULE, &http_api::MODULE, &ssh::MODULE];
 
 /// Whether an HTTP start line has a method that changes nothing.
 pub(crate) fn is_read(start_line: &str) -> bool {

@@ -18,6 +18,7 @@ mod running;
 mod schedule;
 mod service;
 mod small;
+mod ssh;
 mod support;
 mod syslog;
 mod trivy;

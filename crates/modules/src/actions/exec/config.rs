@@ -88,7 +88,7 @@ pub(super) struct Slot {
 /// A variable's value.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a text or `{ secret: NAME }`")]
-pub(in crate::actions) enum EnvValue {
+pub(crate) enum EnvValue {
     /// As written.
     Text(String),
     /// The secret's value.
@@ -173,7 +173,7 @@ fn whole(pattern: &str) -> Result<Regex, String> {
 }
 
 /// Whom a program runs as.
-pub(in crate::actions) fn user(name: Option<&str>) -> Result<Option<(Uid, Gid)>, String> {
+pub(crate) fn user(name: Option<&str>) -> Result<Option<(Uid, Gid)>, String> {
     let own = geteuid();
     let Some(name) = name else {
         if own.is_root() {

@@ -5,8 +5,8 @@
 //! it was killed nobody knows: such a call is uncertain and goes to a person, and none is ever
 //! repeated unasked.
 
-pub(super) mod config;
-pub(super) mod process;
+pub(crate) mod config;
+pub(crate) mod process;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;

@@ -21,21 +21,30 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const MASKED_BEYOND: usize = 8 * 1024;
 
 /// A process that has ended.
-pub(in crate::actions) struct Ended {
-    pub(in crate::actions) status: ExitStatus,
-    pub(in crate::actions) stdout: Kept,
-    pub(in crate::actions) stderr: Kept,
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Kept,
+    pub(crate) stderr: Kept,
 }
 
 /// What is kept of an output.
 #[derive(Default)]
-pub(in crate::actions) struct Kept {
+pub(crate) struct Kept {
     bytes: Vec<u8>,
 }
 
 impl Kept {
+    /// Takes what is still within `limit` of the next piece.
+    pub(crate) fn push(&mut self, piece: &[u8], limit: usize) {
+        let room = limit
+            .saturating_add(MASKED_BEYOND)
+            .saturating_sub(self.bytes.len());
+        self.bytes
+            .extend_from_slice(&piece[..piece.len().min(room)]);
+    }
+
     /// The text without secrets, at most `limit` bytes, and whether there was more.
-    pub(in crate::actions) fn text(&self, limit: usize, masker: &Masker) -> (String, bool) {
+    pub(crate) fn text(&self, limit: usize, masker: &Masker) -> (String, bool) {
         let text = String::from_utf8_lossy(&self.bytes);
         let text = masker.mask(&text);
         let end = text.floor_char_boundary(limit);
@@ -54,7 +63,7 @@ impl Drop for Group {
 }
 
 /// Starts the command in a group of its own; an error means that it did not start.
-pub(in crate::actions) fn start(mut command: Command) -> io::Result<Child> {
+pub(crate) fn start(mut command: Command) -> io::Result<Child> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -65,11 +74,7 @@ pub(in crate::actions) fn start(mut command: Command) -> io::Result<Child> {
 }
 
 /// Watches a process to its end. Dropping the future kills the group.
-pub(in crate::actions) async fn watch(
-    mut child: Child,
-    stdin: &[u8],
-    limit: usize,
-) -> io::Result<Ended> {
+pub(crate) async fn watch(mut child: Child, stdin: &[u8], limit: usize) -> io::Result<Ended> {
     let pid = child.id().and_then(|id| i32::try_from(id).ok());
     let group = pid.map(|pid| Group(Pid::from_raw(pid)));
     let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
@@ -110,7 +115,6 @@ async fn keep(from: Option<impl AsyncRead + Unpin>, kept: &mut Kept, limit: usiz
     let Some(mut from) = from else { return };
     let mut piece = vec![0; 8 * 1024];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
-        let room = (limit + MASKED_BEYOND).saturating_sub(kept.bytes.len());
-        kept.bytes.extend_from_slice(&piece[..length.min(room)]);
+        kept.push(&piece[..length], limit);
     }
 }
