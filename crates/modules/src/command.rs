@@ -6,6 +6,7 @@
 //! them: here they are names only, since this input is journaled.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use conche_runtime::secrets::Secrets;
 use schemars::JsonSchema;
@@ -216,6 +217,15 @@ impl CommandInput {
 }
 
 impl Party {
+    /// Whether it has an address that is not a loopback one: then it is not this machine.
+    pub fn is_elsewhere(&self) -> bool {
+        let is_here = |address: &String| {
+            let parsed = address.parse::<IpAddr>();
+            address == "localhost" || parsed.is_ok_and(|address| address.is_loopback())
+        };
+        !self.address.values().flatten().all(is_here)
+    }
+
     /// The first address of a kind, e.g. `ipv4`.
     pub fn first(&self, kind: &str) -> Option<&str> {
         self.address.get(kind)?.first().map(String::as_str)

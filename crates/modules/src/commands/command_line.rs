@@ -1,12 +1,15 @@
-//! What became of a command line, wherever it ran: the result document that ssh, bash and
+//! A command line, wherever it runs: its bytes, the result document that ssh, bash and
 //! PowerShell share, and when it is a failure.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use conche_runtime::secrets::Masker;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::action::Error;
 use crate::actions::exec::process::Kept;
+use crate::command::Command;
 
 /// So much of what a failed command wrote is told.
 const QUOTE_MAX: usize = 500;
@@ -53,4 +56,24 @@ impl CommandResult {
             truncated: more_output || more_errors,
         })
     }
+}
+
+/// The command as it is to be run: any bytes but 0.
+pub(super) fn bytes(command: &Command) -> Result<Vec<u8>, Error> {
+    let bytes = match (&command.command, &command.command_b64) {
+        (Some(text), _) => text.clone().into_bytes(),
+        (None, Some(encoded)) => STANDARD.decode(encoded).map_err(|error| {
+            Error::permanent(format!("`command_b64` can't be decoded: {error}"))
+        })?,
+        (None, None) => Vec::new(),
+    };
+    if bytes.trim_ascii().is_empty() {
+        return Err(Error::permanent("there is no command to run"));
+    }
+    if bytes.contains(&0) {
+        return Err(Error::permanent(
+            "the command has a byte that no command can have (0)",
+        ));
+    }
+    Ok(bytes)
 }

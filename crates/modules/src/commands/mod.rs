@@ -4,16 +4,28 @@
 //! [`CommandInput`](crate::command::CommandInput), and is listed beside the other action
 //! modules, so that reactions may use it too.
 
+mod bash;
 mod command_line;
 pub(crate) mod fin;
 mod http_api;
 mod over_http;
+mod powershell;
+mod sigma;
 mod ssh;
+mod yara;
 
 use crate::action::ActionModule;
 
 /// Every module that carries out commands, in the order of their names.
-pub(crate) static ALL: &[&ActionModule] = &[&fin::MODULE, &http_api::MODULE, &ssh::MODULE];
+pub(crate) static ALL: &[&ActionModule] = &[
+    &bash::MODULE,
+    &fin::MODULE,
+    &http_api::MODULE,
+    &powershell::MODULE,
+    &sigma::MODULE,
+    &ssh::MODULE,
+    &yara::MODULE,
+];
 
 /// Whether an HTTP start line has a method that changes nothing.
 pub(crate) fn is_read(start_line: &str) -> bool {

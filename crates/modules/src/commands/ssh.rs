@@ -7,17 +7,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use conche_core::run::{OnUncertain, Repeat};
 use conche_runtime::secrets::Secrets;
 use serde_json::Value;
 
-use super::command_line::CommandResult;
+use super::command_line::{self, CommandResult};
 use crate::action::{Action, ActionModule, ActionSpec, Call, Error, Output};
 use crate::actions::{input, output, unknown};
 use crate::clients::ssh::{self, Ended, Exit, Ssh};
-use crate::command::{Command, CommandInput, EXECUTE};
+use crate::command::{CommandInput, EXECUTE};
 use crate::{BuildContext, BuildError, config as settings};
 
 pub(super) static MODULE: ActionModule = ActionModule {
@@ -56,31 +54,11 @@ impl Action for Module {
             return Err(unknown("ssh", &call.action));
         }
         let input: CommandInput = input(call)?;
-        let command = bytes(&input.command)?;
+        let command = command_line::bytes(&input.command)?;
         let limit = self.ssh.max_output();
         let ended = self.ssh.run(&input, &command, limit, call.timeout).await?;
         output(&judge(&ended, limit, &self.secrets)?)
     }
-}
-
-/// The command as it is sent.
-fn bytes(command: &Command) -> Result<Vec<u8>, Error> {
-    let bytes = match (&command.command, &command.command_b64) {
-        (Some(text), _) => text.clone().into_bytes(),
-        (None, Some(encoded)) => STANDARD.decode(encoded).map_err(|error| {
-            Error::permanent(format!("`command_b64` can't be decoded: {error}"))
-        })?,
-        (None, None) => Vec::new(),
-    };
-    if bytes.trim_ascii().is_empty() {
-        return Err(Error::permanent("there is no command to run"));
-    }
-    if bytes.contains(&0) {
-        return Err(Error::permanent(
-            "the command has a byte that no command can have (0)",
-        ));
-    }
-    Ok(bytes)
 }
 
 /// The result of a command that has ended on a host. One that a signal ended may have done

@@ -12,6 +12,7 @@ fn the_lists_are_in_order_and_describe_themselves() {
         names,
         [
             "alertmanager",
+            "bash",
             "dummy",
             "emit",
             "exec",
@@ -31,14 +32,18 @@ fn the_lists_are_in_order_and_describe_themselves() {
             "misp",
             "pagerduty",
             "playbook",
+            "powershell",
             "publish",
             "respond",
             "run_reaction",
+            "sigma",
             "slack",
+            "ssh",
             "teams",
             "thehive",
             "trivy",
             "vuls",
+            "yara",
         ]
     );
     let names: Vec<_> = sources::ALL.iter().map(|module| module.name).collect();
@@ -116,6 +121,7 @@ fn what_a_repeat_means_is_said_of_every_action() {
             Repeat::Idempotent,
             OnUncertain::Repeat,
         ),
+        ("bash.execute", Repeat::Unsafe, OnUncertain::Attention),
         (
             "dummy.dummy_action",
             Repeat::Idempotent,
@@ -191,13 +197,16 @@ fn what_a_repeat_means_is_said_of_every_action() {
             OnUncertain::Repeat,
         ),
         ("pagerduty.resolve", Repeat::Idempotent, OnUncertain::Repeat),
+        ("powershell.execute", Repeat::Unsafe, OnUncertain::Attention),
         ("publish.mqtt", Repeat::Unsafe, OnUncertain::Attention),
         ("publish.nats", Repeat::Keyed, OnUncertain::Repeat),
         ("publish.amqp", Repeat::Unsafe, OnUncertain::Attention),
         ("respond.respond", Repeat::Idempotent, OnUncertain::Repeat),
         ("run_reaction.run", Repeat::Keyed, OnUncertain::Repeat),
+        ("sigma.execute", Repeat::Idempotent, OnUncertain::Repeat),
         ("slack.post", Repeat::Unsafe, OnUncertain::Repeat),
         ("slack.message", Repeat::Unsafe, OnUncertain::Repeat),
+        ("ssh.execute", Repeat::Unsafe, OnUncertain::Attention),
         ("teams.post", Repeat::Unsafe, OnUncertain::Repeat),
         ("thehive.create_alert", Repeat::Keyed, OnUncertain::Repeat),
         ("trivy.image", Repeat::Idempotent, OnUncertain::Repeat),
@@ -208,6 +217,7 @@ fn what_a_repeat_means_is_said_of_every_action() {
             Repeat::Idempotent,
             OnUncertain::Repeat,
         ),
+        ("yara.execute", Repeat::Idempotent, OnUncertain::Repeat),
     ];
     let found: Vec<_> = actions::ALL
         .iter()

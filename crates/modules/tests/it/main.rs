@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod bash;
 mod brokers;
 mod clair;
 mod exec;
@@ -13,10 +14,12 @@ mod lists;
 mod mail;
 mod over_http;
 mod peers;
+mod powershell;
 mod recipes;
 mod running;
 mod schedule;
 mod service;
+mod sigma;
 mod small;
 mod ssh;
 mod support;
@@ -24,3 +27,4 @@ mod syslog;
 mod trivy;
 mod vuls;
 mod webhook;
+mod yara;

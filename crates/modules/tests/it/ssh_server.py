@@ -35,8 +35,9 @@ class Server(asyncssh.SSHServer):
 async def answer(process):
     if process.command == "wait":
         try:
-            await process.stdin.read()
-            await asyncio.Event().wait()
+            # There is nothing to read, but a signal is told by reading.
+            while not await process.stdin.read(1):
+                await asyncio.sleep(0.05)
         except asyncssh.SignalReceived as received:
             print("signal", received.signal, flush=True)
             process.exit_with_signal(received.signal)

@@ -128,15 +128,29 @@ pub(super) fn commands(
 ) -> Result<BTreeMap<String, Command>, BuildError> {
     let check = |(name, config): (String, CommandConfig)| {
         let place = format!("{place}.commands.{name}");
-        for value in config.env.values() {
-            if let EnvValue::Secret(secret) = value {
-                secret.check(&place, &cx.secrets)?;
-            }
-        }
+        check_env(&place, &config.env, cx)?;
         let command = command(config).map_err(|message| settings::error(&place, message))?;
         Ok((name, command))
     };
     config.commands.into_iter().map(check).collect()
+}
+
+/// Checks the names of variables and of the secrets that they hold.
+pub(crate) fn check_env(
+    place: &str,
+    env: &BTreeMap<String, EnvValue>,
+    cx: &BuildContext,
+) -> Result<(), BuildError> {
+    for (name, value) in env {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let message = format!("`{name}` can't be the name of a variable");
+            return Err(settings::error(place, message));
+        }
+        if let EnvValue::Secret(secret) = value {
+            secret.check(place, &cx.secrets)?;
+        }
+    }
+    Ok(())
 }
 
 fn command(config: CommandConfig) -> Result<Command, String> {
@@ -144,10 +158,6 @@ fn command(config: CommandConfig) -> Result<Command, String> {
         if !path.is_absolute() {
             return Err(format!("`{key}` must be an absolute path"));
         }
-    }
-    let wrong = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
-    if let Some(name) = config.env.keys().find(wrong) {
-        return Err(format!("`{name}` can't be the name of a variable"));
     }
     let mut patterns = BTreeMap::new();
     for arg in &config.args {
@@ -166,7 +176,7 @@ fn command(config: CommandConfig) -> Result<Command, String> {
 
 /// The pattern for the whole of a text. It is compiled by itself first, so that it can't end
 /// the group that it is put in.
-fn whole(pattern: &str) -> Result<Regex, String> {
+pub(crate) fn whole(pattern: &str) -> Result<Regex, String> {
     let wrong = |error: regex::Error| format!("the pattern `{pattern}` can't be used: {error}");
     Regex::new(pattern).map_err(wrong)?;
     Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(wrong)

@@ -17,11 +17,10 @@ use conche_core::Json;
 use conche_core::run::{OnUncertain, Repeat};
 use conche_runtime::secrets::Secrets;
 use schemars::JsonSchema;
-use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::config::{Arg, Command, Config, EnvValue, Slot};
+use self::config::{Arg, Command, Config, Slot};
 use self::process::Ended;
 use super::{input, output, unknown};
 use crate::action::{Action, ActionModule, ActionSpec, Call, Error, Output};
@@ -127,24 +126,9 @@ impl Exec {
         arguments: Vec<String>,
     ) -> Result<tokio::process::Command, Error> {
         let mut prepared = tokio::process::Command::new(&command.config.program);
-        prepared
-            .args(arguments)
-            .current_dir(&command.config.cwd)
-            .env_clear();
-        for (name, value) in &command.config.env {
-            match value {
-                EnvValue::Text(text) => prepared.env(name, text),
-                EnvValue::Secret(secret) => {
-                    let value = self.secrets.get(&secret.secret);
-                    let value = value.map_err(|error| Error::retry(error.to_string()))?;
-                    prepared.env(name, value.expose_secret())
-                }
-            };
-        }
-        if let Some((user, group)) = command.user {
-            // Other groups of ours are left as well.
-            prepared.uid(user.as_raw()).gid(group.as_raw());
-        }
+        prepared.args(arguments).current_dir(&command.config.cwd);
+        let env = &command.config.env;
+        process::confine(&mut prepared, env, command.user, &self.secrets)?;
         Ok(prepared)
     }
 
@@ -234,7 +218,7 @@ fn fill(command: &Command, slot: &Slot, value: Option<Value>) -> Result<String, 
 }
 
 /// A program that did not start did nothing.
-fn not_started(name: &str, error: &std::io::Error) -> Error {
+pub(crate) fn not_started(name: &str, error: &std::io::Error) -> Error {
     use std::io::ErrorKind;
     let message = format!("`{name}` can't be started: {error}");
     match error.kind() {

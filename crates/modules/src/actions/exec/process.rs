@@ -4,15 +4,20 @@
 //! What it writes is read to the end, so that it never hangs on a full pipe, but kept only up
 //! to a limit. A descendant that leaves the group on purpose is out of reach.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use conche_runtime::secrets::Masker;
+use conche_runtime::secrets::{Masker, Secrets};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Gid, Pid, Uid};
+use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+
+use super::config::EnvValue;
+use crate::action::Error;
 
 /// What a descendant still writes after the program has ended is waited for so long.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -43,6 +48,11 @@ impl Kept {
             .extend_from_slice(&piece[..piece.len().min(room)]);
     }
 
+    /// What was kept, which may be a little more than the limit.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The text without secrets, at most `limit` bytes, and whether there was more.
     pub(crate) fn text(&self, limit: usize, masker: &Masker) -> (String, bool) {
         let text = String::from_utf8_lossy(&self.bytes);
@@ -50,6 +60,31 @@ impl Kept {
         let end = text.floor_char_boundary(limit);
         (text[..end].to_owned(), end < text.len())
     }
+}
+
+/// Gives a command the listed environment and nothing of ours, and the user to become.
+pub(crate) fn confine(
+    command: &mut Command,
+    env: &BTreeMap<String, EnvValue>,
+    user: Option<(Uid, Gid)>,
+    secrets: &Secrets,
+) -> Result<(), Error> {
+    command.env_clear();
+    for (name, value) in env {
+        match value {
+            EnvValue::Text(text) => command.env(name, text),
+            EnvValue::Secret(secret) => {
+                let value = secrets.get(&secret.secret);
+                let value = value.map_err(|error| Error::retry(error.to_string()))?;
+                command.env(name, value.expose_secret())
+            }
+        };
+    }
+    if let Some((user, group)) = user {
+        // Other groups of ours are left as well.
+        command.uid(user.as_raw()).gid(group.as_raw());
+    }
+    Ok(())
 }
 
 /// Kills the group when dropped.
