@@ -189,9 +189,39 @@ pub(crate) async fn authorise(
     if needed == Access::Anyone {
         return Ok(next.run(request).await);
     }
-    let peer = request.extensions().get::<Peer>().cloned();
-    let target = format!("{} {}", request.method(), request.uri().path());
-    let caller = match identify(&api, request.headers(), peer.as_ref()).await? {
+    let actor = allowed(&api, needed, Asking::of(&request)).await?;
+    request.extensions_mut().insert(actor);
+    Ok(next.run(request).await)
+}
+
+/// What of a request tells who sends it and what for.
+pub(crate) struct Asking<'r> {
+    headers: &'r HeaderMap,
+    peer: Option<Peer>,
+    target: String,
+}
+
+impl<'r> Asking<'r> {
+    pub(crate) fn of(request: &'r Request) -> Self {
+        Self {
+            headers: request.headers(),
+            peer: request.extensions().get::<Peer>().cloned(),
+            target: format!("{} {}", request.method(), request.uri().path()),
+        }
+    }
+}
+
+/// Who sends a request, where they may do what it needs; what is refused is recorded.
+pub(crate) async fn allowed(
+    api: &Api,
+    needed: Access,
+    Asking {
+        headers,
+        peer,
+        target,
+    }: Asking<'_>,
+) -> Result<Actor, Problem> {
+    let caller = match identify(api, headers, peer.as_ref()).await? {
         Ok(caller) => caller,
         Err(refused) => {
             if !matches!(refused, Refused::NoToken) {
@@ -204,20 +234,19 @@ pub(crate) async fn authorise(
                     may: BTreeSet::new(),
                     token,
                 };
-                let act = Actor::new(nobody, peer).act(&api, "login.refused", target);
-                api.refusals.record(&api, act, refused.reason()).await;
+                let act = Actor::new(nobody, peer).act(api, "login.refused", target);
+                api.refusals.record(api, act, refused.reason()).await;
             }
             return Err(refused.problem());
         }
     };
     let actor = Actor::new(caller, peer);
     if !actor.caller.may.contains(&needed) {
-        let act = actor.act(&api, ACCESS_REFUSED, target);
-        api.refusals.record(&api, act, "not allowed").await;
+        let act = actor.act(api, ACCESS_REFUSED, target);
+        api.refusals.record(api, act, "not allowed").await;
         let name = &actor.caller.name;
         let detail = format!("the token '{name}' does not allow this");
         return Err(Problem::new(&codes::FORBIDDEN, detail));
     }
-    request.extensions_mut().insert(actor);
-    Ok(next.run(request).await)
+    Ok(actor)
 }

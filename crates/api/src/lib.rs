@@ -23,6 +23,7 @@ mod reactions;
 mod roles;
 mod routes;
 mod runs;
+pub mod soarca;
 mod system;
 mod tokens;
 pub use conche_core::words;
@@ -87,6 +88,19 @@ pub(crate) struct Api {
     revoking: tokio::sync::Mutex<()>,
 }
 
+impl Api {
+    fn new(given: ApiState) -> Self {
+        Self {
+            given,
+            gauges: metrics::Gauges::new(),
+            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            known: tokens::known::Known::default(),
+            refusals: actor::Refusals::default(),
+            revoking: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
 impl Deref for Api {
     type Target = ApiState;
 
@@ -104,14 +118,7 @@ pub(crate) type Shared = Arc<Api>;
 /// for `loopback-open`, the checks that keep web pages out. Give that listener [`render`], so
 /// that its own problems look like those here.
 pub fn router(state: ApiState) -> Router {
-    let shared = Arc::new(Api {
-        given: state,
-        gauges: metrics::Gauges::new(),
-        tails: Arc::new(Semaphore::new(TAILS_MAX)),
-        known: tokens::known::Known::default(),
-        refusals: actor::Refusals::default(),
-        revoking: tokio::sync::Mutex::default(),
-    });
+    let shared = Arc::new(Api::new(state));
     let mut router = Router::new();
     for route in routes::table() {
         router = router.route(route.info.path, route.guarded(&shared));

@@ -20,6 +20,7 @@ pub(crate) struct Listeners {
     api: Option<Listener>,
     webhooks: Option<Listener>,
     metrics: Option<Listener>,
+    soarca: Option<Listener>,
     /// Those of sources, by their ids.
     sources: BTreeMap<String, Listener>,
 }
@@ -32,6 +33,8 @@ pub(crate) struct Routers {
     pub(crate) webhooks: Router,
     /// `/metrics`.
     pub(crate) metrics: Router,
+    /// The SOARCA-compatible API.
+    pub(crate) soarca: Router,
     /// The routes of sources that have a listener of their own, by their ids.
     pub(crate) sources: BTreeMap<String, Router>,
 }
@@ -62,6 +65,7 @@ impl Listeners {
             api: bind("api", &config.api).await?,
             webhooks: bind("webhooks", &config.webhooks).await?,
             metrics: bind("metrics", &config.metrics).await?,
+            soarca: bind("soarca", &config.soarca).await?,
         })
     }
 
@@ -71,6 +75,7 @@ impl Listeners {
             ("api", &self.api),
             ("webhooks", &self.webhooks),
             ("metrics", &self.metrics),
+            ("soarca", &self.soarca),
         ];
         let of = |(name, listener): (&str, &Option<Listener>)| {
             Some((name.to_owned(), listener.as_ref()?.certificates()?))
@@ -103,6 +108,13 @@ impl Listeners {
             "metrics",
             self.metrics,
             routers.metrics,
+            Stage::Api,
+            problem_json,
+        );
+        serve(
+            "soarca",
+            self.soarca,
+            routers.soarca,
             Stage::Api,
             problem_json,
         );

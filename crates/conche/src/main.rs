@@ -31,6 +31,7 @@ mod run;
 mod serve;
 mod settings;
 mod signals;
+mod soarca_env;
 mod story;
 mod telemetry;
 mod validate;

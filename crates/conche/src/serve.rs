@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use clap::Args;
+use conche_api::soarca::{self, Origins, SoarcaState};
 use conche_api::{ApiState, Authorizer, Caller, VersionInfo};
 use conche_engine::{Engine, Folder, SandboxEvaluator};
 use conche_modules::{Source, sources::no_such_webhook};
@@ -167,24 +168,30 @@ async fn start(
     import_csf(&engine, loaded).await?;
     let folder = watch_reactions(&engine, &config.reactions).await?;
     let (webhooks, own) = start_sources(&engine, &parts.sources, &tasks);
-    let sources = parts.sources.iter().map(|(id, _)| id.clone()).collect();
+    let metrics = registries.router(&engine);
+    let state = |auth, folder, metrics| ApiState {
+        sources: parts.sources.iter().map(|(id, _)| id.clone()).collect(),
+        engine: engine.clone(),
+        folder,
+        version: VersionInfo {
+            version: crate::VERSION.to_owned(),
+            commit: crate::COMMIT.map(str::to_owned),
+        },
+        auth,
+        tasks: tasks.clone(),
+        json: config.json,
+        metrics,
+    };
     let routers = Routers {
         webhooks,
         sources: own,
-        metrics: registries.router(&engine),
-        api: conche_api::router(ApiState {
-            sources,
-            engine,
-            folder,
-            version: VersionInfo {
-                version: crate::VERSION.to_owned(),
-                commit: crate::COMMIT.map(str::to_owned),
-            },
-            auth,
-            tasks: tasks.clone(),
-            json: config.json,
-            metrics: registries.into_inner(),
+        metrics,
+        soarca: soarca::router(SoarcaState {
+            api: state(soarca_callers(config), None, Vec::new()),
+            origins: Origins::new(config.soarca.origins.clone()),
+            fins: parts.fins.clone(),
         }),
+        api: conche_api::router(state(auth, folder, registries.into_inner())),
     };
     certificates::watch(listeners.certificates(), &tasks)?;
     ledger::retain(&store, config.audit, &tasks);
@@ -282,6 +289,14 @@ fn authorizer(config: &Config, secrets: &Secrets) -> Result<Authorizer, Failure>
         tokens.insert(&value, Caller::unlimited(&token.secret));
     }
     Ok(Authorizer::Tokens(tokens))
+}
+
+/// Who may call the SOARCA-compatible API: holders of stored tokens, where it asks for one.
+fn soarca_callers(config: &Config) -> Authorizer {
+    match config.soarca.auth {
+        Auth::Token => Authorizer::Tokens(TokenSet::new()),
+        Auth::LoopbackOpen | Auth::None => Authorizer::Open,
+    }
 }
 
 async fn drain(supervisor: Supervisor, store: &dyn Store) {

@@ -1,6 +1,7 @@
 //! What the engine does for actions that act on Conche itself: emit an event, start another
 //! reaction, answer a request.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use conche_core::{Event, EventId, Json};
 use conche_modules::{Answer, Begun, Call, Error, Host, NewEvent, Refusal};
 use conche_store::{Page, RunFilter};
 
-use crate::Inner;
 use crate::budget;
 use crate::intake::{Only, Origin};
 use crate::lists::{ListError, NewEntry as NewListEntry};
+use crate::playbook_runs::Start;
+use crate::{Engine, Inner};
 
 /// The source of events that runs of ours emit.
 pub(crate) const OWN_SOURCE: &str = "conche";
@@ -120,6 +122,47 @@ impl Host for HostOf {
             event,
             run: runs.first().map(|row| row.run),
         })
+    }
+
+    async fn run_playbook(
+        &self,
+        call: &Call,
+        playbook: &str,
+        version: Option<&str>,
+        variables: BTreeMap<String, Json>,
+    ) -> Result<Begun, Error> {
+        let permanent = |error: &dyn std::fmt::Display| Error::Permanent(error.to_string());
+        let depth = self.event.as_ref().map_or(0, |event| event.depth) + 1;
+        if depth > self.engine.config.emit_depth {
+            return Err(permanent(
+                &"runs that cause each other stand too deep already",
+            ));
+        }
+        let origin = Origin {
+            source: OWN_SOURCE,
+            cause: Some(call.run),
+            depth,
+            follow: self.follow()?,
+            only: None,
+        };
+        let engine = Engine(self.engine.clone());
+        let program = engine.program(playbook, version).await;
+        let program = program.map_err(|error| permanent(&error))?;
+        let start = Start {
+            variables,
+            key: None,
+            by: Some(call.definition.clone()),
+        };
+        let key = Some(call.key.to_string());
+        let begun = engine.run_caused(origin, &program, start, key).await;
+        match begun {
+            Ok(begun) => Ok(Begun {
+                event: begun.event,
+                run: Some(begun.run),
+            }),
+            Err(error) if error.is_transient() => Err(Error::retry(error.to_string())),
+            Err(error) => Err(permanent(&error)),
+        }
     }
 
     async fn list_add(

@@ -17,6 +17,7 @@ use conche_core::Timestamp;
 use conche_core::playbook::{Program, ProgramError, Refusal, runnable};
 use conche_store::{Act, Change, PlaybookPut, PlaybookRow};
 
+use crate::intake::Origin;
 use crate::{Engine, Owner, PlaybookBegun, Start, StartError};
 
 pub use folder::{LoadedPlaybooks, PlaybookFolder};
@@ -151,6 +152,22 @@ pub enum PlaybookError {
     Store(#[from] conche_store::Error),
 }
 
+impl PlaybookError {
+    /// Whether the same may go well later.
+    pub(crate) const fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(_)
+                | Self::Start(StartError::Store(_))
+                | Self::Start(StartError::Intake(
+                    conche_modules::Refusal::Busy { .. }
+                        | conche_modules::Refusal::Unavailable(_)
+                        | conche_modules::Refusal::Stopping
+                ))
+        )
+    }
+}
+
 impl From<ProgramError> for PlaybookError {
     fn from(error: ProgramError) -> Self {
         conche_store::Error::Corrupt {
@@ -261,6 +278,18 @@ impl Engine {
         Ok(known.program(root)?)
     }
 
+    /// Starts a run of a playbook that is not kept; those that it calls are looked for at hand.
+    pub async fn run_document(
+        &self,
+        document: Document,
+        start: Start,
+    ) -> Result<PlaybookBegun, PlaybookError> {
+        let now = self.0.now();
+        let info = known::read(document, Owner::Api, now).map_err(PlaybookError::Refused)?;
+        let program = self.0.playbooks.lock().await.program(&info)?;
+        self.run_program(&program, start).await
+    }
+
     /// Starts a run of a playbook at hand, if it and all that it calls may be run now.
     pub async fn run_playbook(
         &self,
@@ -269,11 +298,37 @@ impl Engine {
         start: Start,
     ) -> Result<PlaybookBegun, PlaybookError> {
         let program = self.program(id, version).await?;
+        self.run_program(&program, start).await
+    }
+
+    async fn run_program(
+        &self,
+        program: &Program,
+        start: Start,
+    ) -> Result<PlaybookBegun, PlaybookError> {
+        self.may_run(program)?;
+        Ok(self.start_playbook(program, start).await?)
+    }
+
+    /// Starts a run that a run of ours causes; `key` names it.
+    pub(crate) async fn run_caused(
+        &self,
+        origin: Origin<'_>,
+        program: &Program,
+        start: Start,
+        key: Option<String>,
+    ) -> Result<PlaybookBegun, PlaybookError> {
+        self.may_run(program)?;
+        Ok(self.0.start_program(origin, program, start, key).await?)
+    }
+
+    /// Whether a playbook and all that it calls may be run now.
+    fn may_run(&self, program: &Program) -> Result<(), PlaybookError> {
         let now = self.0.now();
         for playbook in std::iter::once(program.root()).chain(program.callees()) {
             runnable(playbook, now).map_err(PlaybookError::Lapsed)?;
         }
-        Ok(self.start_playbook(&program, start).await?)
+        Ok(())
     }
 
     /// Takes up what was put in an earlier process.

@@ -208,6 +208,7 @@ impl Listener {
                     scheme,
                     hosts: self.config.hosts.clone(),
                     forms_from_programs: self.config.forms_from_programs,
+                    origins: self.config.origins.clone(),
                 };
                 guard::loopback_open(router, own, self.render)
             }

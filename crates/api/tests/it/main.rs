@@ -15,6 +15,7 @@ mod lists;
 mod reactions;
 mod runs;
 mod server;
+mod soarca;
 mod system;
 mod tails;
 mod tokens;

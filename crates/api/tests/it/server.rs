@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use conche_api::soarca::{self, Origins, SoarcaState};
 use conche_api::{ApiState, Authorizer, Role, VersionInfo, new_token, render, router};
 use conche_core::RunId;
 use conche_core::run::Status;
@@ -97,6 +98,8 @@ pub(crate) struct Wanted {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) folder: Option<std::path::PathBuf>,
     pub(crate) config: Config,
+    /// SOARCA's API instead of the native one, for pages of these origins.
+    pub(crate) soarca: Option<Vec<String>>,
 }
 
 impl Default for Wanted {
@@ -107,6 +110,7 @@ impl Default for Wanted {
             store: Arc::new(MemoryStore::new()),
             folder: None,
             config: Config::default(),
+            soarca: None,
         }
     }
 }
@@ -149,11 +153,20 @@ impl Server {
         let config = ListenerConfig {
             listen: Some(([127, 0, 0, 1], 0).into()),
             auth: wanted.listener,
+            origins: wanted.soarca.clone().unwrap_or_default(),
+            forms_from_programs: wanted.soarca.is_some(),
             ..ListenerConfig::default()
         };
         let listener = Listener::bind("api", config).await.unwrap().render(render);
         let address = listener.local_addr();
-        let router = router(state);
+        let router = match wanted.soarca {
+            None => router(state),
+            Some(origins) => soarca::router(SoarcaState {
+                api: state,
+                origins: Origins::new(origins),
+                fins: Arc::default(),
+            }),
+        };
         listener.serve(router.clone(), &tasks, Stage::Api);
         Self {
             store: wanted.store,

@@ -10,8 +10,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Ask, Client};
-use crate::csf;
 use crate::failure::Failure;
+use crate::{csf, input, output, soarca_env};
 
 /// What to take over.
 #[derive(Debug, Subcommand)]
@@ -23,6 +23,16 @@ pub(crate) enum Import {
 
 Exit code 1 where something was not taken as it was.")]
     Tiedot(Tiedot),
+    /// The environment file of a SOARCA installation, as a configuration
+    #[command(after_help = "Example:
+  conche import soarca-env .env > conche.yaml
+
+What cannot be taken over is told in comments at the top.")]
+    SoarcaEnv {
+        /// SOARCA's `.env`; `-` is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// A database of CSF's.
@@ -40,7 +50,10 @@ pub(crate) struct Tiedot {
 
 /// Does it; whether everything was taken as it was.
 pub(crate) async fn run(import: Import) -> Result<bool, Failure> {
-    let Import::Tiedot(args) = import;
+    let args = match import {
+        Import::Tiedot(args) => args,
+        Import::SoarcaEnv { file } => return soarca(&file),
+    };
     let reading = csf::read_tiedot(&args.database);
     let reading = reading.map_err(|error| Failure::Failed(error.to_string()))?;
     let (reactions, mut faults) = csf::reactions(reading);
@@ -62,6 +75,17 @@ pub(crate) async fn run(import: Import) -> Result<bool, Failure> {
         return Err(Failure::Failed(faults.join("\n")));
     }
     Ok(faults.is_empty())
+}
+
+fn soarca(file: &Path) -> Result<bool, Failure> {
+    let translated = soarca_env::translate(&input::text(file)?);
+    for note in &translated.notes {
+        output::line(&format!("# {note}"))?;
+    }
+    let text = serde_saphyr::to_string(&translated.config)
+        .map_err(|error| Failure::of("can't write the configuration", error))?;
+    output::line(text.trim_end())?;
+    Ok(true)
 }
 
 fn told(answer: &Value) -> String {

@@ -75,6 +75,7 @@ impl Api {
             auth: self.auth,
             allow_unauthenticated: self.allow_unauthenticated,
             hosts: self.hosts,
+            origins: Vec::new(),
             forms_from_programs: false,
             tls: self.tls,
             limits: self.limits,

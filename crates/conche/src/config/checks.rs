@@ -95,11 +95,12 @@ fn listeners_know_their_callers(config: &Config, faults: &mut Vec<Fault>) {
     }
 }
 
-fn listeners(config: &Config) -> [(&'static str, &ListenerConfig); 3] {
+fn listeners(config: &Config) -> [(&'static str, &ListenerConfig); 4] {
     [
         ("api", &config.api),
         ("webhooks", &config.webhooks),
         ("metrics", &config.metrics),
+        ("soarca", &config.soarca),
     ]
 }
 

@@ -34,6 +34,7 @@ impl Metrics {
             },
             allow_unauthenticated: self.allow_unauthenticated,
             hosts: self.hosts,
+            origins: Vec::new(),
             forms_from_programs: false,
             tls: self.tls,
             limits: ListenerLimits::default(),

@@ -20,6 +20,7 @@ mod recipes;
 mod retention;
 mod schema;
 mod secrets;
+mod soarca;
 mod strangers;
 mod webhooks;
 mod yaml;
@@ -70,6 +71,8 @@ pub(crate) struct Authored {
     webhooks: webhooks::Webhooks,
     /// A further listener with `/metrics` only.
     metrics: metrics::Metrics,
+    /// The listener of the SOARCA-compatible API.
+    soarca: soarca::Soarca,
     /// Reactions kept in files.
     reactions: reactions::Reactions,
     /// Recipes, which are action modules described by data, kept in files.
@@ -95,6 +98,7 @@ impl Default for Authored {
             api: api::Api::default(),
             webhooks: webhooks::Webhooks::default(),
             metrics: metrics::Metrics::default(),
+            soarca: soarca::Soarca::default(),
             reactions: reactions::Reactions::default(),
             recipes: recipes::Recipes::default(),
             secrets: BTreeMap::new(),
@@ -120,6 +124,8 @@ pub(crate) struct Config {
     pub(crate) webhooks: ListenerConfig,
     /// The further listener for metrics.
     pub(crate) metrics: ListenerConfig,
+    /// The listener of the SOARCA-compatible API.
+    pub(crate) soarca: ListenerConfig,
     /// The reactions folder.
     pub(crate) reactions: Folder,
     /// Where secrets are found.
@@ -229,7 +235,12 @@ impl Loaded {
     /// without authentication, as `serve --allow-unauthenticated` does.
     pub(crate) fn for_a_server(mut self, open: bool) -> Result<Self, Error> {
         let config = &mut self.config;
-        for listener in [&mut config.api, &mut config.webhooks, &mut config.metrics] {
+        for listener in [
+            &mut config.api,
+            &mut config.webhooks,
+            &mut config.metrics,
+            &mut config.soarca,
+        ] {
             listener.allow_unauthenticated |= open;
             let loopback = |address: SocketAddr| address.ip().to_canonical().is_loopback();
             let is_public = listener.listen.is_some_and(|address| !loopback(address));
@@ -300,6 +311,7 @@ impl Authored {
             api_token,
             webhooks,
             metrics: self.metrics.resolve(),
+            soarca: self.soarca.resolve(),
             reactions: self.reactions.resolve(),
             secrets: self.secrets,
             sources,

@@ -58,8 +58,8 @@ fn a_mistake_is_named_with_its_line_its_column_and_what_was_meant() {
             "c.yaml:2:1: the key `api` stands here twice",
         ),
         (
-            "soarca: { listen: null }\n",
-            "c.yaml:1:1: unknown key `soarca`",
+            "sorca: { listen: null }\n",
+            "c.yaml:1:1: unknown key `sorca`",
         ),
         (
             "sources:\n  - id: a\n    module: webhok\n",

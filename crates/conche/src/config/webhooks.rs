@@ -67,6 +67,7 @@ impl Webhooks {
             auth: self.auth,
             allow_unauthenticated: self.allow_unauthenticated,
             hosts: self.hosts,
+            origins: Vec::new(),
             forms_from_programs: false,
             tls: self.tls,
             limits: self.limits,

@@ -22,6 +22,9 @@ pub struct ListenerConfig {
     /// Names, besides the loopback ones, that a `loopback-open` listener
     /// answers to in `Host`. Default: none.
     pub hosts: Vec<String>,
+    /// Origins, such as `http://localhost:3000`, whose pages may call a `loopback-open` listener;
+    /// `*` for all. Default: none.
+    pub origins: Vec<String>,
     /// Whether a `loopback-open` listener takes bodies of the content types of forms from
     /// callers that show no sign of being a browser. Default: false.
     pub forms_from_programs: bool,

@@ -36,6 +36,7 @@ fn own(scheme: Scheme) -> Own {
         name: "test".to_owned(),
         scheme,
         hosts: vec!["soc.lan".to_owned()],
+        origins: vec!["http://roaster.test:3000".to_owned()],
         forms_from_programs: false,
     }
 }
