@@ -191,9 +191,7 @@ impl Visit {
                     turn, count, until, ..
                 },
             ) if self.state == S::Ready || turn >= self.opened.end => {
-                self.opened = turn..turn.saturating_add(count);
-                self.until = until.or(self.until);
-                S::Open
+                self.open(turn..turn.saturating_add(count), until)
             }
             (S::Ready | S::Open, Entry::Closed { error, .. }) => closed(error),
             (S::Ready, Entry::Delayed { until, .. }) => S::Waiting(until),
@@ -279,6 +277,12 @@ impl Visit {
             VisitState::Performing { .. } => attempt == self.attempts,
             _ => self.in_doubt && Some(attempt) == self.attempts.checked_add(1),
         }
+    }
+
+    fn open(&mut self, frames: Range<u32>, until: Option<Timestamp>) -> VisitState {
+        self.opened = frames;
+        self.until = until.or(self.until);
+        VisitState::Open
     }
 
     /// Not counted as a try where the attempt, if any, was made in a lost world.

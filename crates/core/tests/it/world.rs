@@ -9,7 +9,7 @@ use conche_core::definition::{
     ActionStep, Comparison, Container, Definition, Input, Isolation, Limits, Opens, Results,
     Script, ScriptStep, Step,
 };
-use conche_core::run::{ErrorKind, OnUncertain, Policy, Repeat, Report, Retry, Verdict};
+use conche_core::run::{Declared, ErrorKind, OnUncertain, Policy, Repeat, Report, Retry, Verdict};
 use conche_core::{Digest, Json, StepId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ enum Shape {
 pub(crate) struct Case {
     pub(crate) definition: Definition,
     pub(crate) variables: Vec<(String, Value)>,
+    /// The variables of a playbook.
+    pub(crate) scope: Option<Declared>,
 }
 
 /// Nested containers, or a reaction whose scripts may lead anywhere, also round and round.
@@ -93,6 +95,7 @@ fn reactions() -> impl Strategy<Value = Case> {
                 },
             },
             variables: Vec::new(),
+            scope: None,
         }
     })
 }
@@ -140,6 +143,7 @@ impl Builder {
                 },
             },
             variables: self.variables,
+            scope: None,
         }
     }
 

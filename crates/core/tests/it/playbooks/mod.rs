@@ -21,3 +21,20 @@ mod reopening;
 mod results;
 mod scopes;
 mod times;
+
+use proptest::prelude::*;
+
+use crate::world::Case;
+
+/// Random playbooks for the properties that hold for every definition.
+pub(crate) fn cases() -> impl Strategy<Value = Case> {
+    (random::nodes(), any::<u64>()).prop_map(|(nodes, seed)| {
+        let (doc, callees) = random::playbook(&nodes, seed, random::Weather::Any);
+        let lowered = play::lowered(&doc.program(&callees));
+        Case {
+            definition: lowered.definition,
+            variables: Vec::new(),
+            scope: Some(lowered.variables),
+        }
+    })
+}

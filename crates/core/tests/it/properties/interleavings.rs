@@ -14,10 +14,14 @@ use conche_core::run::{
 };
 use proptest::prelude::*;
 
+use crate::playbooks;
 use crate::shell::{RUN, Shell, failure, stored};
 use crate::world::{Case, cases, output, roll, scripted};
 
 pub(super) fn begin(case: &Case) -> Shell {
+    if let Some(scope) = &case.scope {
+        return Shell::scoped(case.definition.clone(), scope.clone());
+    }
     let variables: Vec<_> = case
         .variables
         .iter()
@@ -238,7 +242,7 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_journal_is_legal_and_the_run_ends(
-        case in cases(),
+        case in prop_oneof![2 => cases(), 1 => playbooks::cases()],
         rolls in prop::collection::vec(any::<u64>(), 0..150),
         seed in any::<u64>(),
     ) {
@@ -270,7 +274,7 @@ proptest! {
 
     #[test]
     fn an_effect_has_one_key_and_a_key_one_effect(
-        case in cases(),
+        case in prop_oneof![2 => cases(), 1 => playbooks::cases()],
         rolls in prop::collection::vec(any::<u64>(), 0..100),
     ) {
         let mut run = begin(&case);
