@@ -29,6 +29,7 @@ use hyper_util::{
     client::legacy::{Client, connect::capture_connection},
     rt::{TokioExecutor, TokioTimer},
 };
+use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
 pub use self::{
@@ -164,6 +165,19 @@ impl Egress {
             }
             url = next;
         }
+    }
+
+    /// An open connection to a URL's host, for protocols that begin as HTTP/1.1 and become
+    /// another, such as WebSocket. Nothing is sent.
+    pub async fn connect(&self, url: &str) -> Result<Stream, Error> {
+        let mut tls = ClientConfig::clone(&self.connector.tls);
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let connector = Connector {
+            tls: Arc::new(tls),
+            ..self.connector.clone()
+        };
+        let stream = connector.connect(uri(&parse_url(url)?)?).await;
+        stream.map_err(Error::from)
     }
 
     /// The allowed addresses of `host`, at least one, for clients of other

@@ -5,6 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue, Method};
+use ring::digest;
 
 /// The most headers of one request.
 pub(crate) const HEADERS_MAX: usize = 64;
@@ -47,4 +48,14 @@ pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+/// A call's key in the form of a UUID of version 5, for services that want one.
+pub(crate) fn uuid_of(key: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, key.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    uuid::Builder::from_sha1_bytes(bytes)
+        .into_uuid()
+        .to_string()
 }

@@ -5,9 +5,13 @@
 //! modules, so that reactions may use it too.
 
 mod bash;
+mod caldera_cmd;
 mod command_line;
+mod elastic;
 pub(crate) mod fin;
 mod http_api;
+mod jupyter;
+mod openc2_http;
 mod over_http;
 mod powershell;
 mod sigma;
@@ -19,8 +23,13 @@ use crate::action::ActionModule;
 /// Every module that carries out commands, in the order of their names.
 pub(crate) static ALL: &[&ActionModule] = &[
     &bash::MODULE,
+    &caldera_cmd::MODULE,
+    &elastic::MODULE,
     &fin::MODULE,
     &http_api::MODULE,
+    &jupyter::JUPYTER,
+    &jupyter::KESTREL,
+    &openc2_http::MODULE,
     &powershell::MODULE,
     &sigma::MODULE,
     &ssh::MODULE,

@@ -138,7 +138,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
+    pub(super) async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
         let secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,

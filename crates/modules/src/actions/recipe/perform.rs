@@ -9,7 +9,6 @@ use conche_runtime::egress;
 use conche_runtime::secrets::Secrets;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use percent_encoding::percent_decode_str;
-use ring::digest;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -19,7 +18,7 @@ use crate::action::{Action, Call, Error, Output, Probed};
 use crate::actions::http::template::{Place, Templates, sole_expression};
 use crate::actions::{input, output, unknown};
 use crate::clients::outcome::{Faults, Judge, Promise, quote};
-use crate::clients::request::{agent, basic, header_name, header_value, sensitive};
+use crate::clients::request::{agent, basic, header_name, header_value, sensitive, uuid_of};
 use crate::{BuildContext, BuildError};
 
 /// A recipe with its settings.
@@ -355,16 +354,6 @@ fn credentials(auth: &Auth, values: &Values) -> Result<(HeaderName, HeaderValue)
 /// Whether a part of a path, between two slashes or after the last one, is empty.
 fn has_gap(path: &str) -> bool {
     path.split('/').skip(1).any(str::is_empty)
-}
-
-/// The call's key in the form of a UUID of version 5, for services that want one.
-fn uuid_of(key: &str) -> String {
-    let digest = digest::digest(&digest::SHA256, key.as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest.as_ref()[..16]);
-    uuid::Builder::from_sha1_bytes(bytes)
-        .into_uuid()
-        .to_string()
 }
 
 #[cfg(test)]

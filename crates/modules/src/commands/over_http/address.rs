@@ -28,6 +28,20 @@ pub(in crate::commands) struct Base {
 }
 
 impl Base {
+    /// Whether a party has an address that HTTP can use.
+    pub(in crate::commands) fn has_address(party: &Party) -> bool {
+        let kinds = ["dname", "ipv4", "ipv6", "url"];
+        kinds.iter().any(|kind| party.first(kind).is_some())
+    }
+
+    /// Reads a URL of the configuration.
+    pub(in crate::commands) fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self {
+            url: base_url(text)?,
+            is_settled: true,
+        })
+    }
+
     /// Reads a party's address.
     pub(in crate::commands) fn of(party: &Party) -> Result<Self, Error> {
         let wrong =

@@ -7,6 +7,7 @@
 
 mod address;
 mod line;
+mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +17,19 @@ use base64::engine::general_purpose::STANDARD;
 use conche_core::Json;
 use conche_core::json::Limits;
 use conche_runtime::clock::SharedClock;
-use conche_runtime::egress::{self, ClientTls, Egress, Request};
+use conche_runtime::egress::{self, ClientTls, Egress, Request, Stream};
 use conche_runtime::secrets::{Masker, Secrets};
 use conche_runtime::units::{Size, Span};
 use http::{HeaderMap, HeaderName, Method, header};
 use schemars::JsonSchema;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 pub(super) use self::address::Base;
 pub(super) use self::line::StartLine;
+pub(super) use self::server::{Configured, Server};
 use crate::action::Error;
 use crate::clients::outcome::{Faults, Judge, Promise};
 use crate::clients::request::{HEADERS_MAX, agent, basic, header_name, header_value, sensitive};
@@ -143,11 +146,17 @@ impl Client {
         Ok(())
     }
 
+    /// The secret that credentials hold, for services that want it in a header of their own.
+    pub(super) fn secret(&self, authentication: &Authentication) -> Result<SecretString, Error> {
+        let held = authentication.token.as_ref();
+        self.read(authentication, held.or(authentication.password.as_ref()))
+    }
+
     fn read(
         &self,
         authentication: &Authentication,
         credential: Option<&Credential>,
-    ) -> Result<secrecy::SecretString, Error> {
+    ) -> Result<SecretString, Error> {
         let credential = credential.ok_or_else(|| {
             Error::permanent(format!(
                 "the credentials `{}` of type `{}` hold no secret",
@@ -171,6 +180,17 @@ impl Client {
         self.egress.request(request).await
     }
 
+    /// A connection to a URL's host that becomes another protocol's, such as WebSocket.
+    pub(super) async fn connect(&self, url: &Url) -> Result<Stream, Error> {
+        match self.egress.connect(url.as_str()).await {
+            Ok(stream) => Ok(stream),
+            Err(error) => match self.judge(Promise::Safe, Err(error)) {
+                Err(error) => Err(error),
+                Ok(_) => Err(Error::retry("no connection")),
+            },
+        }
+    }
+
     /// What an answer means for the step; 2xx is success and all else that arrives is failure.
     pub(super) fn judge(
         &self,
@@ -186,6 +206,13 @@ impl Client {
             now: self.clock.now(),
         };
         judge.judge(result)
+    }
+
+    /// A body as JSON without secrets; none where it is no JSON within the limits.
+    pub(super) fn json(&self, body: &[u8]) -> Option<Value> {
+        let mut value = Json::parse(body, self.limits).ok()?.read().ok()?;
+        self.masker().mask_json(&mut value);
+        Some(value)
     }
 
     pub(super) fn masker(&self) -> Masker {

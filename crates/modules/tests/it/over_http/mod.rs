@@ -1,6 +1,10 @@
 //! Commands of playbooks that are carried out over HTTP, against services that store.
 
+mod caldera_cmd;
+mod elastic;
 mod http_api;
+mod jupyter;
+mod openc2_http;
 
 use conche_modules::Error;
 use serde_json::{Value, json};
