@@ -139,7 +139,7 @@ async fn a_command_is_sent_as_a_producer_must_and_its_response_told() {
 
     // Its own identifier where a message has none, the same on every repeat.
     openc2.invoke(&deny).await.unwrap();
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock().unwrap().clone();
     let header = |index: usize, name: &str| {
         let (headers, _) = &seen[index];
         headers[name].to_str().unwrap().to_owned()
