@@ -29,11 +29,11 @@ pub enum Access {
     Read,
     /// Hand in events.
     Send,
-    /// Cancel, retry and resume runs; change named lists.
+    /// Start playbooks; cancel, retry and resume runs; change named lists.
     Operate,
     /// Answer what waits for approval.
     Approve,
-    /// Change reactions.
+    /// Change reactions and playbooks.
     Define,
     /// Make and revoke tokens, and look at what was done by whom.
     Administer,

@@ -62,6 +62,10 @@ codes! {
     NOT_FOUND = "not-found", 404, "There is no such thing";
     NOT_READY = "not-ready", 503, "The server is not ready";
     ORIGIN_REFUSED = "origin-refused", 403, "A page of another origin may not call";
+    PLAYBOOK_EXISTS = "playbook-exists", 409, "There is such a playbook already";
+    PLAYBOOK_LAPSED = "playbook-lapsed", 409, "The playbook may not be run now";
+    PLAYBOOK_READ_ONLY = "playbook-read-only", 409, "The playbook belongs to a file";
+    PLAYBOOK_REFUSED = "playbook-refused", 422, "The playbook is not acceptable";
     REACTION_READ_ONLY = "reaction-read-only", 409, "The reaction belongs to a file";
     REACTION_REFUSED = "reaction-refused", 422, "The reaction is not acceptable";
     REQUEST_TIMEOUT = "request-timeout", 503, "No answer was ready in time";
@@ -75,6 +79,7 @@ codes! {
     TOO_MANY_TAILS = "too-many-tails", 429, "Too many live views are open";
     UNAUTHORIZED = "unauthorized", 401, "A valid token is needed";
     UNKNOWN_PATH = "unknown-path", 404, "There is nothing at this path";
+    VARIABLES_REFUSED = "variables-refused", 422, "The variables are not those that are asked for";
 }
 
 #[cfg(test)]

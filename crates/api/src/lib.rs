@@ -9,6 +9,7 @@
 
 mod access;
 mod actor;
+mod approvals;
 mod audit;
 mod codes;
 mod csf;
@@ -18,6 +19,7 @@ mod lists;
 mod metrics;
 mod modules;
 mod openapi;
+mod playbooks;
 mod problem;
 mod reactions;
 mod roles;
@@ -37,7 +39,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::map_response;
 use axum::response::Response;
 use conche_core::json::Limits;
-use conche_engine::{Engine, Folder};
+use conche_engine::{Engine, Folder, PlaybookFolder};
 use conche_runtime::supervisor::Tasks;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::sync::Semaphore;
@@ -58,6 +60,8 @@ pub struct ApiState {
     pub engine: Engine,
     /// The watched reactions folder, where there is one.
     pub folder: Option<Arc<Folder>>,
+    /// The watched playbooks folder, where there is one.
+    pub playbooks: Option<Arc<PlaybookFolder>>,
     /// What `/version` says.
     pub version: VersionInfo,
     /// Who may call what.

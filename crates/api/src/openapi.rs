@@ -9,7 +9,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 
 use crate::access::Access;
-use crate::{audit, events, lists, modules, problem, reactions, routes, runs, system, tokens};
+use crate::{
+    approvals, audit, events, lists, modules, playbooks, problem, reactions, routes, runs, system,
+    tokens,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +23,8 @@ use crate::{audit, events, lists, modules, problem, reactions, routes, runs, sys
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
+        approvals::list,
+        approvals::answer,
         audit::list,
         events::list,
         events::send,
@@ -29,6 +34,14 @@ use crate::{audit, events, lists, modules, problem, reactions, routes, runs, sys
         lists::put,
         lists::remove,
         modules::list,
+        playbooks::list,
+        playbooks::put,
+        playbooks::check,
+        playbooks::show,
+        playbooks::delete,
+        playbooks::run,
+        playbooks::versions,
+        playbooks::folder,
         reactions::list,
         reactions::check,
         reactions::show,

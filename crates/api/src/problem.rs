@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use conche_core::{id, json, reaction};
+use conche_core::{Json, id, json, reaction};
 use conche_engine::{ListError, ReactionError, SignalError};
 use conche_modules::Refusal;
 use conche_runtime::listener;
@@ -27,6 +27,7 @@ pub struct Problem {
     code: &'static Code,
     detail: String,
     retry_after: Option<Duration>,
+    check: Option<Json>,
 }
 
 /// A problem on the wire.
@@ -44,6 +45,10 @@ pub(crate) struct Body<'a> {
     code: &'a str,
     /// What is wrong with this request.
     detail: &'a str,
+    /// Of a playbook all that is wrong: `findings` and `refusals`, each with its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    check: Option<&'a Json>,
 }
 
 impl Problem {
@@ -53,7 +58,15 @@ impl Problem {
             code,
             detail: detail.into(),
             retry_after: None,
+            check: None,
         }
+    }
+
+    /// With all that a check found.
+    #[must_use]
+    pub(crate) fn with_check(mut self, check: Json) -> Self {
+        self.check = Some(check);
+        self
     }
 
     /// Its stable code.
@@ -87,6 +100,7 @@ impl IntoResponse for Problem {
             status: self.code.status,
             code: self.code.name,
             detail: &self.detail,
+            check: self.check.as_ref(),
         };
         let status =
             StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -7,7 +7,10 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 
 use crate::access::{Access, authorise};
-use crate::{Shared, audit, csf, events, lists, modules, reactions, runs, system, tokens};
+use crate::{
+    Shared, approvals, audit, csf, events, lists, modules, playbooks, reactions, runs, system,
+    tokens,
+};
 
 /// One row.
 pub(crate) struct Route {
@@ -75,8 +78,9 @@ const PUT: (Method, MethodFilter) = (Method::PUT, MethodFilter::PUT);
 
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
-    use Access::{Administer, Anyone, Define, Operate, Read, Send};
+    use Access::{Administer, Anyone, Approve, Define, Operate, Read, Send};
     vec![
+        route(GET,    "/api/v1/approvals",          Read,    approvals::list),
         route(GET,    "/api/v1/audit",              Administer, audit::list),
         route(GET,    "/api/v1/events",             Read,    events::list),
         route(POST,   "/api/v1/events",             Send,    events::send),
@@ -86,6 +90,14 @@ pub(crate) fn table() -> Vec<Route> {
         route(PUT,    "/api/v1/lists/{name}/entries", Operate, lists::put),
         route(DELETE, "/api/v1/lists/{name}/entries", Operate, lists::remove),
         route(GET,    "/api/v1/modules",            Read,    modules::list),
+        route(GET,    "/api/v1/playbooks",          Read,    playbooks::list),
+        route(POST,   "/api/v1/playbooks",          Define,  playbooks::put),
+        route(POST,   "/api/v1/playbooks/check",    Read,    playbooks::check),
+        route(GET,    "/api/v1/playbooks/{id}",     Read,    playbooks::show),
+        route(DELETE, "/api/v1/playbooks/{id}",     Define,  playbooks::delete),
+        route(POST,   "/api/v1/playbooks/{id}/runs", Operate, playbooks::run),
+        route(GET,    "/api/v1/playbooks/{id}/versions", Read, playbooks::versions),
+        route(GET,    "/api/v1/playbooks-folder",   Read,    playbooks::folder),
         route(GET,    "/api/v1/reactions",          Read,    reactions::list),
         route(POST,   "/api/v1/reactions/check",    Read,    reactions::check),
         route(GET,    "/api/v1/reactions/{name}",   Read,    reactions::show),
@@ -94,6 +106,7 @@ pub(crate) fn table() -> Vec<Route> {
         route(GET,    "/api/v1/reactions-folder",   Read,    reactions::folder),
         route(GET,    "/api/v1/runs",               Read,    runs::list),
         route(GET,    "/api/v1/runs/{id}",          Read,    runs::show),
+        route(POST,   "/api/v1/runs/{id}/answers",  Approve, approvals::answer),
         route(POST,   "/api/v1/runs/{id}/cancel",   Operate, runs::signals::cancel),
         route(GET,    "/api/v1/runs/{id}/journal",  Read,    runs::journal),
         route(POST,   "/api/v1/runs/{id}/resume",   Operate, runs::signals::resume),

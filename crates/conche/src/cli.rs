@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::bench::BenchArgs;
 use crate::client::import::Import;
 use crate::client::{
-    Ask, audit::Audit, events::Events, lists::Lists, reactions::Reactions, runs::Runs,
-    tokens::Tokens,
+    Ask, approvals::Approvals, audit::Audit, events::Events, lists::Lists, reactions::Reactions,
+    runs::Runs, tokens::Tokens,
 };
 use crate::copies::{BackupArgs, RestoreArgs};
 use crate::doctor::DoctorArgs;
@@ -62,7 +62,7 @@ pub(crate) enum Command {
     Sign(SignArgs),
     /// Verify the signatures of a CACAO playbook
     Verify(VerifyArgs),
-    /// Begin CACAO playbooks, look at them and compare them
+    /// Begin CACAO playbooks, look at them, compare them and have a server run them
     #[command(
         subcommand,
         after_help = "Example:\n  conche playbooks new --name 'Block an address' > block.json"
@@ -77,6 +77,9 @@ pub(crate) enum Command {
     /// Look at runs and act on them
     #[command(subcommand, after_help = "Example:\n  conche runs list")]
     Runs(Runs),
+    /// Look at what playbooks ask people, and answer
+    #[command(subcommand, after_help = "Example:\n  conche approvals list")]
+    Approvals(Approvals),
     /// Look at the reactions in force and change them
     #[command(subcommand, after_help = "Example:\n  conche reactions list")]
     Reactions(Reactions),

@@ -13,7 +13,7 @@ use axum::Router;
 use clap::Args;
 use conche_api::soarca::{self, Origins, SoarcaState};
 use conche_api::{ApiState, Authorizer, Caller, VersionInfo};
-use conche_engine::{Engine, Folder, SandboxEvaluator};
+use conche_engine::{Engine, Folder, PlaybookFolder, SandboxEvaluator};
 use conche_modules::{Source, sources::no_such_webhook};
 use conche_runtime::clock::SystemClock;
 use conche_runtime::listener::Auth;
@@ -167,12 +167,14 @@ async fn start(
     telemetry.start(&engine, &tasks);
     import_csf(&engine, loaded).await?;
     let folder = watch_reactions(&engine, &config.reactions).await?;
+    let playbooks = watch_playbooks(&engine, &config.playbooks).await?;
     let (webhooks, own) = start_sources(&engine, &parts.sources, &tasks);
     let metrics = registries.router(&engine);
     let state = |auth, folder, metrics| ApiState {
         sources: parts.sources.iter().map(|(id, _)| id.clone()).collect(),
         engine: engine.clone(),
         folder,
+        playbooks: playbooks.clone(),
         version: VersionInfo {
             version: crate::VERSION.to_owned(),
             commit: crate::COMMIT.map(str::to_owned),
@@ -245,6 +247,23 @@ async fn watch_reactions(
     })?;
     let loaded = watched.loaded();
     tracing::info!(dir = %dir.display(), reactions = loaded.reactions, refused = loaded.faults.len(), "reactions loaded");
+    Ok(Some(watched))
+}
+
+async fn watch_playbooks(
+    engine: &Engine,
+    folder: &config::Folder,
+) -> Result<Option<Arc<PlaybookFolder>>, Failure> {
+    let dir = match folder {
+        config::Folder::Default(dir) if !dir.is_dir() => return Ok(None),
+        config::Folder::Default(dir) | config::Folder::Named(dir) => dir,
+    };
+    let watched = PlaybookFolder::watch(engine, dir).await.map_err(|error| {
+        let what = format!("can't read the playbooks folder {}", dir.display());
+        Failure::of(&what, error)
+    })?;
+    let loaded = watched.loaded();
+    tracing::info!(dir = %dir.display(), playbooks = loaded.playbooks, refused = loaded.faults.len(), "playbooks loaded");
     Ok(Some(watched))
 }
 

@@ -24,7 +24,7 @@ pub fn playbook(number: u8, version: u8, step: &Value) -> Value {
         "end--00000000-0000-4000-8000-000000000003",
     );
     let mut step = step.clone();
-    step["on_completion"] = end.into();
+    step["on_success"] = end.into();
     let mut workflow = json!({
         start: { "type": "start", "on_completion": work },
         end: { "type": "end" },

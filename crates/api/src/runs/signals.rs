@@ -88,9 +88,9 @@ pub(crate) struct Signalled {
     run_id: RunId,
 }
 
-type Taken = (StatusCode, Answer<Signalled>);
+pub(crate) type Taken = (StatusCode, Answer<Signalled>);
 
-const fn taken(run_id: RunId) -> Taken {
+pub(crate) const fn taken(run_id: RunId) -> Taken {
     (StatusCode::ACCEPTED, Answer(Signalled { run_id }))
 }
 

@@ -12,6 +12,7 @@ mod csf;
 mod documents;
 mod events;
 mod lists;
+mod playbooks;
 mod reactions;
 mod runs;
 mod server;

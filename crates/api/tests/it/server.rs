@@ -11,7 +11,7 @@ use conche_api::soarca::{self, Origins, SoarcaState};
 use conche_api::{ApiState, Authorizer, Role, VersionInfo, new_token, render, router};
 use conche_core::RunId;
 use conche_core::run::Status;
-use conche_engine::{Config, Engine, Folder, Parts};
+use conche_engine::{Config, Engine, Folder, Parts, PlaybookFolder};
 use conche_modules::{Action, ActionModule, BuildContext};
 use conche_runtime::clock::Clock as _;
 use conche_runtime::egress::{Egress, EgressConfig};
@@ -97,6 +97,7 @@ pub(crate) struct Wanted {
     pub(crate) listener: Auth,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) folder: Option<std::path::PathBuf>,
+    pub(crate) playbooks: Option<std::path::PathBuf>,
     pub(crate) config: Config,
     /// SOARCA's API instead of the native one, for pages of these origins.
     pub(crate) soarca: Option<Vec<String>>,
@@ -109,6 +110,7 @@ impl Default for Wanted {
             listener: Auth::LoopbackOpen,
             store: Arc::new(MemoryStore::new()),
             folder: None,
+            playbooks: None,
             config: Config::default(),
             soarca: None,
         }
@@ -131,6 +133,10 @@ impl Server {
             Some(dir) => Some(Folder::watch(&engine, dir).await.unwrap()),
             None => None,
         };
+        let playbooks = match &wanted.playbooks {
+            Some(dir) => Some(PlaybookFolder::watch(&engine, dir).await.unwrap()),
+            None => None,
+        };
         let extra = prometheus::Registry::new();
         let counter = prometheus::IntCounter::new("extra_total", "Of another part.").unwrap();
         extra.register(Box::new(counter)).unwrap();
@@ -138,6 +144,7 @@ impl Server {
             sources: ["configured".to_owned()].into(),
             engine,
             folder,
+            playbooks,
             version: VersionInfo {
                 version: "1.2.3".to_owned(),
                 commit: None,

@@ -4,10 +4,12 @@
 //! refusal is shown with its code. Redirects are not followed and proxies of the environment
 //! not used: the token goes to the named server and nowhere else.
 
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod import;
 pub(crate) mod lists;
+pub(crate) mod playbooks;
 pub(crate) mod reactions;
 pub(crate) mod runs;
 mod sse;
@@ -273,10 +275,25 @@ fn refusal(problem: &Value) -> Failure {
     if code == "unauthorized" {
         detail.push_str(": `--token-file` or CONCHE_TOKEN gives the token to show");
     }
+    let all = faults(&problem["check"]);
     Failure::Failed(match problem["status"].as_u64() {
-        Some(status) => format!("{detail} ({status} {code})"),
-        None => format!("{detail} ({code})"),
+        Some(status) => format!("{detail} ({status} {code}){all}"),
+        None => format!("{detail} ({code}){all}"),
     })
+}
+
+/// All that a check of a playbook found, one line each.
+fn faults(check: &Value) -> String {
+    let findings = check["findings"].as_array().into_iter().flatten();
+    let errors = findings.filter(|finding| finding["severity"] == "error");
+    let refusals = check["refusals"].as_array().into_iter().flatten();
+    let line = |fault: &Value| {
+        let text = |key: &str| fault[key].as_str().unwrap_or_default();
+        let (code, pointer, message) = (text("code"), text("pointer"), text("message"));
+        let fault = format!("{code} {pointer}: {message}");
+        format!("\n  {}", fault.trim_start())
+    };
+    errors.chain(refusals).map(line).collect()
 }
 
 /// The innermost cause says what happened; what is around it only says to whom.

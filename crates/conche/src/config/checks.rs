@@ -25,7 +25,7 @@ const VALUES: &[ValueRule] = &[data_dir_is_named, limits_leave_something];
 const SERVER: &[ServerRule] = &[
     listeners_know_their_callers,
     certificates_are_there,
-    reactions_folder_is_there,
+    folders_are_there,
 ];
 
 /// Sections in which zero would stop all work.
@@ -135,11 +135,16 @@ fn certificates_are_there(config: &Config, faults: &mut Vec<Fault>) {
     }
 }
 
-fn reactions_folder_is_there(config: &Config, faults: &mut Vec<Fault>) {
-    if let Folder::Named(dir) = &config.reactions
-        && !dir.is_dir()
-    {
-        let message = format!("there is no folder {}: make it first", dir.display());
-        faults.push(Fault::new(Place::of(&["reactions", "dir"]), message));
+fn folders_are_there(config: &Config, faults: &mut Vec<Fault>) {
+    for (section, folder) in [
+        ("playbooks", &config.playbooks),
+        ("reactions", &config.reactions),
+    ] {
+        if let Folder::Named(dir) = folder
+            && !dir.is_dir()
+        {
+            let message = format!("there is no folder {}: make it first", dir.display());
+            faults.push(Fault::new(Place::of(&[section, "dir"]), message));
+        }
     }
 }

@@ -15,6 +15,7 @@ mod limits;
 mod metrics;
 mod modules;
 mod overlay;
+mod playbooks;
 mod reactions;
 mod recipes;
 mod retention;
@@ -75,6 +76,8 @@ pub(crate) struct Authored {
     soarca: soarca::Soarca,
     /// Reactions kept in files.
     reactions: reactions::Reactions,
+    /// CACAO playbooks kept in files.
+    playbooks: playbooks::Playbooks,
     /// Recipes, which are action modules described by data, kept in files.
     recipes: recipes::Recipes,
     /// Secrets by name, and where each value is found. Default: none.
@@ -100,6 +103,7 @@ impl Default for Authored {
             metrics: metrics::Metrics::default(),
             soarca: soarca::Soarca::default(),
             reactions: reactions::Reactions::default(),
+            playbooks: playbooks::Playbooks::default(),
             recipes: recipes::Recipes::default(),
             secrets: BTreeMap::new(),
             sources: Vec::new(),
@@ -128,6 +132,8 @@ pub(crate) struct Config {
     pub(crate) soarca: ListenerConfig,
     /// The reactions folder.
     pub(crate) reactions: Folder,
+    /// The playbooks folder.
+    pub(crate) playbooks: Folder,
     /// Where secrets are found.
     pub(crate) secrets: BTreeMap<String, SecretRef>,
     /// Sources in the order of the file; ids are unique.
@@ -313,6 +319,7 @@ impl Authored {
             metrics: self.metrics.resolve(),
             soarca: self.soarca.resolve(),
             reactions: self.reactions.resolve(),
+            playbooks: self.playbooks.resolve(),
             secrets: self.secrets,
             sources,
             actions,

@@ -16,7 +16,7 @@ pub(super) struct Reactions {
     dir: Option<PathBuf>,
 }
 
-/// The reactions folder.
+/// A folder of reactions or playbooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Folder {
     /// Named in the configuration: it must be there.

@@ -331,6 +331,10 @@ fn what_a_server_could_not_work_with_is_refused() {
             "c.yaml:1:12: metrics.listen: listener `metrics` on [::]:1 would let anyone",
         ),
         (
+            "playbooks: { dir: /nonexistent }\n",
+            "c.yaml:1:14: playbooks.dir: there is no folder /nonexistent",
+        ),
+        (
             "reactions: { dir: /nonexistent }\n",
             "c.yaml:1:14: reactions.dir: there is no folder /nonexistent",
         ),

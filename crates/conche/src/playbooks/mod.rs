@@ -1,18 +1,18 @@
-//! CACAO playbooks on the command line, without any server: `fmt`, `graph`, `sign`, `verify`
-//! and `playbooks`. What they say is said by `conche-cacao`; here is only what reads files
-//! and prints.
+//! CACAO playbooks on the command line: `fmt`, `graph`, `sign`, `verify` and `playbooks`. What
+//! they say is said by `conche-cacao`; here is only what reads files and prints. The verbs that
+//! ask a server are in `client::playbooks`.
 
 mod compare;
 mod draft;
 mod fmt;
 mod graph;
 mod sign;
-mod summary;
+pub(crate) mod summary;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use conche_cacao::Document;
 use ring::rand::{SecureRandom, SystemRandom};
 use uuid::{Builder, Uuid};
@@ -21,9 +21,9 @@ pub(crate) use self::fmt::{FmtArgs, fmt};
 pub(crate) use self::graph::{GraphArgs, graph};
 pub(crate) use self::sign::{SignArgs, sign};
 pub(crate) use self::verify::{VerifyArgs, verify};
+use crate::client::playbooks as client;
 use crate::failure::Failure;
 use crate::input;
-use crate::output::OutputArgs;
 
 /// What to do with playbooks.
 #[derive(Debug, Subcommand)]
@@ -33,9 +33,7 @@ pub(crate) enum Playbooks {
   conche playbooks new --name 'Block an address' > block.json")]
     New(draft::NewArgs),
     /// Show what a playbook is and does
-    #[command(after_help = "Example:
-  conche playbooks show block.json")]
-    Show(FileArgs),
+    Show(client::Show),
     /// Show what changed from one playbook to another, by what it means
     #[command(after_help = "Example:
   conche playbooks diff block.json block-2.json
@@ -46,24 +44,30 @@ Exit code 1 where they differ.")]
     #[command(after_help = "Example:
   conche playbooks summary block.json --write")]
     Summary(summary::SummaryArgs),
-}
-
-/// One playbook.
-#[derive(Debug, Args)]
-pub(crate) struct FileArgs {
-    /// The playbook; `-` is standard input
-    file: PathBuf,
-    #[command(flatten)]
-    output: OutputArgs,
+    /// List the playbooks that a server has, and files that it refused
+    List(client::List),
+    /// Give a server a playbook, or a further version of one
+    Put(client::Put),
+    /// Take a playbook from a server, in every version
+    Remove(client::Named),
+    /// List the versions of a playbook that a server has
+    Versions(client::Named),
+    /// Have a server run a playbook
+    Run(client::Run),
 }
 
 /// `conche playbooks`; whether all is in order.
-pub(crate) fn run(verb: Playbooks) -> Result<bool, Failure> {
+pub(crate) async fn run(verb: Playbooks) -> Result<bool, Failure> {
     match verb {
         Playbooks::New(args) => draft::new(&args).map(|()| true),
-        Playbooks::Show(args) => summary::show(&args).map(|()| true),
+        Playbooks::Show(args) => client::show(args).await,
         Playbooks::Diff(args) => compare::diff(&args),
         Playbooks::Summary(args) => summary::summary(&args).map(|()| true),
+        Playbooks::List(args) => client::list(args).await,
+        Playbooks::Put(args) => client::put(args).await,
+        Playbooks::Remove(args) => client::remove(args).await,
+        Playbooks::Versions(args) => client::versions(args).await,
+        Playbooks::Run(args) => client::run(args).await,
     }
 }
 

@@ -7,7 +7,7 @@ use conche_cacao::graph::Flow;
 use conche_cacao::{Document, check};
 use serde_json::{Map, Value, json};
 
-use super::{FileArgs, read, write};
+use super::{read, write};
 use crate::failure::Failure;
 use crate::output::{self, OutputArgs};
 
@@ -23,9 +23,8 @@ pub(crate) struct SummaryArgs {
     output: OutputArgs,
 }
 
-/// `conche playbooks show`.
-pub(crate) fn show(args: &FileArgs) -> Result<(), Failure> {
-    let document = read(&args.file)?;
+/// What a playbook is and does.
+pub(crate) fn about(document: &Document) -> Value {
     let value = document.value();
     let flow = Flow::of(value);
     let text = |name: &str| value.get(name).cloned().unwrap_or(Value::Null);
@@ -42,7 +41,7 @@ pub(crate) fn show(args: &FileArgs) -> Result<(), Failure> {
             json!({"step_id": node.id, "type": node.kind, "name": node.text("name"), "commands": commands.join(", ")})
         })
         .collect();
-    let about = json!({
+    json!({
         "id": text("id"),
         "name": text("name"),
         "description": text("description"),
@@ -50,34 +49,36 @@ pub(crate) fn show(args: &FileArgs) -> Result<(), Failure> {
         "playbook_types": text("playbook_types"),
         "revoked": value.get("revoked").and_then(Value::as_bool).unwrap_or(false),
         "signatures": value.get("signatures").and_then(Value::as_array).map_or(0, Vec::len),
-        "variables": inputs(&document),
+        "variables": inputs(document),
         "steps": steps,
-    });
-    args.output.print(&about, |about| {
-        let line = |name: &str| format!("{name}: {}\n", output::plain(&about[name]));
-        let head = [
-            "id",
-            "name",
-            "description",
-            "modified",
-            "revoked",
-            "signatures",
-        ];
-        let head: String = head.into_iter().map(line).collect();
-        let variables = [("VARIABLE", "/name"), ("TYPE", "/type"), ("FROM", "/from")];
-        let columns = [
-            ("STEP", "/name"),
-            ("TYPE", "/type"),
-            ("COMMANDS", "/commands"),
-        ];
-        let empty = Vec::new();
-        let rows = |name: &str| about[name].as_array().unwrap_or(&empty);
-        let (variables, steps) = (
-            output::table(rows("variables"), &variables),
-            output::table(rows("steps"), &columns),
-        );
-        format!("{head}\n{variables}\n{steps}")
     })
+}
+
+/// The same for people.
+pub(crate) fn table(about: &Value) -> String {
+    let line = |name: &str| format!("{name}: {}\n", output::plain(&about[name]));
+    let head = [
+        "id",
+        "name",
+        "description",
+        "modified",
+        "revoked",
+        "signatures",
+    ];
+    let head: String = head.into_iter().map(line).collect();
+    let variables = [("VARIABLE", "/name"), ("TYPE", "/type"), ("FROM", "/from")];
+    let columns = [
+        ("STEP", "/name"),
+        ("TYPE", "/type"),
+        ("COMMANDS", "/commands"),
+    ];
+    let empty = Vec::new();
+    let rows = |name: &str| about[name].as_array().unwrap_or(&empty);
+    let (variables, steps) = (
+        output::table(rows("variables"), &variables),
+        output::table(rows("steps"), &columns),
+    );
+    format!("{head}\n{variables}\n{steps}")
 }
 
 /// The playbook's variables, and where each first value comes from.

@@ -3,7 +3,7 @@
 //! A whole engine with its store in memory, the real sandbox and the real actions. The answer
 //! is the server's own form of a run. Nothing is kept.
 
-mod playbook;
+pub(crate) mod playbook;
 mod reaction;
 
 use std::path::{Path, PathBuf};
@@ -175,6 +175,7 @@ async fn show(
         sources: std::collections::BTreeSet::new(),
         engine,
         folder: None,
+        playbooks: None,
         version: VersionInfo {
             version: crate::VERSION.to_owned(),
             commit: None,

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::{input, playbooks};
 
 /// Values by name, underscores included.
-type Values = BTreeMap<String, Json>;
+pub(crate) type Values = BTreeMap<String, Json>;
 
 /// A playbook with what it is given.
 pub(super) struct Prepared {
@@ -82,7 +82,8 @@ fn beside(file: &Path) -> Vec<Document> {
         .collect()
 }
 
-fn values(given: &[String]) -> Result<Values, Failure> {
+/// Values of variables as `--var` gives them: `NAME=VALUE`, the underscores as one likes.
+pub(crate) fn values(given: &[String]) -> Result<Values, Failure> {
     let one = |text: &String| {
         let (name, value) = text
             .split_once('=')

@@ -14,6 +14,7 @@ mod script_lists;
 mod secrets;
 mod senders;
 mod serve;
+mod served_playbooks;
 mod server;
 mod telemetry;
 #[cfg(feature = "failpoints")]
