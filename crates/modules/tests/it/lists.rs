@@ -211,6 +211,7 @@ fn what_a_repeat_means_is_said_of_every_action() {
             OnUncertain::Repeat,
         ),
         ("pagerduty.resolve", Repeat::Idempotent, OnUncertain::Repeat),
+        ("playbook.run", Repeat::Keyed, OnUncertain::Repeat),
         ("powershell.execute", Repeat::Unsafe, OnUncertain::Attention),
         ("publish.mqtt", Repeat::Unsafe, OnUncertain::Attention),
         ("publish.nats", Repeat::Keyed, OnUncertain::Repeat),
