@@ -21,6 +21,7 @@ mod latency;
 mod layout;
 mod neighbour;
 mod pace;
+mod playbook;
 mod report;
 mod retention;
 mod script;
@@ -97,6 +98,7 @@ type Work<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, Error>> + 'a>>;
 static ALL: &[&Benchmark] = &[
     &throughput::BENCHMARK,
     &latency::BENCHMARK,
+    &playbook::BENCHMARK,
     &start::BENCHMARK,
     &acknowledge::BENCHMARK,
     &layout::BENCHMARK,

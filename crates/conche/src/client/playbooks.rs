@@ -38,7 +38,7 @@ pub(crate) struct Show {
     playbook: PathBuf,
     /// The version on the server, by its time of modification [default: the latest]
     #[arg(long, value_name = "TIME")]
-    version: Option<String>,
+    modified: Option<String>,
     #[command(flatten)]
     ask: Ask,
 }
@@ -80,7 +80,7 @@ pub(crate) struct Run {
     variables: Vec<String>,
     /// The version, by its time of modification [default: the latest]
     #[arg(long, value_name = "TIME")]
-    version: Option<String>,
+    modified: Option<String>,
     /// The same key again starts nothing and names the run of before
     #[arg(long)]
     key: Option<String>,
@@ -147,7 +147,7 @@ pub(crate) async fn show(args: Show) -> Result<bool, Failure> {
         args.ask.output.print(&about, summary::table)?;
         return Ok(true);
     }
-    let query = [("version", args.version)];
+    let query = [("version", args.modified)];
     let client = args.ask.server.client()?;
     let answer = client.get(&["api", "v1", "playbooks", &id], &query).await?;
     args.ask.output.print(&answer, |answer| {
@@ -216,7 +216,7 @@ pub(crate) async fn versions(args: Named) -> Result<bool, Failure> {
 /// `conche playbooks run`.
 pub(crate) async fn run(args: Run) -> Result<bool, Failure> {
     let mut body = json!({ "variables": values(&args.variables)? });
-    if let Some(version) = &args.version {
+    if let Some(version) = &args.modified {
         body["version"] = version.as_str().into();
     }
     let client = args.ask.server.client()?;
