@@ -56,6 +56,7 @@ codes! {
     INVALID_ID = "invalid-id", 400, "The path holds something that is not an id";
     INVALID_JSON = "invalid-json", 400, "The body is not acceptable JSON";
     INVALID_QUERY = "invalid-query", 400, "The query is not what this path takes";
+    KEY_TAKEN = "key-taken", 409, "The key named something else before";
     LAST_ADMIN_TOKEN = "last-admin-token", 409, "It is the last token that may administer";
     LIST_ENTRY_REFUSED = "list-entry-refused", 422, "The entry is not acceptable";
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The path does not take this method";

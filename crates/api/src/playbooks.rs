@@ -473,7 +473,10 @@ fn start_problem(error: conche_engine::StartError, detail: String) -> Problem {
             let said = Json::from_value(&said).unwrap_or_else(|_| Json::null());
             Problem::new(&codes::PLAYBOOK_REFUSED, detail).with_check(said)
         }
-        StartError::Variables(_) => Problem::new(&codes::VARIABLES_REFUSED, detail),
+        StartError::Variables(_) | StartError::Unreadable { .. } => {
+            Problem::new(&codes::VARIABLES_REFUSED, detail)
+        }
+        StartError::OtherStart => Problem::new(&codes::KEY_TAKEN, detail),
         StartError::Gone => Problem::new(&codes::NOT_FOUND, detail),
         StartError::Intake(refusal) => refusal.into(),
         StartError::Store(error) => error.into(),

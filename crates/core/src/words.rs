@@ -116,6 +116,8 @@ pub fn unknown(message: &str) -> Option<Unknown<'_>> {
         .strip_prefix(", expected one of ")
         .or_else(|| rest.strip_prefix(", expected "))
         .unwrap_or_default();
+    // serde_json says where, after the words.
+    let listed = listed.split(" at line ").next().unwrap_or_default();
     let known = listed.split([',', ' ']).map(|word| word.trim_matches('`'));
     Some(Unknown {
         what,
@@ -267,6 +269,10 @@ mod tests {
             (
                 "data did not match any variant of untagged enum Password",
                 "has none of the forms that it may have",
+            ),
+            (
+                "unknown field `zz`, expected `variables` or `version` at line 1 column 30",
+                "unknown key `zz`; there are: variables, version",
             ),
             (
                 "line 2, column 1: unknown field `evnt`, expected one of name, event",

@@ -10,10 +10,10 @@ use conche_cacao::variable::scope;
 use conche_core::event::PLAYBOOK_REQUESTED;
 use conche_core::playbook::{Executors, Lowered, Program, Refusal, lower};
 use conche_core::run::{Declared, Scope};
-use conche_core::{EventId, Json, RunId};
+use conche_core::{Digest, EventId, Json, RunId, json};
 use conche_modules::NewEvent;
 use conche_store::{DefinitionText, Page, RunFilter};
-use serde_json::json;
+use serde_json::json as object;
 
 use crate::definitions::PLAYBOOK;
 use crate::intake::{Only, Origin};
@@ -21,6 +21,9 @@ use crate::{Engine, Inner};
 
 /// The source of events that ask for a run of a playbook from outside.
 const SOURCE: &str = "playbooks";
+
+/// Values by variable.
+type Values = BTreeMap<String, serde_json::Value>;
 
 /// With what a playbook is started.
 #[derive(Debug, Clone, Default)]
@@ -53,9 +56,22 @@ pub enum StartError {
     /// A variable is not given, or cannot be given so.
     #[error("{0}")]
     Variables(#[from] scope::Error),
+    /// A value that cannot be read.
+    #[error("the value of `{name}` cannot be read: {message}")]
+    Unreadable {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// It was started before under this key, and the run is not kept any more.
     #[error("it was started before under this key, and its run is not kept any more")]
     Gone,
+    /// The key named another playbook, version, or other values before.
+    #[error(
+        "the key was used to start something else before: another playbook, version or other values"
+    )]
+    OtherStart,
     /// It was not accepted.
     #[error(transparent)]
     Intake(#[from] conche_modules::Refusal),
@@ -115,7 +131,8 @@ impl Inner {
         id: Option<String>,
     ) -> Result<PlaybookBegun, StartError> {
         let lowered = self.lowered(program).map_err(StartError::Refused)?;
-        let scope = given(lowered.variables, &start.variables)?;
+        let values = values(&start.variables)?;
+        let scope = given(lowered.variables, &values)?;
         let definition = Arc::new(lowered.definition);
         self.store
             .put_definition(DefinitionText {
@@ -126,15 +143,17 @@ impl Inner {
             })
             .await?;
         self.definitions.put(definition.clone());
+        let asked = (definition.digest, values);
         let event = NewEvent {
             id,
             event_type: PLAYBOOK_REQUESTED.to_owned(),
             subject: Some(definition.name.clone()),
             time: None,
-            data: Json::from(&json!({
+            data: Json::from(&object!({
+                "program": definition.digest,
                 "playbook": program.root().id,
                 "version": program.root().modified,
-                "variables": start.variables,
+                "variables": asked.1,
                 "by": start.by,
             })),
         };
@@ -145,6 +164,9 @@ impl Inner {
         };
         let receipts = self.take_in(origin, vec![event], None, None).await?;
         let receipt = receipts.first().ok_or(StartError::Gone)?;
+        if receipt.duplicate && !self.is_same(receipt.event, &asked).await? {
+            return Err(StartError::OtherStart);
+        }
         let filter = RunFilter {
             event: Some(receipt.event),
             ..RunFilter::default()
@@ -162,13 +184,35 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Whether an earlier event asked for the same: the same program with the same values.
+    async fn is_same(
+        &self,
+        event: EventId,
+        (program, variables): &(Digest, Values),
+    ) -> Result<bool, conche_store::Error> {
+        let row = self.store.event(event).await?;
+        let then: serde_json::Value = row.event.data.read().unwrap_or_default();
+        Ok(then["program"] == object!(program) && then["variables"] == object!(variables))
+    }
+}
+
+/// Values by variable, read: what is no value of JSON for everyone, such as half a character, is
+/// refused before anything is made of it.
+fn values(given: &BTreeMap<String, Json>) -> Result<Values, StartError> {
+    let read = |(name, value): (&String, &Json)| {
+        let unreadable = |error: json::Error| StartError::Unreadable {
+            name: name.clone(),
+            message: error.to_string(),
+        };
+        Ok((name.clone(), value.read().map_err(unreadable)?))
+    };
+    given.iter().map(read).collect()
+}
+
 /// The variables of a playbook with the values that the caller gives.
-fn given(variables: Declared, given: &BTreeMap<String, Json>) -> Result<Declared, scope::Error> {
-    let values: BTreeMap<&str, serde_json::Value> = given
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.read().unwrap_or_default()))
-        .collect();
-    let given = values.iter().map(|(name, value)| (*name, value));
+fn given(variables: Declared, given: &Values) -> Result<Declared, scope::Error> {
+    let given = given.iter().map(|(name, value)| (name.as_str(), value));
     let scope = Scope::start(variables.0, given)?;
     let visible = scope.visible().into_iter();
     let all = visible.map(|(name, variable)| (name.clone(), variable.clone()));

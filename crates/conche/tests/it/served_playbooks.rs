@@ -126,6 +126,7 @@ fn a_playbook_that_is_refused_is_told_with_every_place() {
 #[test]
 fn the_folders_playbooks_are_served_and_its_bad_files_listed() {
     let site = Site::new("playbooks: { dir: soc }\n");
+    std::fs::create_dir(site.path("soc")).unwrap();
     site.write("soc/a.json", &playbook(1, 1, &calling(2, None)).to_string());
     site.write("soc/b.json", &playbook(2, 1, &asking()).to_string());
     site.write("soc/c.json", "{");

@@ -47,6 +47,8 @@ enum Text {
     Of(String, Quoting),
     /// JSON, whose texts are filled in.
     Tree(Value),
+    /// What is JSON only when it is filled in.
+    Loose(String),
     /// The start line of an HTTP request.
     StartLine(String),
     /// Bytes that are no text, in base64.
@@ -71,7 +73,7 @@ impl Parts {
             _ if http => Text::StartLine(text),
             "ssh" | "bash" => Text::Of(text, Quoting::PosixShell),
             "powershell" => Text::Of(text, Quoting::PowerShell),
-            "elastic" | "jupyter" => tree_or(text, Quoting::JsonString),
+            "elastic" | "jupyter" => tree_or(text),
             _ => Text::Of(text, Quoting::Plain),
         };
         let headers: Vec<(String, Vec<String>)> = command
@@ -131,17 +133,18 @@ fn content(text: String, media: &str) -> Text {
     }
     let looks_so = text.trim_start().starts_with(['{', '[']);
     if media.contains("json") || (media.is_empty() && looks_so) {
-        return tree_or(text, Quoting::JsonString);
+        return tree_or(text);
     }
     Text::Of(text, Quoting::Plain)
 }
 
 /// JSON as a tree, so that a value can be a number; text that is JSON only when it is filled in,
 /// as text.
-fn tree_or(text: String, quoting: Quoting) -> Text {
+fn tree_or(text: String) -> Text {
     match serde_json::from_str::<Value>(&text) {
         Ok(tree @ (Value::Object(_) | Value::Array(_))) => Text::Tree(tree),
-        _ => Text::Of(text, quoting),
+        _ if text.trim_start().starts_with(['{', '[']) => Text::Loose(text),
+        _ => Text::Of(text, Quoting::JsonString),
     }
 }
 
@@ -150,10 +153,22 @@ impl Text {
         let filled = match self {
             Self::Of(text, quoting) => variables.text(text, *quoting),
             Self::Tree(tree) => variables.json(tree).map(|tree| tree.to_string()),
+            Self::Loose(text) => return loose(text, variables),
             Self::StartLine(line) => return start_line(line, variables),
             Self::Bytes(encoded) => Ok(encoded.clone()),
         };
         filled.map_err(|error| error.to_string())
+    }
+}
+
+/// Fills in what is to become JSON. A text outside of quotes would be sent as something that
+/// nobody can read.
+fn loose(text: &str, variables: &Substitution<'_>) -> Result<String, String> {
+    let filled = variables.text(text, Quoting::JsonString);
+    let filled = filled.map_err(|error| error.to_string())?;
+    match serde_json::from_str::<serde::de::IgnoredAny>(&filled) {
+        Ok(_) => Ok(filled),
+        Err(error) => Err(format!("it is no JSON once it is filled in: {error}")),
     }
 }
 

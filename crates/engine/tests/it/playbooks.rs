@@ -126,6 +126,12 @@ async fn the_same_key_starts_one_run() {
     assert_eq!((second.run, second.duplicate), (first.run, true));
     let third = begin(&rig, Some("alert-8")).await;
     assert_ne!(third.run, first.run);
+    let program = playbook("manual");
+    let other = rig
+        .engine
+        .start_playbook(&program, start("web-2", Some("alert-7")))
+        .await;
+    assert!(matches!(other, Err(StartError::OtherStart)), "{other:?}");
 }
 
 #[tokio::test]
@@ -142,6 +148,23 @@ async fn a_question_outlives_the_process_that_asked_it() {
         .await
         .unwrap();
     is(&rig, &begun, Status::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_value_that_nobody_can_read_is_refused() {
+    let rig = Rig::new().await;
+    for text in ["\"\\ud800\"", "1e400"] {
+        let value = Json::parse(text.as_bytes(), conche_core::json::Limits::default());
+        let start = Start {
+            variables: BTreeMap::from([("__host__".to_owned(), value.expect("JSON as text"))]),
+            ..Start::default()
+        };
+        let begun = rig.engine.start_playbook(&playbook("manual"), start).await;
+        assert!(
+            matches!(begun, Err(StartError::Unreadable { .. })),
+            "{text}: {begun:?}"
+        );
+    }
 }
 
 #[tokio::test]

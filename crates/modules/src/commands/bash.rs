@@ -161,6 +161,12 @@ fn build(config: Value, cx: &BuildContext) -> Result<Arc<dyn Action>, BuildError
 
 #[async_trait]
 impl Action for Bash {
+    fn unavailable(&self) -> Option<String> {
+        let nothing =
+            || format!("no script may be run on this machine: list what may under `{PLACE}.allow`");
+        self.config.allow.is_empty().then(nothing)
+    }
+
     async fn invoke(&self, call: &Call) -> Result<Output, Error> {
         if call.action != EXECUTE {
             return Err(unknown("bash", &call.action));

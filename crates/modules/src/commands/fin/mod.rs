@@ -123,6 +123,15 @@ fn build(config: Value, cx: &BuildContext) -> Result<Arc<dyn Action>, BuildError
 
 #[async_trait]
 impl Action for Fin {
+    fn unavailable(&self) -> Option<String> {
+        let nobody = || {
+            format!(
+                "no module carries out such commands, and there are no fins: set `{PLACE}.mqtt` or `{PLACE}.poll`"
+            )
+        };
+        self.service.is_none().then(nobody)
+    }
+
     async fn invoke(&self, call: &Call) -> Result<Output, Error> {
         if call.action != EXECUTE {
             return Err(unknown("fin", &call.action));
