@@ -29,6 +29,7 @@ use crate::executor::Held;
 use crate::faults::{self, point};
 use crate::housekeeping::later;
 use crate::perform::{self, ScriptCall, Subject};
+use crate::rails;
 use crate::tail::Change;
 
 /// First and longest wait between tries to commit while the store is not available.
@@ -224,6 +225,16 @@ impl<'a> Drive<'a> {
                 Effect::Probe(ref call) if self.under_way.contains_key(&call.visit) => {}
                 other => starts.push(other),
             }
+        }
+        let stopped = |effect: &Effect| match effect {
+            Effect::Invoke(call) => self
+                .engine
+                .is_stopped(&self.held.definition.name, &call.module),
+            _ => false,
+        };
+        if starts.iter().any(stopped) {
+            starts.retain(|effect| !stopped(effect));
+            wake = wake.min(later(self.engine.now(), rails::LOOK_AGAIN));
         }
         if starts.is_empty() {
             return Ok(wake);

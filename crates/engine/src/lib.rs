@@ -29,6 +29,7 @@ mod perform;
 mod playbook_runs;
 mod playbooks;
 mod queues;
+mod rails;
 mod reactions;
 mod sandbox;
 mod signals;
@@ -62,6 +63,7 @@ pub use playbook_runs::{PlaybookBegun, Start, StartError};
 pub use playbooks::{
     Checked, LoadedPlaybooks, NewPlaybook, PlaybookError, PlaybookFolder, PlaybookInfo,
 };
+pub use rails::{PROTECTED, STOPPED};
 pub use reactions::{Owner, ReactionError, ReactionInfo};
 pub use sandbox::SandboxEvaluator;
 pub use signals::SignalError;

@@ -95,6 +95,14 @@ impl Lists {
         entry.counts(now).then(|| entry.value.clone())
     }
 
+    /// The keys that count at a time.
+    pub(crate) fn keys(&self, list: &str, now: Timestamp) -> Vec<String> {
+        let entries = self.read();
+        let entries = entries.get(list).into_iter().flatten();
+        let counting = entries.filter(|(_, entry)| entry.counts(now));
+        counting.map(|(key, _)| key.clone()).collect()
+    }
+
     /// What a script that may read these lists is given: an object with all of them, each the
     /// values that count at a time by their keys. A list without entries is an empty object.
     /// `None` where it may read no list.

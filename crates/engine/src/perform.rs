@@ -234,6 +234,13 @@ pub(crate) async fn invoke(
             logs: Vec::new(),
         };
     };
+    if let Some(place) = engine.protected(&invocation.input) {
+        let message = format!(
+            "`{place}` stands in the list `{}`: nothing is done to it",
+            crate::rails::PROTECTED
+        );
+        return error_report(Error::permanent(message));
+    }
     // The time of the attempt begins when it has its place: nothing is sent before.
     let _slot = match &found.slots {
         None => None,

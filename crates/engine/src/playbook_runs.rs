@@ -10,7 +10,7 @@ use conche_cacao::variable::scope;
 use conche_core::event::PLAYBOOK_REQUESTED;
 use conche_core::playbook::{Executors, Lowered, Program, Refusal, lower};
 use conche_core::run::{Declared, Scope};
-use conche_core::{Digest, EventId, Json, RunId, json};
+use conche_core::{Definition, Digest, EventId, Json, RunId, json};
 use conche_modules::NewEvent;
 use conche_store::{DefinitionText, Page, RunFilter};
 use serde_json::json as object;
@@ -89,6 +89,17 @@ impl Engine {
     /// Whether a program can be run here: what keeps it from it, all at once.
     pub fn check_program(&self, program: &Program) -> Result<(), Vec<Refusal>> {
         lower(program, &*self.0, &self.0.defaults()).map(drop)
+    }
+
+    /// What a run of a playbook would follow and start with; nothing is started.
+    pub fn prepare_playbook(
+        &self,
+        program: &Program,
+        start: &Start,
+    ) -> Result<(Definition, Declared), StartError> {
+        let lowered = self.0.lowered(program).map_err(StartError::Refused)?;
+        let scope = given(lowered.variables, &values(&start.variables)?)?;
+        Ok((lowered.definition, scope))
     }
 
     /// Starts a run of a playbook. It is durable when this returns.

@@ -3,6 +3,7 @@
 //! A whole engine with its store in memory, the real sandbox and the real actions. The answer
 //! is the server's own form of a run. Nothing is kept.
 
+pub(crate) mod dry;
 pub(crate) mod playbook;
 mod reaction;
 
@@ -44,6 +45,7 @@ const GRACE: Grace = Grace {
   echo '{\"vm\":\"web-1\"}' | conche run reactions/suspend-vm.yaml --event - -o json
   conche run playbooks/block-address.json --var __address__=192.0.2.7
   conche run playbooks/isolate.json --var host=web-1 --answer approved=true
+  conche run playbooks/isolate.json --var host=web-1 --dry-run --outcome action--…=failed
 
 A reaction to Conche's own events, such as `conche.run.failed`, is tried in the same way. Storm
 control does not hold it up: a group has the one event.
@@ -71,6 +73,13 @@ pub(crate) struct RunArgs {
     /// Says that what a playbook asks a person to do, without asking for a value, was done
     #[arg(long)]
     confirm: bool,
+    /// Says what a playbook would do, on what and with what, and does nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: what comes of a step, `failed` or the result of its commands as JSON;
+    /// STEP may be ID or ID/COMMAND.TARGET [default: all goes well]
+    #[arg(long = "outcome", value_name = "STEP=OUTCOME", requires = "dry_run")]
+    outcomes: Vec<String>,
     /// A configuration with the settings of actions, secrets and limits [default: none]
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -81,9 +90,9 @@ pub(crate) struct RunArgs {
 /// Runs the file and tells what came of it; whether it succeeded.
 pub(crate) async fn run(args: RunArgs) -> Result<bool, Failure> {
     let work = if playbook::is_one(&args.file) {
-        Work::Playbook(playbook::prepare(&args)?)
+        Work::Playbook(Box::new(playbook::prepare(&args)?))
     } else {
-        Work::Reaction(reaction::prepare(&args)?)
+        Work::Reaction(Box::new(reaction::prepare(&args)?))
     };
     let loaded = match &args.config {
         Some(file) => Loaded::load(Some(file), config::environment())?,
@@ -98,14 +107,18 @@ pub(crate) async fn run(args: RunArgs) -> Result<bool, Failure> {
     let ran = on_an_engine(&loaded, parts, &supervisor, work, data).await;
     supervisor.shutdown(GRACE).await;
     let run = ran?;
-    args.output.print(&run, story::of)?;
+    if args.dry_run {
+        args.output.print(&run, dry::table)?;
+    } else {
+        args.output.print(&run, story::of)?;
+    }
     Ok(run["status"] == "succeeded")
 }
 
 /// What is run.
 enum Work {
-    Reaction(reaction::Prepared),
-    Playbook(playbook::Prepared),
+    Reaction(Box<reaction::Prepared>),
+    Playbook(Box<playbook::Prepared>),
 }
 
 fn data(file: Option<&Path>, limits: conche_core::json::Limits) -> Result<Json, Failure> {
@@ -138,8 +151,11 @@ async fn on_an_engine(
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;
     let run = match work {
-        Work::Reaction(prepared) => reaction::carry_out(&engine, prepared, data).await?,
-        Work::Playbook(prepared) => playbook::carry_out(&engine, prepared).await?,
+        Work::Reaction(prepared) => reaction::carry_out(&engine, *prepared, data).await?,
+        Work::Playbook(prepared) if prepared.dry => {
+            return playbook::rehearse(&engine, &prepared);
+        }
+        Work::Playbook(prepared) => playbook::carry_out(&engine, *prepared).await?,
     };
     show(engine, loaded, supervisor, run).await
 }

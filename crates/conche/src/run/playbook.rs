@@ -5,11 +5,12 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use conche_cacao::{Document, Profile, Severity};
-use conche_core::playbook::Program;
+use conche_core::playbook::{Program, runnable};
 use conche_core::run::{Answer, Question, RunState, Status, VisitNo, VisitState};
 use conche_core::{Json, RunId};
 use conche_engine::{Engine, Start};
 
+use super::dry::{self, Outcomes};
 use super::{RunArgs, wait};
 use crate::failure::Failure;
 use crate::{input, playbooks};
@@ -23,6 +24,9 @@ pub(super) struct Prepared {
     variables: Values,
     answers: Values,
     confirm: bool,
+    /// Whether nothing is to be done.
+    pub(super) dry: bool,
+    pub(super) outcomes: Outcomes,
 }
 
 /// Whether a file is a playbook: JSON that says so of itself.
@@ -59,11 +63,16 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
     }
     let program = Program::new(&document, &beside(&args.file))
         .map_err(|error| Failure::Failed(format!("{}: {error}", args.file.display())))?;
+    let now = conche_core::Timestamp::now();
+    runnable(program.root(), now)
+        .map_err(|reason| Failure::Failed(format!("{}: {reason}", args.file.display())))?;
     Ok(Prepared {
         program,
         variables: values(&args.variables)?,
         answers: values(&args.answers)?,
         confirm: args.confirm,
+        dry: args.dry_run,
+        outcomes: Outcomes::read(&args.outcomes)?,
     })
 }
 
@@ -96,6 +105,20 @@ pub(crate) fn values(given: &[String]) -> Result<Values, Failure> {
         Ok((name, Json::from(&serde_json::Value::from(value))))
     };
     given.iter().map(one).collect()
+}
+
+/// What the playbook would do.
+pub(super) fn rehearse(engine: &Engine, prepared: &Prepared) -> Result<serde_json::Value, Failure> {
+    let start = Start {
+        variables: prepared.variables.clone(),
+        ..Start::default()
+    };
+    let ready = engine.prepare_playbook(&prepared.program, &start);
+    let (definition, scope) = ready.map_err(|error| Failure::Failed(error.to_string()))?;
+    let shown = dry::rehearse(&definition, scope, prepared, engine.clock().now())?;
+    let mut shown = shown;
+    engine.masker().mask_json(&mut shown);
+    Ok(shown)
 }
 
 /// Starts the playbook and answers its questions; the run that is over, or waits for a person.
@@ -164,7 +187,7 @@ async fn asked(engine: &Engine, run: RunId) -> Result<Vec<(VisitNo, Question)>, 
 
 impl Prepared {
     /// The answer to a question, where every value that it asks for was given.
-    fn answer(&self, question: &Question) -> Option<Answer> {
+    pub(super) fn answer(&self, question: &Question) -> Option<Answer> {
         let names = question.answers.0.keys();
         if names.len() == 0 {
             return self.confirm.then(Answer::default);

@@ -26,6 +26,10 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
         let message = "a reaction has no variables: put them into the event (--event)";
         return Err(Failure::Usage(message.to_owned()));
     }
+    if args.dry_run {
+        let message = "only a playbook is run with --dry-run";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     if args.confirm || !args.answers.is_empty() {
         let message = "a reaction asks nobody: --answer and --confirm are for playbooks";
         return Err(Failure::Usage(message.to_owned()));

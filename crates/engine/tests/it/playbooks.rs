@@ -2,12 +2,16 @@
 //! process.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use async_trait::async_trait;
 use conche_cacao::Document;
 use conche_core::Json;
 use conche_core::playbook::Program;
-use conche_core::run::{Answer, Status};
-use conche_engine::{Config, PlaybookBegun, SignalError, Start, StartError};
+use conche_core::run::{Answer, OnUncertain, Repeat, Status};
+use conche_engine::{Config, PROTECTED, PlaybookBegun, STOPPED, SignalError, Start, StartError};
+use conche_modules::{Action, ActionModule, ActionSpec, Call, Error};
 use conche_testkit::{Rig, SimClock, TestActions, until};
 use serde_json::{Value, json};
 
@@ -189,4 +193,113 @@ async fn what_cannot_be_carried_out_is_refused_before_anything_is_done() {
     );
     let runs = rig.store.counts().await.unwrap();
     assert!(runs.values().all(|count| *count == 0), "{runs:?}");
+}
+
+/// An executor of `bash` commands that counts.
+struct Counting(Arc<AtomicU32>);
+
+#[async_trait]
+impl Action for Counting {
+    async fn invoke(&self, _: &Call) -> Result<Json, Error> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Json::from(
+            &json!({"stdout": "true", "stderr": "", "exit_code": 0}),
+        ))
+    }
+}
+
+static BASH: ActionModule = ActionModule {
+    name: "bash",
+    summary: "Counts.",
+    actions: &[ActionSpec {
+        name: "execute",
+        summary: "Counts.",
+        input: &|| json!({}),
+        output: &|| json!({}),
+        repeat: Repeat::Unsafe,
+        on_uncertain: OnUncertain::Attention,
+    }],
+    config: &|| json!({}),
+    build: &|_, _| Ok(Arc::new(Counting(Arc::default()))),
+};
+
+/// A rig with an executor of `bash` commands, and how often it was asked.
+async fn counting() -> (Rig, Arc<AtomicU32>) {
+    let count = Arc::new(AtomicU32::new(0));
+    let action: Arc<dyn Action> = Arc::new(Counting(count.clone()));
+    let modules = BTreeMap::from([("bash".to_owned(), (action, &BASH, 0))]);
+    let store = Arc::new(conche_store::memory::MemoryStore::new());
+    let rig = Rig::with_modules(
+        store,
+        SimClock::default(),
+        TestActions::default(),
+        Config::default(),
+        modules,
+    );
+    (rig.await, count)
+}
+
+/// The same playbook with an address for its agent.
+fn addressed() -> Program {
+    let mut document: Value = serde_json::from_str(playbook("bash").text()).expect("JSON");
+    let mut document = document["playbook"].take();
+    document["agent_definitions"][AGENT] = json!({
+        "type": "linux", "name": "DC", "address": {"dname": ["dc01.corp.example"]},
+    });
+    Program::new(&Document::of(document), &[]).expect("a playbook")
+}
+
+async fn put(rig: &Rig, list: &str, key: &str) {
+    let value = Json::from(&json!("ana says so"));
+    let put = rig.engine.put_entry(list, key, value, None).await;
+    put.expect("it is put");
+}
+
+#[tokio::test]
+async fn while_effects_are_stopped_no_action_begins() {
+    let (rig, count) = counting().await;
+    put(&rig, STOPPED, "all").await;
+    let begun = rig
+        .engine
+        .start_playbook(&addressed(), start("web-1", None))
+        .await
+        .unwrap();
+    until("the run to wait", || async {
+        let row = rig.store.run(begun.run).await.ok()?;
+        (!row.held && row.due.is_some()).then_some(())
+    })
+    .await;
+    assert_eq!(count.load(Ordering::Relaxed), 0);
+    rig.engine
+        .remove_entry(STOPPED, "all")
+        .await
+        .expect("it is removed");
+    rig.skip_to_wake_up(begun.run).await;
+    is(&rig, &begun, Status::Succeeded).await;
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_protected_target_is_never_acted_on() {
+    let (rig, count) = counting().await;
+    put(&rig, PROTECTED, "*.corp.example").await;
+    let begun = rig
+        .engine
+        .start_playbook(&addressed(), start("web-1", None))
+        .await
+        .unwrap();
+    is(&rig, &begun, Status::Failed).await;
+    let reason = rig
+        .store
+        .run(begun.run)
+        .await
+        .unwrap()
+        .summary
+        .reason
+        .unwrap();
+    assert!(
+        reason.contains("`dc01.corp.example` stands in the list `protected_targets`"),
+        "{reason}"
+    );
+    assert_eq!(count.load(Ordering::Relaxed), 0);
 }
