@@ -98,7 +98,9 @@ impl Engine {
         start: &Start,
     ) -> Result<(Definition, Declared), StartError> {
         let lowered = self.0.lowered(program).map_err(StartError::Refused)?;
-        let scope = given(lowered.variables, &values(&start.variables)?)?;
+        let values = values(&start.variables)?;
+        full(&lowered.variables, &values)?;
+        let scope = given(lowered.variables, &values)?;
         Ok((lowered.definition, scope))
     }
 
@@ -143,6 +145,7 @@ impl Inner {
     ) -> Result<PlaybookBegun, StartError> {
         let lowered = self.lowered(program).map_err(StartError::Refused)?;
         let values = values(&start.variables)?;
+        full(&lowered.variables, &values)?;
         let scope = given(lowered.variables, &values)?;
         let definition = Arc::new(lowered.definition);
         self.store
@@ -219,6 +222,22 @@ fn values(given: &BTreeMap<String, Json>) -> Result<Values, StartError> {
         Ok((name.clone(), value.read().map_err(unreadable)?))
     };
     given.iter().map(read).collect()
+}
+
+/// Whether every given value is one. Known to be empty is a value of every type to CACAO, but
+/// no address that one can block: a caller that gives it had nothing to give.
+fn full(variables: &Declared, given: &Values) -> Result<(), StartError> {
+    for (name, value) in given {
+        let declared = variables.0.get(name.as_str());
+        let text = declared.is_none_or(|variable| variable.kind.is_text());
+        if !text && value.as_str() == Some("") {
+            return Err(StartError::Unreadable {
+                name: name.clone(),
+                message: "it is empty".to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The variables of a playbook with the values that the caller gives.

@@ -155,15 +155,18 @@ pub enum PlaybookError {
 impl PlaybookError {
     /// Whether the same may go well later.
     pub(crate) const fn is_transient(&self) -> bool {
+        use conche_modules::Refusal;
+        let start = match self {
+            Self::Store(_) => return true,
+            Self::Start(start) => start,
+            _ => return false,
+        };
         matches!(
-            self,
-            Self::Store(_)
-                | Self::Start(StartError::Store(_))
-                | Self::Start(StartError::Intake(
-                    conche_modules::Refusal::Busy { .. }
-                        | conche_modules::Refusal::Unavailable(_)
-                        | conche_modules::Refusal::Stopping
-                ))
+            start,
+            StartError::Store(_)
+                | StartError::Intake(
+                    Refusal::Busy { .. } | Refusal::Unavailable(_) | Refusal::Stopping
+                )
         )
     }
 }

@@ -180,6 +180,16 @@ pub fn answer(
     if let Some(name) = stranger {
         return Err(AnswerError::NotAskedFor { name: name.clone() });
     }
+    let empty = answer.values.iter().find(|(name, value)| {
+        let declared = question.answers.0.get(name.as_str());
+        let text = declared.is_none_or(|variable| variable.kind.is_text());
+        !text && value.as_str() == "\"\""
+    });
+    if let Some((name, _)) = empty {
+        return Err(AnswerError::Value(format!(
+            "the value of `{name}` is empty"
+        )));
+    }
     state
         .can_assign(path, &answer.values)
         .map_err(AnswerError::Value)?;

@@ -86,6 +86,11 @@ async fn what_is_asked_is_answered_and_the_run_goes_on() {
         .answer(begun.run, None, answer(json!("perhaps")), "ana")
         .await;
     assert!(matches!(wrong, Err(SignalError::Answer(_))), "{wrong:?}");
+    let empty = rig
+        .engine
+        .answer(begun.run, None, answer(json!("")), "ana")
+        .await;
+    assert!(matches!(empty, Err(SignalError::Answer(_))), "{empty:?}");
     let other = Answer {
         values: BTreeMap::from([("__host__".to_owned(), Json::from(&json!("x")))]),
         failed: None,
