@@ -6,6 +6,7 @@ mod access;
 mod admission;
 mod alone;
 mod csf;
+mod example_playbooks;
 mod fuzz_playbooks;
 mod playbooks;
 mod recipes;
