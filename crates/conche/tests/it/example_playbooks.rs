@@ -86,7 +86,9 @@ fn run(services: &Services, example: &str, values: &[&str], answers: &[&str]) ->
         .arg("--config")
         .arg(&file);
     for value in values {
-        command.arg("--var").arg(value.replace("URL", &services.url));
+        command
+            .arg("--var")
+            .arg(value.replace("URL", &services.url));
     }
     for answer in answers {
         command.arg("--answer").arg(answer);
