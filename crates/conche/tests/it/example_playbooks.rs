@@ -132,6 +132,8 @@ fn a_reported_mail_is_dealt_with_as_the_analyst_says() {
         ("phishing", "quarantine"),
         ("spam", "junk"),
         ("harmless", "release"),
+        // None of the three: nothing is let through by a slip of the pen.
+        ("Phishing", "hold"),
     ] {
         let services = Services::start();
         let answer = format!("verdict={verdict}");
@@ -224,7 +226,7 @@ fn the_isolation_of_a_host_is_undone_where_its_agent_is_lost() {
 const FILTER: [&str; 3] = ["filter_url=URL", "tickets_url=URL", "oncall_url=URL"];
 
 #[test]
-fn an_address_is_denied_by_openc2_unless_it_is_ours() {
+fn an_address_is_denied_by_openc2_unless_it_is_ours_or_a_network() {
     let services = Services::start();
     let strange = [&FILTER[..], &["address=203.0.113.9"]].concat();
     let ended = succeeds(&services, "block-address-openc2", &strange, &[]);
@@ -235,10 +237,12 @@ fn an_address_is_denied_by_openc2_unless_it_is_ours() {
     assert_eq!(services.received().len(), 1);
     assert_eq!(ended.run["variables"]["__rule__"], "1234");
 
-    let services = Services::start();
-    let ours = [&FILTER[..], &["address=10.1.2.3"]].concat();
-    succeeds(&services, "block-address-openc2", &ours, &[]);
-    assert_eq!(services.lines(), ["POST /v1/tickets"]);
+    for address in ["address=10.1.2.3", "address=0.0.0.0/0"] {
+        let services = Services::start();
+        let values = [&FILTER[..], &[address]].concat();
+        succeeds(&services, "block-address-openc2", &values, &[]);
+        assert_eq!(services.lines(), ["POST /v1/tickets"]);
+    }
 }
 
 #[test]
