@@ -143,6 +143,9 @@ async fn start(
     let (config, tasks) = (&loaded.config, supervisor.tasks());
     tracing::info!(version = crate::VERSION, config = ?loaded.file(), data_dir = %config.data_dir.display(), "starting");
     let auth = authorizer(config, &parts.secrets)?;
+    for name in config.api_token.iter().map(|token| &token.secret) {
+        parts.secrets.withhold(name);
+    }
     let listeners = Listeners::bind(config, &parts.sources, open)
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;

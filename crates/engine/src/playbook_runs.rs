@@ -255,6 +255,6 @@ impl Executors for Inner {
     }
 
     fn knows_secret(&self, name: &str) -> bool {
-        self.secrets.knows(name)
+        self.secrets.is_for_playbooks(name)
     }
 }

@@ -140,13 +140,21 @@ pub struct Authentication {
 /// for a value that stands in the playbook itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Credential {
-    /// What to ask [`Secrets`] for.
+    /// What to ask [`Secrets`] for; empty where a variable carries the value.
     pub secret: String,
+    /// The value itself, where a variable carries it: then it is as open as the variable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
 }
 
 impl Credential {
     /// The value, read now.
     pub fn read(&self, secrets: &Secrets) -> Result<SecretString, Error> {
+        if let Some(value) = &self.value {
+            let value = SecretString::from(value.clone());
+            secrets.masker().learn("a variable of a playbook", &value);
+            return Ok(value);
+        }
         let value = secrets.get(&self.secret);
         value.map_err(|error| Error::permanent(error.to_string()))
     }
@@ -229,5 +237,31 @@ impl Party {
     /// The first address of a kind, e.g. `ipv4`.
     pub fn first(&self, kind: &str) -> Option<&str> {
         self.address.get(kind)?.first().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_value_that_a_variable_carries_is_used_and_known_to_the_masker() {
+        let secrets = Secrets::load(BTreeMap::new());
+        let credential: Credential =
+            serde_json::from_str(r#"{"secret":"","value":"hunter22-hunter22"}"#).expect("JSON");
+        let read = credential.read(&secrets).expect("it is there");
+        assert_eq!(read.expose_secret(), "hunter22-hunter22");
+        let masked = secrets
+            .masker()
+            .mask("log in with hunter22-hunter22")
+            .into_owned();
+        assert!(!masked.contains("hunter22"), "{masked}");
+        let named = Credential {
+            secret: "nobody".to_owned(),
+            value: None,
+        };
+        assert!(named.read(&secrets).is_err());
     }
 }

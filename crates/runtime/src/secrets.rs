@@ -14,7 +14,7 @@ mod mask;
 mod view;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::Read,
     os::unix::fs::PermissionsExt,
@@ -95,6 +95,8 @@ pub struct Secrets {
     references: BTreeMap<String, SecretRef>,
     /// Values that stand in a document of the user's, such as a password in a playbook.
     held: RwLock<BTreeMap<String, SecretString>>,
+    /// Names that nobody but the program itself may ask for.
+    withheld: RwLock<BTreeSet<String>>,
     masker: Masker,
 }
 
@@ -105,6 +107,7 @@ impl Secrets {
         Self {
             references,
             held: RwLock::default(),
+            withheld: RwLock::default(),
             masker: Masker::default(),
         }
     }
@@ -116,6 +119,21 @@ impl Secrets {
         self.masker.learn(name, &value);
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.insert(name.to_owned(), value);
+    }
+
+    /// Keeps a name from playbooks: its value guards the program itself.
+    pub fn withhold(&self, name: &str) {
+        let mut withheld = self
+            .withheld
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        withheld.insert(name.to_owned());
+    }
+
+    /// Whether a playbook may name it.
+    pub fn is_for_playbooks(&self, name: &str) -> bool {
+        let withheld = self.withheld.read().unwrap_or_else(PoisonError::into_inner);
+        self.knows(name) && !withheld.contains(name)
     }
 
     /// Whether a name can be asked for, configured or held.
@@ -235,4 +253,24 @@ fn open_to_others(path: &Path) -> Option<String> {
             mode & 0o777
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_guards_the_program_is_not_for_playbooks() {
+        let here = || SecretRef::Env("HOME".to_owned());
+        let secrets = Secrets::load(BTreeMap::from([
+            ("api".to_owned(), here()),
+            ("mail".to_owned(), here()),
+        ]));
+        secrets.withhold("api");
+        assert!(!secrets.is_for_playbooks("api") && secrets.is_for_playbooks("mail"));
+        assert!(!secrets.is_for_playbooks("nobody"));
+        assert!(secrets.get("api").is_ok(), "the program itself may have it");
+        secrets.hold("playbook/1/password", "hunter22".to_owned().into());
+        assert!(secrets.is_for_playbooks("playbook/1/password"));
+    }
 }

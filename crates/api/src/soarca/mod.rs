@@ -82,7 +82,7 @@ pub fn router(state: SoarcaState) -> Router {
             axum::routing::delete(playbooks::delete),
             Access::Define,
         )
-        .at("/trigger/playbook", post(trigger::ad_hoc), Access::Operate)
+        .at("/trigger/playbook", post(trigger::ad_hoc), Access::Define)
         .at(
             "/trigger/playbook/{id}",
             post(trigger::by_id),
@@ -172,6 +172,8 @@ fn key_of(headers: &HeaderMap) -> Option<String> {
 
 impl Soarca {
     fn act(&self, actor: &Actor, what: &str, target: &str) -> conche_store::Act {
-        actor.act(&self.api, what, target)
+        let mut act = actor.act(&self.api, what, target);
+        act.who.listener = Some("soarca".to_owned());
+        act
     }
 }

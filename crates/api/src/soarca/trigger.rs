@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Good};
-use super::{Here, key_of};
+use super::{Here, Soarca, key_of};
 use crate::actor::Actor;
 
 /// `POST /trigger/playbook`: a playbook that is not kept.
@@ -44,7 +44,7 @@ pub(super) async fn ad_hoc(
     let start = start(&actor, &headers, BTreeMap::new());
     let begun = engine.run_document(document, start).await;
     let begun = begun.map_err(|error| refuse(&error.to_string()))?;
-    crate::actor::record(&soarca.api, soarca.act(&actor, "playbook.run", &id)).await;
+    record(&soarca, &actor, &id, &begun).await;
     Ok(Good(execution(&begun, &id)))
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn by_id(
     let start = start(&actor, &headers, values.collect());
     let begun = engine.run_playbook(&id, None, start).await;
     let begun = begun.map_err(|error| refuse(&error.to_string()))?;
-    crate::actor::record(&soarca.api, soarca.act(&actor, "playbook.run", &id)).await;
+    record(&soarca, &actor, &id, &begun).await;
     Ok(Good(execution(&begun, &id)))
 }
 
@@ -125,6 +125,13 @@ fn start(actor: &Actor, headers: &HeaderMap, variables: BTreeMap<String, Json>) 
         key: key_of(headers),
         by: Some(actor.caller.name.to_string()),
     }
+}
+
+/// Records who started what: the run names the very content that it follows.
+async fn record(soarca: &Soarca, actor: &Actor, playbook: &str, begun: &PlaybookBegun) {
+    let mut act = soarca.act(actor, "playbook.run", playbook);
+    act.detail.insert("run".to_owned(), begun.run.to_string());
+    crate::actor::record(&soarca.api, act).await;
 }
 
 fn execution(begun: &PlaybookBegun, playbook: &str) -> Value {

@@ -403,4 +403,23 @@ async fn callers_show_a_token_where_it_is_asked_for() {
         .as_bearer("nonsense", Method::GET, "/status", None)
         .await;
     assert_eq!(answer.json(), json!({"error": "invalid bearer token"}));
+    let operator = server.token("operator", Role::Operator, |_| {}).await;
+    let admin = server.token("admin", Role::Admin, |_| {}).await;
+    let path = format!("/trigger/playbook/{PLAYBOOK}");
+    for (token, method, path, status) in [
+        // What a playbook does with credentials is for its author to say.
+        (&operator, Method::POST, "/trigger/playbook", 403),
+        (&operator, Method::POST, "/playbook", 403),
+        (&admin, Method::POST, "/playbook", 201),
+        (&admin, Method::POST, "/trigger/playbook", 200),
+    ] {
+        let answer = server
+            .as_bearer(token, method, path, Some(playbook()))
+            .await;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    }
+    let answer = server
+        .as_bearer(&operator, Method::POST, &path, Some(json!({})))
+        .await;
+    answer.ok(200);
 }

@@ -50,6 +50,7 @@ impl Configured {
             kind: "oauth2".to_owned(),
             token: Some(Credential {
                 secret: token.secret.clone(),
+                value: None,
             }),
             ..Authentication::default()
         });
