@@ -388,6 +388,8 @@ async fn callers_show_a_token_where_it_is_asked_for() {
         (401, &json!({"error": "user not authenticated"}))
     );
     let viewer = server.token("viewer", Role::Viewer, |_| {}).await;
+    let operator = server.token("operator", Role::Operator, |_| {}).await;
+    let admin = server.token("admin", Role::Admin, |_| {}).await;
     let ping = server
         .as_bearer(&viewer, Method::GET, "/status/ping", None)
         .await;
@@ -403,8 +405,6 @@ async fn callers_show_a_token_where_it_is_asked_for() {
         .as_bearer("nonsense", Method::GET, "/status", None)
         .await;
     assert_eq!(answer.json(), json!({"error": "invalid bearer token"}));
-    let operator = server.token("operator", Role::Operator, |_| {}).await;
-    let admin = server.token("admin", Role::Admin, |_| {}).await;
     let path = format!("/trigger/playbook/{PLAYBOOK}");
     for (token, method, path, status) in [
         // What a playbook does with credentials is for its author to say.
