@@ -273,5 +273,10 @@ async fn a_queue_that_is_there_is_read_as_csf_did(broker: &Rabbit) {
     let unreadable = of("cloud.unreadable");
     let first = json!({ "bytes": 0, "routing_key": INFO, "reason": unreadable[0]["reason"] });
     assert_eq!((unreadable.len(), &unreadable[0]), (7, &first));
-    assert!(of("creation").len() >= 5 && of("rest").is_empty());
+    // Three came since the broker was killed; of those before it may have kept any number.
+    let (creations, rest) = (of("creation").len(), of("rest").len());
+    assert!(
+        creations >= 3 && rest == 0,
+        "{creations} and {rest} of {all:?}"
+    );
 }
