@@ -199,18 +199,6 @@ pub struct Context {
     pub target_index: u32,
 }
 
-impl Command {
-    /// Which action of its module carries it out: [`EXECUTE`], or [`READ`] for an `http-api`
-    /// command whose method changes nothing.
-    pub fn action(&self) -> &'static str {
-        let line = self.command.as_deref().unwrap_or_default();
-        match self.kind.as_str() {
-            "http-api" if crate::commands::is_read(line) => READ,
-            _ => EXECUTE,
-        }
-    }
-}
-
 impl CommandInput {
     /// The one that is acted on: the target, else the agent.
     pub fn acted_on(&self) -> &Party {

@@ -74,7 +74,7 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
             figure(accepted.ms(0.5)),
             figure(accepted.ms(0.99))
         ),
-        b: "SOARCA: more than 40 s".to_owned(),
+        b: String::new(),
         bound: "one commit".to_owned(),
     };
     Ok(vec![

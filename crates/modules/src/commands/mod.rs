@@ -35,8 +35,3 @@ pub(crate) static ALL: &[&ActionModule] = &[
     &ssh::MODULE,
     &yara::MODULE,
 ];
-
-/// Whether an HTTP start line has a method that changes nothing.
-pub(crate) fn is_read(start_line: &str) -> bool {
-    over_http::StartLine::parse(start_line).is_ok_and(|line| line.is_safe())
-}

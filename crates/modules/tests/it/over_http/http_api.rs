@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::any;
-use conche_modules::command::{Command, CommandInput};
 use conche_modules::{Action, Error};
 use conche_runtime::egress::{Egress, EgressConfig};
 use http::{StatusCode, header};
@@ -352,24 +351,4 @@ async fn a_destination_that_egress_forbids_is_refused() {
         let input = input(address, command("GET /latest HTTP/1.1"), None);
         assert!(permanent(invoke(&http, "read", input).await).contains("is refused"));
     }
-}
-
-#[test]
-fn the_method_says_which_action_carries_a_command_out() {
-    let table = [
-        ("http-api", "GET / HTTP/1.1", "read"),
-        ("http-api", "options /x HTTP/1.1", "read"),
-        ("http-api", "POST / HTTP/1.1", "execute"),
-        ("http-api", "GET /", "execute"),
-        ("openc2-http", "GET / HTTP/1.1", "execute"),
-        ("ssh", "GET / HTTP/1.1", "execute"),
-    ];
-    for (kind, line, expected) in table {
-        let command: Command =
-            serde_json::from_value(json!({ "type": kind, "command": line })).unwrap();
-        assert_eq!(command.action(), expected, "{kind} {line}");
-    }
-    let input: CommandInput =
-        serde_json::from_value(input(json!({}), command("GET / HTTP/1.1"), None)).unwrap();
-    assert_eq!(input.command.action(), "read");
 }
