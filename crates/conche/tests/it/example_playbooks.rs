@@ -74,6 +74,16 @@ struct Ended {
 
 /// Runs an example with these variables and what is asked for.
 fn run(services: &Services, example: &str, values: &[&str], answers: &[&str]) -> Ended {
+    run_with(services, example, (values, answers), &[])
+}
+
+/// The same with more of the command line.
+fn run_with(
+    services: &Services,
+    example: &str,
+    (values, answers): (&[&str], &[&str]),
+    more: &[&str],
+) -> Ended {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("conche.yaml");
     fs::write(&file, config(dir.path())).unwrap();
@@ -84,7 +94,8 @@ fn run(services: &Services, example: &str, values: &[&str], answers: &[&str]) ->
         .arg(format!("{EXAMPLES}/{example}.json"))
         .args(["-o", "json"])
         .arg("--config")
-        .arg(&file);
+        .arg(&file)
+        .args(more);
     for value in values {
         command
             .arg("--var")
@@ -122,6 +133,53 @@ fn fails(services: &Services, example: &str, values: &[&str], answers: &[&str]) 
     let pages = services.lines();
     let pages = pages.iter().filter(|line| *line == "POST /v1/pages");
     assert!(pages.count() > 0, "{example}: {:?}", services.lines());
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let services = Services::start();
+    let given = (&HOST[..], &["approved=true"][..]);
+    let real = run(&services, "isolate-host", given.0, given.1);
+    let received = services.received().len();
+    // With what really came of each command, it would do what was done.
+    let done = real.run["steps"].as_array().unwrap();
+    let results = done.iter().filter(|step| step["action"].is_string());
+    let results = results.map(|step| {
+        let id = step["step_id"].as_str().unwrap();
+        format!("--outcome={id}={}", step["output"])
+    });
+    let results: Vec<String> = results.collect();
+    let mut more = vec!["--dry-run"];
+    more.extend(results.iter().map(String::as_str));
+    let dry = run_with(&services, "isolate-host", given, &more);
+    assert_eq!((dry.code, real.code), (Some(0), Some(0)), "{}", dry.run);
+    assert_eq!(dry.quarantined, "", "nothing was done");
+    assert_ne!(real.quarantined, "");
+    assert!(dry.run["dry_run"] == true && dry.run["status"] == "succeeded");
+    let would = dry.run["would"].as_array().unwrap();
+    let scripts = |steps: &[Value]| -> Vec<Value> {
+        let bash = steps.iter().filter(|step| step["action"] == "bash.execute");
+        bash.map(|step| step["input"]["command"]["command"].clone())
+            .collect()
+    };
+    assert_eq!(scripts(would), scripts(done), "with the very arguments");
+    let asked = would.iter().filter(|step| step["asks"].is_string()).count();
+    assert_eq!(asked, 1);
+
+    // What comes after a failure can be looked at as well.
+    let step = would
+        .iter()
+        .find(|step| step["action"] == "bash.execute")
+        .unwrap();
+    let outcome = format!("{}=failed", step["step_id"].as_str().unwrap());
+    let more = ["--dry-run", "--outcome", &outcome];
+    let failing = run_with(&services, "isolate-host", given, &more);
+    assert_ne!(failing.run["would"], dry.run["would"]);
+    assert_eq!(services.received().len(), received, "nothing was sent");
+
+    let unasked = run_with(&services, "isolate-host", (&HOST, &[]), &["--dry-run"]);
+    assert_eq!(unasked.code, Some(1));
+    assert_eq!(unasked.run["status"], "awaiting_answer");
 }
 
 const MAIL: [&str; 3] = ["mail_url=URL", "oncall_url=URL", "message_id=m-1"];
