@@ -1,1 +1,42 @@
 //! What carries out the code of actions.
+//!
+//! The REST side hands over a [`Run`] and gets a [`Ran`]: which class of response it is, the
+//! result in the form it is stored, how long it took and what was logged. It never sees a
+//! process, a file or a language. The real ones are child processes without Docker,
+//! one action revision each; [`Scripted`] stands in for it in tests.
+//!
+//! Nothing here may store anything, answer HTTP or decide who may run what.
+
+mod run;
+mod scripted;
+pub mod texts;
+
+use async_trait::async_trait;
+
+pub use run::{
+    ActionKey, Code, Envelope, Kind, Limits, OutOfRoom, Prewarm, Ran, ResponseClass, Run,
+};
+pub use scripted::Scripted;
+
+/// What carries out actions.
+#[async_trait]
+pub trait Runtimes: Send + Sync {
+    /// Carries out one call, waiting for room where there is none.
+    ///
+    /// Never fails: what goes wrong is a class of response with its text. It takes at most the
+    /// wait for room and twice the action's time limit (once for the start, once for the run).
+    /// Dropping the future ends the process that carries out the call.
+    async fn run(&self, run: Run) -> Ran;
+
+    /// The kinds of code that can be carried out here, for the manifest of runtimes.
+    fn kinds(&self) -> Vec<Kind>;
+
+    /// Ends every idle process of an action revision, and those that are at work as soon as
+    /// they have answered: the action was deleted or replaced.
+    fn forget(&self, action: &ActionKey);
+
+    /// Keeps processes of a kind started that belong to no action yet, so that the first call
+    /// of an action finds its interpreter up. Replaces what was asked before for that kind and
+    /// memory.
+    fn prewarm(&self, wish: Prewarm) -> Result<(), OutOfRoom>;
+}
