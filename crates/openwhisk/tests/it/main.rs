@@ -1,0 +1,3 @@
+//! What users of this crate see, as one binary.
+
+mod models;
