@@ -96,6 +96,11 @@ impl Filter {
             .map_err(FilterError::Invalid)
     }
 
+    /// Whether it asks a list.
+    pub(crate) fn asks_lists(&self) -> bool {
+        self.0.asks
+    }
+
     pub(crate) fn holds(&self, view: &EventView) -> Result<bool, FilterError> {
         match self.0.value(view).map_err(FilterError::Failed)? {
             Some(cel::Value::Bool(holds)) => Ok(holds),

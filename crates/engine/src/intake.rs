@@ -102,7 +102,9 @@ impl Intake for Engine {
     }
 
     fn audience(&self, event_type: &str) -> Audience {
-        let (reactions, policy) = self.0.triggers.load().audience(event_type);
+        let (lists, now) = (&self.0.lists, self.0.now());
+        let triggers = self.0.triggers.load();
+        let (reactions, policy) = triggers.audience(event_type, lists, now);
         Audience { reactions, policy }
     }
 

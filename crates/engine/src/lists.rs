@@ -5,7 +5,7 @@
 //! counts a moment too long; rows that are over are removed in their own time.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use conche_core::list::check_name;
@@ -60,12 +60,14 @@ pub struct NewEntry {
     pub ttl: Option<Duration>,
 }
 
-type Entries = BTreeMap<String, BTreeMap<String, ListEntry>>;
+type List = BTreeMap<String, ListEntry>;
+type Entries = BTreeMap<String, List>;
 
 /// What all lists hold.
 #[derive(Default)]
 pub(crate) struct Lists {
     entries: RwLock<Entries>,
+    versions: Mutex<Versions>,
     /// Held over a change, so that the store and memory agree on the order of changes.
     changing: tokio::sync::Mutex<()>,
 }
@@ -82,10 +84,36 @@ impl Lists {
                 insert(&mut entries, entry);
             }
         }
+        let mut versions = Versions::default();
+        for (name, list) in &entries {
+            versions.changed(name, list);
+        }
         Ok(Self {
             entries: RwLock::new(entries),
+            versions: Mutex::new(versions),
             ..Self::default()
         })
+    }
+
+    /// A number that is another one after each change of a list, be it that an entry ended.
+    pub(crate) fn version(&self, list: &str, now: Timestamp) -> u64 {
+        let entries = self.read();
+        let mut versions = self.versions();
+        versions.of(list, entries.get(list), now)
+    }
+
+    /// As [`Lists::version`], of all lists together.
+    pub(crate) fn version_of_all(&self, now: Timestamp) -> u64 {
+        let entries = self.read();
+        let mut versions = self.versions();
+        for (name, list) in &*entries {
+            versions.of(name, Some(list), now);
+        }
+        versions.last
+    }
+
+    fn versions(&self) -> MutexGuard<'_, Versions> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The value under a key that counts at a time.
@@ -149,6 +177,43 @@ impl Lists {
     }
 }
 
+/// Which state of each list it is; what was decided under one counts while that stands.
+#[derive(Default)]
+struct Versions {
+    /// The number that was given last.
+    last: u64,
+    /// By list: its number, and when the next of its entries ends.
+    lists: BTreeMap<String, (u64, Option<Timestamp>)>,
+}
+
+impl Versions {
+    fn of(&mut self, name: &str, list: Option<&List>, now: Timestamp) -> u64 {
+        let (version, next_end) = self.lists.get(name).copied().unwrap_or_default();
+        match list {
+            Some(list) if next_end.is_some_and(|end| end <= now) => {
+                self.last += 1;
+                let ends = list.values().filter_map(|entry| entry.expires_at);
+                let next_end = ends.filter(|end| *end > now).min();
+                self.lists.insert(name.to_owned(), (self.last, next_end));
+                self.last
+            }
+            _ => version,
+        }
+    }
+
+    /// Notes that a list is not what it was. One without entries is as good as none, and is
+    /// forgotten, so that names that came and went take no memory.
+    fn changed(&mut self, name: &str, list: &List) {
+        self.last += 1;
+        if list.is_empty() {
+            self.lists.remove(name);
+            return;
+        }
+        let next_end = list.values().filter_map(|entry| entry.expires_at).min();
+        self.lists.insert(name.to_owned(), (self.last, next_end));
+    }
+}
+
 fn insert(entries: &mut Entries, entry: ListEntry) {
     let list = entries.entry(entry.list.clone()).or_default();
     list.insert(entry.key.clone(), entry);
@@ -196,6 +261,9 @@ impl Inner {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         insert(&mut entries, entry.clone());
+        if let Some(list) = entries.get(&entry.list) {
+            self.lists.versions().changed(&entry.list, list);
+        }
         Ok(entry)
     }
 
@@ -223,6 +291,9 @@ impl Inner {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let removed = entries.get_mut(list).and_then(|list| list.remove(key));
+        if let Some(left) = entries.get(list) {
+            self.lists.versions().changed(list, left);
+        }
         entries.retain(|_, list| !list.is_empty());
         Ok(removed.is_some_and(|entry| entry.counts(now)))
     }
@@ -336,4 +407,48 @@ fn check(list: &str, key: &str, value: &Json) -> Result<(), ListError> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap_or_default()
+    }
+
+    fn list(ends: &[(&str, Option<i64>)]) -> List {
+        let entry = |(key, end): &(&str, Option<i64>)| {
+            let entry = ListEntry {
+                list: "blocked".to_owned(),
+                key: (*key).to_owned(),
+                value: Json::from(&serde_json::json!(true)),
+                put_at: at(0),
+                expires_at: end.map(at),
+            };
+            ((*key).to_owned(), entry)
+        };
+        ends.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn a_version_stands_until_the_list_changes_or_one_of_its_entries_ends() {
+        let mut versions = Versions::default();
+        assert_eq!(versions.of("blocked", None, at(1)), 0);
+        let blocked = list(&[("a", Some(10)), ("b", Some(20)), ("c", None)]);
+        versions.changed("blocked", &blocked);
+        let first = versions.of("blocked", Some(&blocked), at(1));
+        assert_ne!(first, 0);
+        assert_eq!(versions.of("blocked", Some(&blocked), at(9)), first);
+        let second = versions.of("blocked", Some(&blocked), at(10));
+        assert_ne!(second, first, "an entry ended");
+        assert_eq!(versions.of("blocked", Some(&blocked), at(19)), second);
+        let third = versions.of("blocked", Some(&blocked), at(30));
+        assert!(![first, second].contains(&third));
+        assert_eq!(versions.of("blocked", Some(&blocked), at(99)), third);
+        versions.changed("other", &list(&[("x", None)]));
+        assert_eq!(versions.of("blocked", Some(&blocked), at(99)), third);
+        versions.changed("blocked", &list(&[]));
+        assert_eq!(versions.of("blocked", None, at(99)), 0, "as before it was");
+    }
 }

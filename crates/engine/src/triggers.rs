@@ -169,13 +169,21 @@ impl Triggers {
         self.by_name.get(name).cloned()
     }
 
-    /// How many reactions listen to a type, and what tells them, as they are, from others.
-    pub(crate) fn audience(&self, event_type: &str) -> (usize, u64) {
+    /// How many reactions listen to a type, and what tells them and the lists that they decide
+    /// by, as they are, from others. A filter names its lists when it is evaluated only, so one
+    /// that asks any stands for all of them.
+    pub(crate) fn audience(&self, event_type: &str, lists: &Lists, now: Timestamp) -> (usize, u64) {
         let triggers = self.by_type.get(event_type).map_or(&[][..], Vec::as_slice);
         let mut policy = DefaultHasher::new();
         for trigger in triggers {
             trigger.definition.name.hash(&mut policy);
             trigger.definition.digest.hash(&mut policy);
+            for list in trigger.definition.lists() {
+                lists.version(list, now).hash(&mut policy);
+            }
+            if trigger.filter.as_ref().is_some_and(Filter::asks_lists) {
+                lists.version_of_all(now).hash(&mut policy);
+            }
         }
         (triggers.len(), policy.finish())
     }

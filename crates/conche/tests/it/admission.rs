@@ -102,3 +102,41 @@ fn a_reaction_decides_and_an_action_in_a_black_hole_holds_no_review_up() {
     let run = server.run_with("admit", "succeeded");
     assert_eq!(run["definition"], "admit");
 }
+
+#[test]
+fn what_was_decided_counts_until_a_list_that_the_reaction_reads_changes() {
+    let site = Site::new(CONFIG);
+    site.write(
+        "reactions/admit.yaml",
+        "
+name: admit
+event: k8s_image_validation_request
+lists: [blocked]
+script: |
+  var image = event.image_review.spec.containers[0].image;
+  nextAction = 'answer'
+  result = { uuid: event.uuid, validate: !lists.blocked[image] }
+actions:
+  answer: { module: k8s_imagevalidate, action: validate_image }
+",
+    );
+    let server = site.start();
+    let image = format!("good@sha256:{}", "a".repeat(64));
+    let allowed = || ask(&server, &image)["allowed"].clone();
+    let runs = || {
+        let runs = server.ask(&["runs", "list", "--reaction", "admit"]);
+        runs["runs"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(allowed(), true);
+    assert_eq!(allowed(), true);
+    assert_eq!(runs(), 1, "the second was answered from before");
+    // A list that nobody reads changes nothing.
+    server.ask(&["lists", "put", "other", &image]);
+    assert_eq!(allowed(), true);
+    assert_eq!(runs(), 1);
+    server.ask(&["lists", "put", "blocked", &image]);
+    assert_eq!(allowed(), false);
+    server.ask(&["lists", "remove", "blocked", &image]);
+    assert_eq!(allowed(), true);
+    assert_eq!(runs(), 3);
+}

@@ -38,6 +38,17 @@ pub struct Definition {
     pub limits: Limits,
 }
 
+impl Definition {
+    /// The lists that its scripts may read, one that several read as often.
+    pub fn lists(&self) -> impl Iterator<Item = &str> {
+        let scripts = self.steps.values().filter_map(|step| match step {
+            Step::Script(script) => Some(script),
+            _ => None,
+        });
+        scripts.flat_map(|script| script.lists.iter().map(String::as_str))
+    }
+}
+
 /// What one run may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -11,7 +11,7 @@ pub const LIST_DEFAULT: u32 = 30;
 pub const LIST_MAX: u32 = 200;
 
 /// The query of a list of entities.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListQuery {
     /// So many at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
