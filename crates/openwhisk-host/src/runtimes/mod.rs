@@ -2,21 +2,42 @@
 //!
 //! The REST side hands over a [`Run`] and gets a [`Ran`]: which class of response it is, the
 //! result in the form it is stored, how long it took and what was logged. It never sees a
-//! process, a file or a language. The real ones are child processes without Docker,
-//! one action revision each; [`Scripted`] stands in for it in tests.
+//! process, a file or a language. [`Pool`] is the real thing: child processes without
+//! Docker, one action revision each; [`Scripted`] stands in for it in tests.
 //!
 //! Nothing here may store anything, answer HTTP or decide who may run what.
 
+mod answer;
+mod cage;
+mod catalogue;
+mod code;
+mod launch;
+mod logs;
+mod pool;
+mod process;
+mod room;
+mod root;
 mod run;
 mod scripted;
+mod scripts;
+mod settings;
+mod starter;
 pub mod texts;
+mod unpack;
+mod watch;
+mod worker;
 
 use async_trait::async_trait;
 
+pub use cage::{CAGE_ARGUMENT, CageCommand, cage_main};
+pub use pool::{Load, Pool};
 pub use run::{
     ActionKey, Code, Envelope, Kind, Limits, OutOfRoom, Prewarm, Ran, ResponseClass, Run,
 };
 pub use scripted::Scripted;
+pub use scripts::{SCRIPT_KIND, ScriptCall, ScriptDone, ScriptEnd, Scripts};
+pub use settings::{Executables, ProcessLimits, Programs, Settings, Users};
+pub use unpack::UnpackLimits;
 
 /// What carries out actions.
 #[async_trait]

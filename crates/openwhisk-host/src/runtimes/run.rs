@@ -71,6 +71,21 @@ pub struct Envelope {
     pub api_host: Option<String>,
 }
 
+impl Envelope {
+    /// What is told of each call, by its name within the envelope.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let always = [
+            ("namespace", &self.namespace),
+            ("action_name", &self.action_name),
+            ("action_version", &self.action_version),
+            ("activation_id", &self.activation_id),
+            ("transaction_id", &self.transaction_id),
+        ];
+        let always = always.into_iter().map(|(key, text)| (key, text.as_str()));
+        always.chain(self.api_key.as_deref().map(|key| ("api_key", key)))
+    }
+}
+
 /// What a call may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -80,6 +95,16 @@ pub struct Limits {
     pub memory_mb: u32,
     /// Bytes of logs that are kept, in MB (2^20 bytes).
     pub logs_mb: u32,
+}
+
+impl Limits {
+    pub(super) fn memory_bytes(self) -> u64 {
+        u64::from(self.memory_mb) << 20
+    }
+
+    pub(super) fn logs_bytes(self) -> u64 {
+        u64::from(self.logs_mb) << 20
+    }
 }
 
 /// How a call ended.
@@ -139,8 +164,8 @@ impl Ran {
     }
 }
 
-/// Whose failure a response is, if any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whose failure a response is, if any. Ordered from the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResponseClass {
     /// An object or array without a top-level `error`.
     Success,

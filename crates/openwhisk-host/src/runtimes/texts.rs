@@ -61,6 +61,11 @@ pub fn long_answer(length: u64, limit: u64, start: &str) -> String {
     )
 }
 
+/// The arguments are too long; OpenWhisk has no text for it, as it sums up no sizes.
+pub fn long_arguments(length: usize, limit: usize) -> String {
+    format!("The arguments exceeded the allowed length: {length} > {limit} bytes.")
+}
+
 /// An image that there is no Docker for.
 pub fn no_image(image: &str) -> String {
     format!("Failed to pull container image '{image}'.")

@@ -105,15 +105,23 @@ async function run({ value, ...envelope }) {
   return result;
 }
 
+// What did not fit into the pipe is written when there is room again.
+async function flushed(stream) {
+  if (stream.writableLength > 0) await new Promise((resolve) => stream.write('', resolve));
+}
+
 async function answer(line) {
+  let text;
   try {
     const request = JSON.parse(line);
-    const text = JSON.stringify(await (request.init ? init(request.init) : run(request)));
-    host.write(`${text}\n`);
+    text = JSON.stringify(await (request.init ? init(request.init) : run(request)));
   } catch (fault) {
     const error = fault instanceof Error ? `An error has occurred: ${fault}` : fault;
-    host.write(`!${JSON.stringify({ error })}\n`);
+    text = `!${JSON.stringify({ error })}`;
   }
+  await flushed(process.stdout);
+  await flushed(process.stderr);
+  host.write(`${text}\n`);
 }
 
 const pieces = [];

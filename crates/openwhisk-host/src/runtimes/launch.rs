@@ -1,0 +1,198 @@
+//! From an action's needs to the command that starts a process for it in a cage.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use conche_runtime::clock::SharedClock;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::cage::{CAGE_ARGUMENT, Plan, Resources};
+use super::process::Process;
+use super::root::Root;
+use super::settings::Settings;
+use super::starter::Starter;
+
+/// What every program needs of the system, to read and execute. Of the system's settings only
+/// those are here that say where things are, and no folder of people or of services.
+const SYSTEM: &[&str] = &[
+    "/bin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/usr",
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/gai.conf",
+    "/etc/group",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/passwd",
+    "/etc/pki/tls/certs",
+    "/etc/protocols",
+    "/etc/resolv.conf",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/proc/cpuinfo",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/self",
+    "/proc/stat",
+    "/proc/sys/kernel",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/uptime",
+    "/proc/version",
+    "/sys/devices/system/cpu",
+];
+
+/// Devices that hold nothing.
+const DEVICES: &[&str] = &[
+    "/dev/full",
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/zero",
+];
+
+/// Where commands are looked for.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Private memory that a process may have beyond its limit: for stacks and for what engines
+/// set aside. The limit itself is watched over; this is the wall behind it.
+const SLACK: u64 = 256 << 20;
+
+/// Starts processes.
+pub(super) struct Launcher {
+    pub(super) settings: Settings,
+    clock: SharedClock,
+    starter: Starter,
+    root: Root,
+}
+
+/// What is to be started.
+pub(super) struct Launch<'a> {
+    pub(super) program: &'a Path,
+    pub(super) args: Vec<String>,
+    /// Where it begins; its own folder where there is none.
+    pub(super) cwd: Option<&'a Path>,
+    /// What it may read beside the system.
+    pub(super) readable: Vec<PathBuf>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) requests_on_stdin: bool,
+    /// Bytes that it may use.
+    pub(super) memory: u64,
+    /// The number of its seat.
+    pub(super) seat: usize,
+}
+
+impl Launcher {
+    pub(super) fn new(settings: Settings, clock: SharedClock) -> io::Result<Self> {
+        let root = Root::new(&settings.below)?;
+        Ok(Self {
+            settings,
+            clock,
+            starter: Starter::new()?,
+            root,
+        })
+    }
+
+    /// Where folders for code and launchers are made.
+    pub(super) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Writes a launcher of a language, for every process to read.
+    pub(super) fn script(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+        let folder = self.root.path().join("launchers");
+        fs::create_dir_all(&folder)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
+        let path = folder.join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+        Ok(path)
+    }
+
+    /// Starts a process, in a folder of its own that goes when the second value is dropped.
+    pub(super) async fn start(&self, launch: Launch<'_>) -> io::Result<(Process, TempDir)> {
+        let user = self.user(launch.seat);
+        let home = tempfile::Builder::new()
+            .prefix("home-")
+            .tempdir_in(self.root.path())?;
+        if let Some((user, group)) = user {
+            chown(home.path(), Some(user), Some(group))?;
+        }
+        let command = self.command(launch, home.path(), user)?;
+        let process = Process::start(&self.starter, command, self.clock.clone()).await?;
+        Ok((process, home))
+    }
+
+    fn user(&self, seat: usize) -> Option<(u32, u32)> {
+        let first = self.settings.users?.first;
+        let user = first.saturating_add(seat as u32);
+        Some((user, user))
+    }
+
+    fn command(
+        &self,
+        launch: Launch<'_>,
+        home: &Path,
+        user: Option<(u32, u32)>,
+    ) -> io::Result<Command> {
+        let mut readable: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
+        readable.extend(launch.readable);
+        readable.extend(self.settings.programs.readable.iter().cloned());
+        let mut writable: Vec<PathBuf> = DEVICES.iter().map(PathBuf::from).collect();
+        writable.push(home.to_owned());
+        let plan = Plan {
+            program: launch.program.to_owned(),
+            args: launch.args,
+            cwd: launch.cwd.unwrap_or(home).to_owned(),
+            host: std::process::id().cast_signed(),
+            requests_on_stdin: launch.requests_on_stdin,
+            user,
+            limits: self.resources(launch.memory, user.is_some()),
+            readable,
+            writable,
+            network: self.settings.network,
+        };
+        let mut command = Command::new(&self.settings.cage.program);
+        command
+            .arg(CAGE_ARGUMENT)
+            .arg(serde_json::to_string(&plan)?)
+            .current_dir("/")
+            .env_clear()
+            .env("HOME", home)
+            .env("LANG", "C.UTF-8")
+            .env("PATH", PATH)
+            .env("TMPDIR", home)
+            .envs(launch.env);
+        Ok(command)
+    }
+
+    fn resources(&self, memory: u64, own_user: bool) -> Resources {
+        let limits = &self.settings.process;
+        Resources {
+            data: memory.saturating_add(SLACK),
+            file: limits.file,
+            descriptors: limits.descriptors,
+            // The kernel counts what the user has elsewhere as well.
+            processes: if own_user { limits.threads } else { u64::MAX },
+        }
+    }
+}
+
+/// The folder that an interpreter was installed in, with its libraries.
+pub(super) fn prefix(program: &Path) -> Option<PathBuf> {
+    let program = program.canonicalize().ok()?;
+    let prefix = program.parent()?.parent()?;
+    (prefix != Path::new("/")).then(|| prefix.to_owned())
+}

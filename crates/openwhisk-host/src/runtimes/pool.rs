@@ -1,0 +1,354 @@
+//! The runtimes that run code: processes without Docker, each for one revision of an action.
+//!
+//! A call takes the process that its action has idle, else one is started; see `room` for who
+//! waits for whom. A process that has answered well waits for the next call of its action. One
+//! that did not is ended with all that it has started, as OpenWhisk discards its container.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use conche_runtime::clock::SharedClock;
+use conche_runtime::supervisor::{Backoff, OnFailure, Stage, Tasks, ticker};
+use tokio::time::Instant;
+
+use super::answer::Verdict;
+use super::catalogue::{Catalogue, Engine, Entry};
+use super::code::Folders;
+use super::launch::Launcher;
+use super::logs::Logs;
+use super::process::Bounds;
+use super::room::{Granted, Room, What, Wish};
+use super::run::{ActionKey, Kind, OutOfRoom, Prewarm, Ran, Run};
+use super::scripts;
+use super::settings::Settings;
+use super::worker::{Breed, Lane, Maker, Origin, Worker};
+use super::{Runtimes, texts};
+
+/// How often idle processes are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The kind that has an image for code, which would take Docker.
+const IMAGE_KIND: &str = "blackbox";
+
+/// See the module. Dropping it ends all processes.
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    launcher: Launcher,
+    folders: Folders,
+    catalogue: Catalogue,
+    room: Arc<Room<Lane, Breed, Worker>>,
+    clock: SharedClock,
+    /// How many processes are to be kept ready, by their breed and memory.
+    ahead: Mutex<HashMap<(Breed, u32), (Engine, usize)>>,
+}
+
+/// How many processes there are that do nothing, and how many calls wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Processes without work.
+    pub idle: usize,
+    /// Calls without a process.
+    pub waiting: usize,
+}
+
+impl Pool {
+    /// Tries the interpreters, each of which is started once, and begins to look after idle
+    /// processes. Must be called within a tokio runtime.
+    pub async fn start(settings: Settings, clock: SharedClock, tasks: &Tasks) -> io::Result<Self> {
+        let room = Room::new(settings.capacity());
+        let unpack = settings.unpack;
+        let launcher = Launcher::new(settings, Arc::clone(&clock))?;
+        let catalogue = Catalogue::find(&launcher).await?;
+        let inner = Arc::new(Inner {
+            folders: Folders::new(launcher.root().to_owned(), unpack),
+            launcher,
+            catalogue,
+            room,
+            clock,
+            ahead: Mutex::default(),
+        });
+        let weak = Arc::downgrade(&inner);
+        let backoff = OnFailure::Restart(Backoff::default());
+        tasks.spawn("idle functions", Stage::Api, backoff, move |stop| {
+            let weak = weak.clone();
+            async move {
+                let tick = || async {
+                    if let Some(inner) = weak.upgrade() {
+                        inner.tick(Instant::now()).await;
+                    }
+                };
+                ticker(TICK, &stop, tick).await;
+                if let Some(inner) = weak.upgrade() {
+                    inner.room.close();
+                }
+                Ok::<(), io::Error>(())
+            }
+        });
+        Ok(Self { inner })
+    }
+
+    /// What there is to do at the moment.
+    pub fn load(&self) -> Load {
+        let (idle, waiting) = self.inner.room.load();
+        Load { idle, waiting }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Idle processes hold the room, and the room holds them.
+        self.inner.room.close();
+    }
+}
+
+#[async_trait]
+impl Runtimes for Pool {
+    async fn run(&self, run: Run) -> Ran {
+        let asked = Instant::now();
+        let entry = match self.inner.entry(&run) {
+            Ok(entry) => entry,
+            Err(verdict) => return ran(verdict, Vec::new()),
+        };
+        let mut ran = match entry.engine {
+            Engine::Script => self.inner.script(&run).await,
+            _ => self.inner.process(&run, &entry.engine, asked).await,
+        };
+        ran.carried_out_by.clone_from(&entry.kind.carried_out_by);
+        ran
+    }
+
+    fn kinds(&self) -> Vec<Kind> {
+        self.inner.catalogue.kinds()
+    }
+
+    fn forget(&self, action: &ActionKey) {
+        self.inner.room.forget(|lane| lane.action == *action);
+    }
+
+    fn prewarm(&self, wish: Prewarm) -> Result<(), OutOfRoom> {
+        let entry = self.inner.catalogue.entry(&wish.kind);
+        let found = entry.and_then(|entry| Some((entry, entry.engine.interpreter()?)));
+        let Some((entry, interpreter)) = found else {
+            return Err(OutOfRoom::Kind(wish.kind));
+        };
+        let key = (Some(interpreter.program.clone()), wish.memory_mb);
+        let mut ahead = self.inner.ahead();
+        let others = ahead.iter().filter(|(other, _)| **other != key);
+        let asked = others.map(|(_, (_, count))| count).sum::<usize>() + wish.count;
+        let limit = self.inner.launcher.settings.processes.saturating_sub(1);
+        if asked > limit {
+            return Err(OutOfRoom::Processes { asked, limit });
+        }
+        ahead.insert(key, (entry.engine.clone(), wish.count));
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn ahead(&self) -> MutexGuard<'_, HashMap<(Breed, u32), (Engine, usize)>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry(&self, run: &Run) -> Result<&Entry, Verdict> {
+        let kind = run.code.kind.as_str();
+        if kind == IMAGE_KIND {
+            let image = run.code.image.as_deref().unwrap_or_default();
+            return Err(Verdict::unusable(texts::no_image(image)));
+        }
+        let entry = self.catalogue.entry(kind).ok_or_else(|| {
+            tracing::warn!(kind, "nothing here carries out this kind");
+            Verdict::not_provisioned()
+        })?;
+        let limit = self.launcher.settings.process.arguments;
+        let length = run.value.to_string().len();
+        if length > limit {
+            let text = texts::long_arguments(length, limit);
+            return Err(Verdict::application(text));
+        }
+        Ok(entry)
+    }
+
+    async fn script(&self, run: &Run) -> Ran {
+        let settings = &self.launcher.settings;
+        let Some(sandbox) = &settings.scripts else {
+            return ran(Verdict::not_provisioned(), Vec::new());
+        };
+        let begun = Instant::now();
+        let (verdict, logs) = scripts::call(&**sandbox, run, settings.process.answer).await;
+        let logs = logs.finish(verdict.in_doubt, self.clock.now());
+        Ran {
+            run: begun.elapsed(),
+            ..ran(verdict, logs)
+        }
+    }
+
+    async fn process(&self, run: &Run, engine: &Engine, asked: Instant) -> Ran {
+        let mut logs = Logs::new(run.limits.logs_bytes());
+        let mut times = Times::default();
+        let wish = Wish {
+            lane: Lane::of(run),
+            breed: breed(run, engine),
+            memory_mb: run.limits.memory_mb,
+        };
+        let verdict = match self.room.acquire(wish.clone()).await {
+            Ok(granted) => {
+                times.wait = asked.elapsed();
+                self.serve(run, engine, granted, (wish, &mut times, &mut logs))
+                    .await
+            }
+            Err(error) => {
+                tracing::warn!(action = run.action.name, %error, "no room for a function");
+                times.wait = asked.elapsed();
+                Verdict::not_provisioned()
+            }
+        };
+        let logs = logs.finish(verdict.in_doubt, self.clock.now());
+        Ran {
+            wait: times.wait,
+            init: times.init,
+            run: times.run,
+            ..ran(verdict, logs)
+        }
+    }
+
+    /// Carries out a call with what it was granted.
+    async fn serve(
+        &self,
+        run: &Run,
+        engine: &Engine,
+        granted: Granted<Lane, Breed, Worker>,
+        (wish, times, logs): (Wish<Lane, Breed>, &mut Times, &mut Logs),
+    ) -> Verdict {
+        let _turn = granted.turn;
+        let mut worker = match self.ready(run, engine, granted.what, (times, logs)).await {
+            Ok(worker) => worker,
+            Err(verdict) => return verdict,
+        };
+        let begun = Instant::now();
+        let bounds = self.bounds(run, begun);
+        let timeout = i64::try_from(run.limits.timeout.as_millis()).unwrap_or(i64::MAX);
+        let deadline = self.clock.now().as_millisecond().saturating_add(timeout);
+        let verdict = worker
+            .call(run, engine.manner(), deadline, (bounds, logs))
+            .await;
+        times.run = begun.elapsed();
+        if verdict.reusable {
+            self.room.park(wish, worker);
+        } else {
+            worker.end().await;
+        }
+        verdict
+    }
+
+    /// A process that is ready for the call.
+    async fn ready(
+        &self,
+        run: &Run,
+        engine: &Engine,
+        what: What<Lane, Breed, Worker>,
+        (times, logs): (&mut Times, &mut Logs),
+    ) -> Result<Worker, Verdict> {
+        let origin = match what {
+            What::Own(mut worker) => {
+                if !worker.is_unfit() {
+                    return Ok(worker);
+                }
+                // It died, or spoke unasked, since its last call.
+                Origin::Seat(worker.vacate().await)
+            }
+            What::Ahead(mut worker) => {
+                if worker.is_unfit() {
+                    Origin::Seat(worker.vacate().await)
+                } else {
+                    Origin::Ahead(Box::new(worker))
+                }
+            }
+            What::Seat(seat) => Origin::Seat(seat),
+        };
+        let begun = Instant::now();
+        let bounds = self.bounds(run, begun);
+        let maker = Maker {
+            launcher: &self.launcher,
+            folders: &self.folders,
+            engine,
+        };
+        let limit = run.limits.timeout;
+        let made = tokio::time::timeout_at(bounds.until, maker.make(run, origin, (bounds, logs)));
+        let made = made
+            .await
+            .unwrap_or_else(|_| Err(Verdict::late(texts::slow_start(limit))));
+        times.init = Some(begun.elapsed());
+        made
+    }
+
+    fn bounds(&self, run: &Run, begun: Instant) -> Bounds {
+        let limits = self.launcher.settings.process;
+        Bounds {
+            until: begun + run.limits.timeout,
+            memory: run.limits.memory_bytes(),
+            processes: limits.processes,
+            answer: limits.answer,
+            kept: limits.truncated_answer,
+        }
+    }
+
+    /// Ends what was idle for too long, stops what was for a while, and starts processes ahead.
+    async fn tick(&self, now: Instant) {
+        let settings = &self.launcher.settings;
+        self.room
+            .weed(now, |lane, idle| lane.is_some() && idle >= settings.idle);
+        self.room.each_idle(now, settings.pause, Worker::pause);
+        let wishes: Vec<_> = {
+            let ahead = self.ahead();
+            let wishes = ahead.iter();
+            wishes
+                .map(|(key, wish)| (key.clone(), wish.clone()))
+                .collect()
+        };
+        for ((breed, memory_mb), (engine, count)) in wishes {
+            for _ in self.room.ahead(&breed, memory_mb)..count {
+                let Some(seat) = self.room.spare_seat(memory_mb) else {
+                    break;
+                };
+                let place = (seat, None);
+                let started = Worker::interpreter(&self.launcher, &engine, memory_mb, place);
+                match started.await {
+                    Ok(worker) => self.room.park_ahead(breed.clone(), memory_mb, worker),
+                    Err(error) => {
+                        tracing::warn!(%error, "a process could not be started ahead");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How long the parts of a call took.
+#[derive(Default)]
+struct Times {
+    wait: Duration,
+    init: Option<Duration>,
+    run: Duration,
+}
+
+/// Only code that is a text can go into a process that was started without it.
+fn breed(run: &Run, engine: &Engine) -> Breed {
+    let interpreter = engine.interpreter().filter(|_| !run.code.binary)?;
+    Some(interpreter.program.clone())
+}
+
+fn ran(verdict: Verdict, logs: Vec<String>) -> Ran {
+    Ran {
+        class: verdict.class,
+        logs,
+        timed_out: verdict.timed_out,
+        ..Ran::success(verdict.result)
+    }
+}

@@ -1,0 +1,87 @@
+//! The folder that everything of the runtimes is made in, and what earlier hosts left of theirs.
+//!
+//! A host that is killed can't tidy up. Its folder has a file that was locked as long as it
+//! lived; the next host removes the folders whose lock it gets.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use tempfile::TempDir;
+
+const PREFIX: &str = "conche-functions-";
+const LOCK: &str = "lock";
+
+/// See the module. Removed when dropped.
+pub(super) struct Root {
+    folder: TempDir,
+    _lock: File,
+}
+
+impl Root {
+    /// Makes a folder below another, and removes what is left of those of hosts that are gone.
+    pub(super) fn new(below: &Path) -> io::Result<Self> {
+        sweep(below);
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(below)?;
+        // Other users go through it, but can't see what is there.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o711))?;
+        // Locked before it has its name, so that nobody finds it unlocked.
+        let unnamed = folder.path().join("new");
+        let lock = File::create(&unnamed)?;
+        lock.lock()?;
+        fs::rename(&unnamed, folder.path().join(LOCK))?;
+        Ok(Self {
+            folder,
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Removes what can be removed; the rest is somebody else's.
+fn sweep(below: &Path) {
+    let entries = fs::read_dir(below).into_iter().flatten().flatten();
+    for entry in entries {
+        let is_root = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if is_root && is_left(&entry.path()) {
+            let path = entry.path();
+            match fs::remove_dir_all(&path) {
+                Ok(()) => tracing::info!(path = %path.display(), "folder of an ended host removed"),
+                Err(error) => tracing::debug!(path = %path.display(), %error, "not removed"),
+            }
+        }
+    }
+}
+
+fn is_left(folder: &Path) -> bool {
+    let is_own = fs::symlink_metadata(folder)
+        .is_ok_and(|meta| meta.is_dir() && meta.uid() == nix::unistd::geteuid().as_raw());
+    is_own && File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_hosts_that_are_gone_are_removed_and_no_others() {
+        let below = tempfile::tempdir().unwrap();
+        let alive = Root::new(below.path()).unwrap();
+        let gone = below.path().join("conche-functions-gone");
+        let starting = below.path().join("conche-functions-starting");
+        let other = below.path().join("other");
+        for folder in [&gone, &starting, &other] {
+            fs::create_dir(folder).unwrap();
+        }
+        for folder in [&gone, &other] {
+            fs::write(folder.join(LOCK), "").unwrap();
+        }
+        let _new = Root::new(below.path()).unwrap();
+        assert!(!gone.exists());
+        assert!(alive.path().exists() && starting.exists() && other.exists());
+    }
+}
