@@ -29,7 +29,7 @@ pub enum Access {
     Read,
     /// Hand in events.
     Send,
-    /// Start playbooks; cancel, retry and resume runs; change named lists.
+    /// Start playbooks; cancel, pause, retry and resume runs; change named lists.
     Operate,
     /// Answer what waits for approval.
     Approve,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::{Extension, Json as Answer};
-use conche_core::run::{Answer as Given, Question, RunState, VisitNo, VisitState};
-use conche_core::{Json, RunId, Timestamp, run};
+use conche_core::run::{Answer as Given, Question, RunState, Status, VisitNo, VisitState};
+use conche_core::{Json, RunId, Timestamp};
 use conche_engine::By;
-use conche_store::RunFilter;
+use conche_store::{Error, Page, RunFilter, RunRow, Store};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -72,12 +72,8 @@ pub(crate) async fn list(
     Query(query): Query<ApprovalQuery>,
 ) -> Result<Answer<ApprovalPage>, Problem> {
     let page = page(query.before, query.limit)?;
-    let filter = RunFilter {
-        status: Some(run::Status::AwaitingAnswer),
-        ..RunFilter::default()
-    };
     let store = api.engine.store();
-    let mut rows = store.runs(filter, page).await?;
+    let mut rows = asking(&**store, page).await?;
     let next = cut(&mut rows, page, |row| row.run);
     let mut approvals = Vec::new();
     for row in rows {
@@ -90,8 +86,23 @@ pub(crate) async fn list(
     Ok(Answer(ApprovalPage { approvals, next }))
 }
 
+/// Runs that may ask something, newest first: one that is paused asks still.
+pub(crate) async fn asking(store: &dyn Store, page: Page<RunId>) -> Result<Vec<RunRow>, Error> {
+    let mut rows = Vec::new();
+    for status in [Status::AwaitingAnswer, Status::Paused] {
+        let filter = RunFilter {
+            status: Some(status),
+            ..RunFilter::default()
+        };
+        rows.extend(store.runs(filter, page).await?);
+    }
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.run));
+    rows.truncate(page.limit as usize);
+    Ok(rows)
+}
+
 fn asked(playbook: &str, state: &RunState) -> Vec<Approval> {
-    let visits = (0..).zip(state.visits());
+    let visits = state.live_visits().into_iter();
     let asking = visits.filter_map(|(number, visit)| match &visit.state {
         VisitState::Asked { question, until } => Some(Approval {
             run_id: state.run(),

@@ -52,6 +52,7 @@ use crate::{
         runs::show,
         runs::journal,
         runs::signals::cancel,
+        runs::signals::pause,
         runs::signals::resume,
         runs::signals::retry,
         runs::tail::one,

@@ -109,6 +109,7 @@ pub(crate) fn table() -> Vec<Route> {
         route(POST,   "/api/v1/runs/{id}/answers",  Approve, approvals::answer),
         route(POST,   "/api/v1/runs/{id}/cancel",   Operate, runs::signals::cancel),
         route(GET,    "/api/v1/runs/{id}/journal",  Read,    runs::journal),
+        route(POST,   "/api/v1/runs/{id}/pause",    Operate, runs::signals::pause),
         route(POST,   "/api/v1/runs/{id}/resume",   Operate, runs::signals::resume),
         route(POST,   "/api/v1/runs/{id}/retry",    Operate, runs::signals::retry),
         route(GET,    "/api/v1/runs/{id}/tail",     Read,    runs::tail::one),

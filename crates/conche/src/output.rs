@@ -170,7 +170,7 @@ pub(crate) fn coloured(word: &str) -> String {
     let colour = match word {
         "succeeded" => GREEN,
         "failed" | "error" => RED,
-        "needs_attention" | "awaiting_answer" | "uncertain" | "warning" => YELLOW,
+        "needs_attention" | "awaiting_answer" | "paused" | "uncertain" | "warning" => YELLOW,
         _ => return word.to_owned(),
     };
     if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {

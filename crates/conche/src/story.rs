@@ -26,10 +26,18 @@ fn at(run: &Value, now: Timestamp) -> String {
     if let Some(reason) = run["reason"].as_str() {
         lines.push(format!("  because {reason}"));
     }
+    let paused = run["status"] == "paused";
+    if paused {
+        let run = plain(&run["run_id"]);
+        lines.push(format!("  goes on with: conche runs resume {run}"));
+    }
     for item in run["steps"].as_array().into_iter().flatten() {
         step(item, &mut lines);
         if item["forgotten"] != true {
-            lines.extend(next(run, item, now).map(|next| format!("      {next}")));
+            // What is due while it is paused is not begun.
+            let next =
+                next(run, item, now).filter(|_| !paused || item["status"] == "needs_attention");
+            lines.extend(next.map(|next| format!("      {next}")));
         }
     }
     for (name, value) in run["variables"].as_object().into_iter().flatten() {

@@ -145,17 +145,19 @@ impl<'a> Drive<'a> {
     }
 
     async fn go(&mut self) -> Result<(), Broken> {
+        self.recover()?;
+        // Words are heeded also by a run that waits for its slot.
+        self.heed_signals()?;
         let definition = &self.held.definition;
-        let Ok(_slot) = self
-            .engine
-            .slots
-            .take(&definition.name, definition.limits.concurrency)
-        else {
+        let limit = match self.held.state.phase() {
+            Phase::Running => definition.limits.concurrency,
+            // Nothing is begun.
+            Phase::Paused { .. } | Phase::Cancelling { .. } | Phase::Finished { .. } => 0,
+        };
+        let Ok(_slot) = self.engine.slots.take(&definition.name, limit) else {
             let again = later(self.engine.now(), SLOT_WAIT).min(self.held.state.deadline());
             return self.commit(Next::Park(again)).await;
         };
-        self.recover()?;
-        self.heed_signals()?;
         loop {
             let effects = self.advance()?;
             if matches!(self.held.state.phase(), Phase::Finished { .. }) {
@@ -459,6 +461,8 @@ impl<'a> Drive<'a> {
     fn heed(&mut self, signal: Signal) -> Result<(), Broken> {
         let entry = match signal {
             Signal::Cancel { by, reason } => Entry::CancelRequested { by, reason },
+            Signal::Pause { by, reason } => Entry::Paused { by, reason },
+            Signal::Unpause { by } => Entry::Unpaused { by },
             Signal::Resume {
                 visit,
                 resolution,

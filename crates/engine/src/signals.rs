@@ -1,8 +1,8 @@
-//! Words of operators to runs: cancel, resume, answer, retry.
+//! Words of operators to runs: cancel, pause, resume, answer, retry.
 
 use conche_core::RunId;
 use conche_core::run::{
-    Answer, AnswerError, Done, Resolution, RunState, Status, VisitNo, VisitState, answer,
+    Answer, AnswerError, Done, Phase, Resolution, RunState, Status, VisitNo, VisitState, answer,
 };
 use conche_store::{Change, Signal};
 
@@ -52,6 +52,55 @@ impl Engine {
         self.signal(run, cancel, None, by).await
     }
 
+    /// Has a run begin nothing more until it is resumed; what is under way comes to its end.
+    pub async fn pause(
+        &self,
+        run: RunId,
+        by: impl Into<By>,
+        reason: Option<String>,
+    ) -> Result<(), SignalError> {
+        let not_now = match self.load(run).await?.phase() {
+            Phase::Running => None,
+            Phase::Paused { reason, .. } => Some(format!("the run is {reason} already")),
+            Phase::Cancelling { .. } => Some("the run is being cancelled".to_owned()),
+            Phase::Finished { .. } => Some("the run is over".to_owned()),
+        };
+        if let Some(reason) = not_now {
+            return Err(SignalError::NotNow(reason));
+        }
+        let by = by.into();
+        let pause = Signal::Pause {
+            by: by.name.clone(),
+            reason,
+        };
+        self.signal(run, pause, None, by).await
+    }
+
+    /// Has a paused run go on.
+    pub async fn unpause(&self, run: RunId, by: impl Into<By>) -> Result<(), SignalError> {
+        let status = self.load(run).await?.summary().status;
+        // The word to pause may wait to be heeded still.
+        let waiting = self.0.store.signals(run).await?;
+        let is_told = |(_, signal): &(_, Signal)| matches!(signal, Signal::Pause { .. });
+        let pauses = status == Status::Paused || waiting.iter().any(is_told);
+        if status.is_finished() || !pauses {
+            return Err(SignalError::NotNow(
+                match status {
+                    Status::NeedsAttention => {
+                        "the run is not paused: it needs attention, so say how it is to go on"
+                    }
+                    _ => "the run is not paused",
+                }
+                .to_owned(),
+            ));
+        }
+        let by = by.into();
+        let unpause = Signal::Unpause {
+            by: by.name.clone(),
+        };
+        self.signal(run, unpause, None, by).await
+    }
+
     /// Decides how a run that needs attention goes on. Without `visit` the first visit that
     /// needs it is meant.
     pub async fn resume(
@@ -62,15 +111,14 @@ impl Engine {
         by: impl Into<By>,
     ) -> Result<(), SignalError> {
         let state = self.load(run).await?;
-        let mut waiting = (0..)
-            .zip(state.visits())
-            .filter(|(_, visit)| matches!(visit.state, VisitState::Attention { .. }));
-        let found = waiting.find(|(number, _)| visit.is_none_or(|wanted| wanted == *number));
-        let Some((visit, _)) = found.filter(|_| state.summary().status == Status::NeedsAttention)
-        else {
-            return Err(SignalError::NotNow(
-                "the run does not need attention there".to_owned(),
-            ));
+        let attends = |visit: &VisitState| matches!(visit, VisitState::Attention { .. });
+        let Some(visit) = waiting(&state, visit, attends) else {
+            let paused = matches!(state.phase(), Phase::Paused { .. });
+            return Err(SignalError::NotNow(if paused {
+                "the run does not need attention there; it is paused, and goes on when it is resumed without a decision".to_owned()
+            } else {
+                "the run does not need attention there".to_owned()
+            }));
         };
         let by = by.into();
         let resume = Signal::Resume {
@@ -96,11 +144,8 @@ impl Engine {
         let mut tries = ANSWER_TRIES;
         loop {
             let state = self.load(run).await?;
-            let mut asking = (0..)
-                .zip(state.visits())
-                .filter(|(_, visit)| matches!(visit.state, VisitState::Asked { .. }));
-            let found = asking.find(|(number, _)| visit.is_none_or(|wanted| wanted == *number));
-            let Some((visit, _)) = found.filter(|_| !state.summary().status.is_finished()) else {
+            let asks = |visit: &VisitState| matches!(visit, VisitState::Asked { .. });
+            let Some(visit) = waiting(&state, visit, asks) else {
                 return Err(SignalError::NotNow("the run asks nothing there".to_owned()));
             };
             answer(&state, visit, given.clone(), by.name.clone())?;
@@ -230,6 +275,20 @@ fn ended_aside(reason: Option<&str>) -> SignalError {
         "the run was ended after it was put aside and cannot go on: {}. To have its work done, send its event again",
         reason.unwrap_or("its record cannot be read")
     ))
+}
+
+/// The visit of this number, or the first, that waits for a person in this way.
+fn waiting(
+    state: &RunState,
+    wanted: Option<VisitNo>,
+    waits: impl Fn(&VisitState) -> bool,
+) -> Option<VisitNo> {
+    let open = matches!(state.phase(), Phase::Running | Phase::Paused { .. });
+    let mut live = state.live_visits().into_iter().filter(|_| open);
+    let found = live.find(|(number, visit)| {
+        waits(&visit.state) && wanted.is_none_or(|wanted| wanted == *number)
+    });
+    found.map(|(number, _)| number)
 }
 
 /// The last visit that failed and is no container, else the last that is not done.

@@ -25,7 +25,11 @@ impl Aside {
     ) -> Self {
         let cancel = waiting.into_iter().find_map(|signal| match signal {
             Signal::Cancel { by, reason } => Some((by, reason)),
-            Signal::Resume { .. } | Signal::Retry { .. } | Signal::Answer { .. } => None,
+            Signal::Pause { .. }
+            | Signal::Unpause { .. }
+            | Signal::Resume { .. }
+            | Signal::Retry { .. }
+            | Signal::Answer { .. } => None,
         });
         let Some((by, why)) = cancel else {
             return Self {

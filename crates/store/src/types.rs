@@ -175,6 +175,18 @@ pub enum Signal {
         /// Who decided.
         by: String,
     },
+    /// Begin nothing until it is told to go on.
+    Pause {
+        /// Who asks.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Go on after a pause.
+    Unpause {
+        /// Who asks.
+        by: String,
+    },
     /// Go on from a step after the end.
     Retry {
         /// The visit to start from.

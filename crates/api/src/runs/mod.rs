@@ -29,6 +29,8 @@ pub(crate) enum Status {
     AwaitingAnswer,
     /// Waiting for a person, since nobody else can say how to go on.
     NeedsAttention,
+    /// Paused by a person: nothing is begun.
+    Paused,
     /// Ending.
     Cancelling,
     /// Ended well.
@@ -45,6 +47,7 @@ impl From<run::Status> for Status {
             run::Status::Running => Self::Running,
             run::Status::AwaitingAnswer => Self::AwaitingAnswer,
             run::Status::NeedsAttention => Self::NeedsAttention,
+            run::Status::Paused => Self::Paused,
             run::Status::Cancelling => Self::Cancelling,
             run::Status::Succeeded => Self::Succeeded,
             run::Status::Failed => Self::Failed,
@@ -59,6 +62,7 @@ impl From<Status> for run::Status {
             Status::Running => Self::Running,
             Status::AwaitingAnswer => Self::AwaitingAnswer,
             Status::NeedsAttention => Self::NeedsAttention,
+            Status::Paused => Self::Paused,
             Status::Cancelling => Self::Cancelling,
             Status::Succeeded => Self::Succeeded,
             Status::Failed => Self::Failed,
@@ -76,7 +80,7 @@ pub(crate) struct RunOut {
     run_id: RunId,
     /// One word.
     status: Status,
-    /// Why it failed, was cancelled or needs attention.
+    /// Why it failed, was cancelled, is paused or needs attention.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// The name of what it follows.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::actor::{Actor, settle};
-use crate::extract::{Body, Id, NoQuery, OptionalBody};
+use crate::extract::{Id, NoQuery, OptionalBody};
 use crate::problem::Problem;
 use crate::{Shared, codes};
 
@@ -32,15 +32,24 @@ pub(crate) struct Retry {
     visit: Option<VisitNo>,
 }
 
-/// How a run that needs attention is to go on.
-#[derive(Debug, Deserialize, ToSchema)]
+/// Why a run is to pause.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pause {
+    /// For the journal.
+    reason: Option<String>,
+}
+
+/// How a run is to go on.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resume {
     /// The visit decided on. Default: the first that needs attention.
     #[schema(value_type = Option<u32>)]
     visit: Option<VisitNo>,
-    /// The decision.
-    resolution: Resolution,
+    /// The decision about an attempt whose effect is unknown. Without one the end of a pause is
+    /// meant.
+    resolution: Option<Resolution>,
 }
 
 /// What a person decided about an attempt whose effect is unknown.
@@ -136,11 +145,32 @@ pub(crate) async fn retry(
     Ok(taken(run))
 }
 
-/// Decides how a run that needs attention goes on.
+/// Has a run begin nothing more until it is resumed; what is under way comes to its end.
+#[utoipa::path(
+    post, path = "/api/v1/runs/{id}/pause", tag = "runs", operation_id = "pause_run",
+    params(("id" = String, Path, format = "uuid", description = "The run.")),
+    request_body = Option<Pause>,
+    responses((status = 202, body = Signalled, description = "The run is told."))
+)]
+pub(crate) async fn pause(
+    State(api): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Id(run): Id<RunId>,
+    _: NoQuery,
+    OptionalBody(body): OptionalBody<Pause>,
+) -> Result<Taken, Problem> {
+    let act = actor.act(&api, "run.pause", run.to_string());
+    let by = By::recorded(act.clone());
+    let told = api.engine.pause(run, by, body.reason).await;
+    settle(&api, act, told).await?;
+    Ok(taken(run))
+}
+
+/// Ends the pause of a run; with a resolution, decides how one that needs attention goes on.
 #[utoipa::path(
     post, path = "/api/v1/runs/{id}/resume", tag = "runs", operation_id = "resume_run",
     params(("id" = String, Path, format = "uuid", description = "The run.")),
-    request_body = Resume,
+    request_body = Option<Resume>,
     responses((status = 202, body = Signalled, description = "The run is told."))
 )]
 pub(crate) async fn resume(
@@ -148,12 +178,25 @@ pub(crate) async fn resume(
     Extension(actor): Extension<Actor>,
     Id(run): Id<RunId>,
     _: NoQuery,
-    Body(body): Body<Resume>,
+    OptionalBody(body): OptionalBody<Resume>,
 ) -> Result<Taken, Problem> {
-    let resolution = body.resolution.try_into()?;
-    let act = actor.act(&api, "run.resume", run.to_string());
+    let resolution = body.resolution.map(TryInto::try_into).transpose()?;
+    let mut act = actor.act(&api, "run.resume", run.to_string());
+    let after = if resolution.is_some() {
+        "attention"
+    } else {
+        "pause"
+    };
+    act.detail.insert("after".to_owned(), after.to_owned());
     let by = By::recorded(act.clone());
-    let told = api.engine.resume(run, body.visit, resolution, by).await;
+    let told = match resolution {
+        Some(resolution) => api.engine.resume(run, body.visit, resolution, by).await,
+        None if body.visit.is_some() => {
+            let detail = "a visit needs a resolution; a pause is of the whole run";
+            return Err(Problem::new(&codes::INVALID_BODY, detail));
+        }
+        None => api.engine.unpause(run, by).await,
+    };
     settle(&api, act, told).await?;
     Ok(taken(run))
 }

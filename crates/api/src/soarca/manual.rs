@@ -7,10 +7,10 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use conche_core::playbook::Program;
-use conche_core::run::{Answer as Given, Question, RunState, Status, VisitNo, VisitState, written};
+use conche_core::run::{Answer as Given, Question, RunState, VisitNo, VisitState, written};
 use conche_core::{Json, RunId};
 use conche_engine::By;
-use conche_store::{Page, RunFilter, RunRow};
+use conche_store::{Page, RunRow};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Answer, Good};
 use super::{Here, Soarca};
 use crate::actor::Actor;
+use crate::approvals::asking;
 
 /// Runs that ask, of which a list tells.
 const LISTED: u32 = 500;
@@ -35,15 +36,11 @@ struct Asked {
 /// `GET /manual`
 pub(super) async fn list(State(soarca): Here) -> Result<impl IntoResponse, Answer> {
     let broken = |error: conche_store::Error| Answer::broken("GET /manual/", &error.to_string());
-    let filter = RunFilter {
-        status: Some(Status::AwaitingAnswer),
-        ..RunFilter::default()
-    };
     let page = Page {
         before: None,
         limit: LISTED,
     };
-    let rows = soarca.api.engine.store().runs(filter, page).await;
+    let rows = asking(&**soarca.api.engine.store(), page).await;
     let mut shown = Vec::new();
     for row in rows.map_err(broken)? {
         let asked = asked(&soarca, &row).await.map_err(broken)?;
@@ -159,7 +156,7 @@ async fn asked(soarca: &Soarca, row: &RunRow) -> Result<Vec<Asked>, conche_store
     let Ok(state) = RunState::fold(row.run, store.whole_journal(row.run).await?) else {
         return Ok(Vec::new());
     };
-    let visits = (0..).zip(state.visits());
+    let visits = state.live_visits().into_iter();
     let asking = visits.filter_map(|(number, visit)| match &visit.state {
         VisitState::Asked { question, .. } => {
             let (step, command) = place(visit.step.as_str());

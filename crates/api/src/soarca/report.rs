@@ -57,7 +57,7 @@ pub(super) fn report(playbook: &Playbook, run: RunId, records: &[Record]) -> Val
         }
     }
     let (status, error) = match state.phase() {
-        Phase::Running | Phase::Cancelling { .. } => (ONGOING, None),
+        Phase::Running | Phase::Paused { .. } | Phase::Cancelling { .. } => (ONGOING, None),
         Phase::Finished {
             outcome: Outcome::Succeeded,
             ..

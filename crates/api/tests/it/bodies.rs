@@ -112,6 +112,7 @@ async fn no_body_makes_the_server_fail() {
         (Method::PUT, "/api/v1/reactions/r".to_owned()),
         (Method::POST, format!("/api/v1/runs/{run}/cancel")),
         (Method::POST, format!("/api/v1/runs/{run}/retry")),
+        (Method::POST, format!("/api/v1/runs/{run}/pause")),
         (Method::POST, format!("/api/v1/runs/{run}/resume")),
     ];
     let mut bodies: Vec<Vec<u8>> = [

@@ -175,6 +175,18 @@ async fn a_playbook_is_run_and_what_it_asks_is_answered() {
         question["question"]["answers"]["__isolated__"]["type"],
         "bool"
     );
+    // A pause hides no question.
+    server
+        .post(&format!("/api/v1/runs/{run}/pause"), json!({}))
+        .await
+        .ok(202);
+    server.wait_for(run, Status::Paused).await;
+    assert_eq!(server.get("/api/v1/approvals").await.ok(200), asked);
+    server
+        .post(&format!("/api/v1/runs/{run}/resume"), json!({}))
+        .await
+        .ok(202);
+    server.wait_for(run, Status::AwaitingAnswer).await;
     let answers = format!("/api/v1/runs/{run}/answers");
     let wrong = json!({"values": {"__isolated__": "perhaps"}});
     assert_eq!(server.post(&answers, wrong).await.code(), "answer-refused");

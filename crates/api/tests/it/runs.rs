@@ -136,6 +136,65 @@ async fn a_run_under_way_is_cancelled_with_and_without_a_reason() {
 }
 
 #[tokio::test]
+async fn a_run_is_paused_and_resumed_and_both_are_acts() {
+    let server = Server::start().await;
+    server.react("idempotent").await;
+    server
+        .actions
+        .plan("idempotent", [Behaviour::Retry("busy")]);
+    let run = server.run_that_is(Status::Running).await;
+    server.actions.called(1).await;
+    let pause = format!("/api/v1/runs/{run}/pause");
+    let resume = format!("/api/v1/runs/{run}/resume");
+    assert_eq!(server.post(&resume, json!({})).await.code(), "run-state");
+    server
+        .post(&pause, json!({"reason": "a closer look"}))
+        .await
+        .ok(202);
+    server.wait_for(run, Status::Paused).await;
+    let paused = shown(&server, run).await;
+    assert_eq!(paused["status"], "paused");
+    assert_eq!(paused["reason"], "paused by local: a closer look");
+    let listed = server.get("/api/v1/runs?status=paused").await.ok(200);
+    assert_eq!(listed["runs"][0]["run_id"], run.to_string());
+    let metrics = server.get("/metrics").await.text;
+    assert!(
+        metrics.contains("conche_runs{status=\"paused\"} 1"),
+        "{metrics}"
+    );
+    assert_eq!(server.post(&pause, json!({})).await.code(), "run-state");
+    let decision = server.post(&resume, json!({"resolution": "repeat"})).await;
+    assert!(decision.text.contains("it is paused"), "{}", decision.text);
+    server
+        .call(http::Method::POST, &resume, &[], "")
+        .await
+        .ok(202);
+    server.wait_for(run, Status::Running).await;
+    let acts = server.store.acts(0, 100).await.unwrap();
+    let told: Vec<_> = acts
+        .rows
+        .iter()
+        .map(|row| row.act().unwrap())
+        .map(|act| (act.what, act.outcome, act.detail.get("after").cloned()))
+        .filter(|(what, ..)| what == "run.pause" || what == "run.resume")
+        .map(|(what, outcome, after)| {
+            let after = after.map_or_else(String::new, |after| format!(" {after}"));
+            format!("{what}{after}: {outcome}")
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "run.resume pause: run-state",
+            "run.pause: done",
+            "run.pause: run-state",
+            "run.resume attention: run-state",
+            "run.resume pause: done",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_run_that_needs_attention_shows_why_and_is_resumed_each_way() {
     let server = Server::start().await;
     server.react("unsafe").await;
@@ -176,7 +235,8 @@ async fn a_run_that_needs_attention_shows_why_and_is_resumed_each_way() {
     let path = format!("/api/v1/runs/{run}/resume");
     for (body, code) in [
         (json!({"resolution": "repeat"}), "run-state"),
-        (json!({}), "invalid-body"),
+        (json!({}), "run-state"),
+        (json!({"visit": 1}), "invalid-body"),
         (json!({"resolution": "other"}), "invalid-body"),
         (
             json!({"resolution": {"succeeded": {"output": 7}}}),

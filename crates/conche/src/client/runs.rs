@@ -1,4 +1,4 @@
-//! `conche runs`: list runs, look at one, watch, cancel, retry, resume.
+//! `conche runs`: list runs, look at one, watch, cancel, pause, retry, resume.
 
 use clap::{Args, Subcommand};
 use conche_core::run::Status;
@@ -25,7 +25,9 @@ pub(crate) enum Runs {
     Cancel(Cancel),
     /// Have a run that is over go on from one of its steps
     Retry(Retry),
-    /// Decide how a run that needs attention goes on
+    /// Have a run begin nothing more until it is resumed
+    Pause(Pause),
+    /// Have a paused run go on, or decide how one that needs attention does
     Resume(Resume),
 }
 
@@ -34,7 +36,7 @@ pub(crate) enum Runs {
 #[command(after_help = "Example:
   conche runs list --status needs_attention")]
 pub(crate) struct List {
-    /// running, awaiting_answer, needs_attention, cancelling, succeeded, failed or cancelled
+    /// running, awaiting_answer, needs_attention, paused, cancelling, succeeded, failed or cancelled
     #[arg(long, value_parser = status)]
     status: Option<Status>,
     /// Runs of this reaction
@@ -93,6 +95,23 @@ pub(crate) struct Cancel {
     ask: Ask,
 }
 
+/// Has a run pause.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  conche runs pause 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 --reason 'ann looks into it'
+
+What is under way comes to its end and is recorded; nothing else is begun. People may answer.
+The times of its steps stand still; the run's own deadline does not.")]
+pub(crate) struct Pause {
+    /// The run
+    run: String,
+    /// For the journal
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    ask: Ask,
+}
+
 /// Has a run go on.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -107,17 +126,21 @@ pub(crate) struct Retry {
     ask: Ask,
 }
 
-/// Decides how a run goes on.
+/// Has a run go on.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  conche runs resume 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60
   conche runs resume 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 --repeat
   conche runs resume 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 --succeeded '{\"ticket\":42}'
-  conche runs resume 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 --failed 'the ticket was never made'")]
+  conche runs resume 01997d2e-6f2b-7c3a-9f4e-2b1c3d4e5f60 --failed 'the ticket was never made'
+
+Without a decision the pause of the run ends. With one it is said how a run goes on that needs
+attention; if that one is paused too, it stays so.")]
 pub(crate) struct Resume {
     /// The run
     run: String,
     /// The visit decided on [default: the first that needs attention]
-    #[arg(long)]
+    #[arg(long, requires = "Decision")]
     visit: Option<u32>,
     #[command(flatten)]
     decision: Decision,
@@ -127,7 +150,7 @@ pub(crate) struct Resume {
 
 /// What a person decided about an attempt whose effect is unknown.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct Decision {
     /// Do it, with the same key
     #[arg(long)]
@@ -172,6 +195,10 @@ pub(crate) async fn run(runs: Runs) -> Result<(), Failure> {
             let body = json!({ "visit": args.visit });
             tell(&args.ask, &args.run, "retry", &body).await
         }
+        Runs::Pause(args) => {
+            let body = json!({ "reason": args.reason });
+            tell(&args.ask, &args.run, "pause", &body).await
+        }
         Runs::Resume(args) => {
             let body = json!({ "visit": args.visit, "resolution": args.decision.resolution() });
             tell(&args.ask, &args.run, "resume", &body).await
@@ -180,18 +207,18 @@ pub(crate) async fn run(runs: Runs) -> Result<(), Failure> {
 }
 
 impl Decision {
-    /// As the API takes it.
-    fn resolution(&self) -> Value {
+    /// As the API takes it; none where nothing is decided.
+    fn resolution(&self) -> Option<Value> {
         match self {
             Self {
                 succeeded: Some(output),
                 ..
-            } => json!({ "succeeded": { "output": output } }),
+            } => Some(json!({ "succeeded": { "output": output } })),
             Self {
                 failed: Some(reason),
                 ..
-            } => json!({ "failed": { "reason": reason } }),
-            Self { .. } => json!("repeat"),
+            } => Some(json!({ "failed": { "reason": reason } })),
+            Self { repeat, .. } => repeat.then(|| json!("repeat")),
         }
     }
 }

@@ -177,7 +177,7 @@ async fn asked(engine: &Engine, run: RunId) -> Result<Vec<(VisitNo, Question)>, 
     let journal = engine.store().whole_journal(run).await;
     let state = RunState::fold(run, journal.map_err(|error| cannot(&error))?);
     let state = state.map_err(|error| cannot(&error))?;
-    let visits = (0..).zip(state.visits());
+    let visits = state.live_visits().into_iter();
     let asking = visits.filter_map(|(number, visit)| match &visit.state {
         VisitState::Asked { question, .. } => Some((number, question.clone())),
         _ => None,

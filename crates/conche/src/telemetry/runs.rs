@@ -123,6 +123,8 @@ impl<'a> RunSpans<'a> {
             Entry::Resumed { by, .. } => self.moment(at, "resumed", &by),
             Entry::Asked { question, .. } => self.moment(at, "asked", &question.text),
             Entry::Answered { by, .. } => self.moment(at, "answered", &by),
+            Entry::Paused { by, .. } => self.moment(at, "paused", &by),
+            Entry::Unpaused { by } => self.moment(at, "resumed", &by),
             Entry::CancelRequested { by, .. } => self.moment(at, "cancel requested", &by),
             Entry::Restored { copied_at } => self.moment(at, "restored", &copied_at.to_string()),
             Entry::Reopened { visit, .. } => self.reopen(visit, at),

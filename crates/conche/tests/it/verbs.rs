@@ -202,7 +202,8 @@ fn exit_codes_tell_failure_from_misuse() {
         (&["runs", "list", "--status", "odd"], 2),
         (&["runs", "list", "--event", "odd"], 2),
         (&["runs", "list", "--server", "ftp://x"], 2),
-        (&["runs", "resume", "x"], 2),
+        (&["runs", "resume", "x", "--visit", "1"], 2),
+        (&["runs", "pause"], 2),
         (&["runs", "resume", "x", "--repeat", "--failed", "y"], 2),
     ] {
         let output = conche().args(arguments).output().unwrap();

@@ -31,6 +31,13 @@ pub fn decide(definition: &Definition, state: &RunState, now: Timestamp) -> Vec<
     match state.phase() {
         Phase::Finished { .. } => Vec::new(),
         Phase::Cancelling { reason } => end(state, Outcome::Cancelled, Some(reason.clone())),
+        Phase::Paused { reason, .. } => match state.deadline() {
+            deadline if now < deadline => vec![Effect::WaitUntil(deadline)],
+            deadline => {
+                let reason = format!("the run's deadline passed at {deadline} ({reason})");
+                end(state, Outcome::Failed, Some(reason))
+            }
+        },
         Phase::Running => Decision {
             definition,
             state,

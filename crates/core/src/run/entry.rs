@@ -16,7 +16,7 @@ use crate::json::Json;
 
 /// Version of the stored form below. A store keeps it beside each append, and a
 /// sample journal of every version is checked in, so that old runs stay readable.
-pub const JOURNAL_FORMAT: u16 = 3;
+pub const JOURNAL_FORMAT: u16 = 4;
 
 /// One line of a run's journal: an entry and when it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -258,7 +258,24 @@ pub enum Entry {
         by: String,
     },
 
-    /// A person or rule asked for the end of the run. Accepted while running; leads to
+    /// A person has the run pause. Accepted while running; leads to *paused*: nothing is begun,
+    /// what is under way comes to its end, and people may answer. Format 4.
+    Paused {
+        /// Who asked.
+        by: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+
+    /// A person has a paused run go on. Accepted while paused; leads to *running*, with the
+    /// times of its steps later by as long as it was paused. Format 4.
+    Unpaused {
+        /// Who asked.
+        by: String,
+    },
+
+    /// A person or rule asked for the end of the run. Accepted while running or paused; leads to
     /// *cancelling*: nothing new is started, attempts under way are stopped.
     CancelRequested {
         /// Who asked.
@@ -268,7 +285,7 @@ pub enum Entry {
         reason: Option<String>,
     },
 
-    /// The run is over. Accepted while running or cancelling, with no attempt under way;
+    /// The run is over. Accepted while running, paused or cancelling, with no attempt under way;
     /// leads to *finished*.
     Finished {
         /// How it ended.
@@ -279,7 +296,7 @@ pub enum Entry {
     },
 
     /// The store was put back from a copy, so that this run may have gone further than its
-    /// journal knows. Accepted while running or cancelling; changes no visit but puts all of
+    /// journal knows. Accepted while running, paused or cancelling; changes no visit but puts all of
     /// them, and those entered after it, *in doubt*: an action that must not be repeated is not
     /// done before it is known whether it was. Format 2.
     Restored {

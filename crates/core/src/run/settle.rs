@@ -167,8 +167,8 @@ pub fn answer(
     by: String,
 ) -> Result<Entry, AnswerError> {
     // A question in a step that was given up stands there still, and nobody waits for an answer.
-    let running = *state.phase() == Phase::Running;
-    let at = state.live(visit).filter(|_| running);
+    let open = matches!(state.phase(), Phase::Running | Phase::Paused { .. });
+    let at = state.live(visit).filter(|_| open);
     let Some((path, VisitState::Asked { question, .. })) = at.map(|at| (&at.path, &at.state))
     else {
         return Err(AnswerError::NotAsked { visit });

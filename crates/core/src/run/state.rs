@@ -2,10 +2,12 @@
 //!
 //! | phase      | accepts |
 //! |------------|---------|
-//! | running    | everything but *started* and *reopened* |
+//! | running    | everything but *started*, *unpaused* and *reopened* |
+//! | paused     | *unpaused*, entries that end what is under way, what people say, *finished* |
 //! | cancelling | entries that end what is under way, *cancel requested* again, *finished* |
 //! | finished   | *reopened* |
 
+mod pause;
 mod reopen;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,13 @@ use crate::json::Json;
 pub enum Phase {
     /// Steps are worked on, waited for, or left to a person.
     Running,
+    /// A person has it pause: nothing is begun.
+    Paused {
+        /// Since when.
+        since: Timestamp,
+        /// Who asked, and why.
+        reason: String,
+    },
     /// Asked to end; attempts under way are being stopped.
     Cancelling {
         /// Who asked, and why.
@@ -109,6 +118,10 @@ impl RunState {
     pub fn apply(&mut self, record: Record) -> Result<(), Illegal> {
         match &self.phase {
             Phase::Running => self.apply_running(record)?,
+            Phase::Paused { since, .. } => {
+                let since = *since;
+                self.apply_paused(since, record)?;
+            }
             Phase::Cancelling { .. } => self.apply_cancelling(record)?,
             Phase::Finished { .. } => self.apply_finished(record)?,
         }
@@ -138,13 +151,15 @@ impl RunState {
             | Entry::Interrupted { visit, .. }
             | Entry::AttentionNeeded { visit, .. }
             | Entry::Resumed { visit, .. } => self.apply_to(visit, record.entry),
-            Entry::CancelRequested { by, reason } => {
-                self.phase = Phase::Cancelling {
-                    reason: reason.map_or_else(
-                        || format!("cancelled by {by}"),
-                        |why| format!("cancelled by {by}: {why}"),
-                    ),
+            Entry::Paused { by, reason } => {
+                self.phase = Phase::Paused {
+                    since: record.at,
+                    reason: asked("paused", &by, reason),
                 };
+                Ok(())
+            }
+            Entry::CancelRequested { by, reason } => {
+                self.cancel(&by, reason);
                 Ok(())
             }
             Entry::Finished { outcome, reason } => self.finish(record.at, outcome, reason),
@@ -152,7 +167,9 @@ impl RunState {
                 self.restore(copied_at);
                 Ok(())
             }
-            Entry::Started(_) | Entry::Reopened { .. } => Err(self.illegal(&record.entry)),
+            Entry::Started(_) | Entry::Unpaused { .. } | Entry::Reopened { .. } => {
+                Err(self.illegal(&record.entry))
+            }
         }
     }
 
@@ -182,8 +199,16 @@ impl RunState {
             | Entry::Intended { .. }
             | Entry::AttentionNeeded { .. }
             | Entry::Resumed { .. }
+            | Entry::Paused { .. }
+            | Entry::Unpaused { .. }
             | Entry::Reopened { .. } => Err(self.illegal(&record.entry)),
         }
+    }
+
+    fn cancel(&mut self, by: &str, reason: Option<String>) {
+        self.phase = Phase::Cancelling {
+            reason: asked("cancelled", by, reason),
+        };
     }
 
     fn apply_finished(&mut self, record: Record) -> Result<(), Illegal> {
@@ -377,6 +402,7 @@ impl RunState {
     fn illegal(&self, entry: &Entry) -> Illegal {
         let state = match &self.phase {
             Phase::Running => "running",
+            Phase::Paused { .. } => "paused",
             Phase::Cancelling { .. } => "cancelling",
             Phase::Finished { .. } => "finished",
         };
@@ -443,6 +469,14 @@ impl RunState {
         self.frames
             .values()
             .map(|number| (*number, &self.visits[*number as usize]))
+    }
+
+    /// Visits that can still change, by number: those of containers that were given up, and what
+    /// was gone past, cannot.
+    pub fn live_visits(&self) -> Vec<(VisitNo, &Visit)> {
+        let mut live: Vec<_> = self.heads().collect();
+        live.sort_unstable_by_key(|(number, _)| *number);
+        live
     }
 
     /// The last visit of one frame.
@@ -519,4 +553,12 @@ impl RunState {
             _ => None,
         }
     }
+}
+
+/// What was asked for, by whom and why, in words.
+fn asked(what: &str, by: &str, reason: Option<String>) -> String {
+    reason.map_or_else(
+        || format!("{what} by {by}"),
+        |why| format!("{what} by {by}: {why}"),
+    )
 }

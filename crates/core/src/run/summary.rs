@@ -19,6 +19,8 @@ pub enum Status {
     AwaitingAnswer,
     /// Waiting for a person, since nobody else can say how to go on.
     NeedsAttention,
+    /// Paused by a person: nothing is begun.
+    Paused,
     /// Ending.
     Cancelling,
     /// Ended well.
@@ -31,10 +33,11 @@ pub enum Status {
 
 impl Status {
     /// Every status, in the order of a run's life.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Running,
         Self::AwaitingAnswer,
         Self::NeedsAttention,
+        Self::Paused,
         Self::Cancelling,
         Self::Succeeded,
         Self::Failed,
@@ -47,6 +50,7 @@ impl Status {
             Self::Running => "running",
             Self::AwaitingAnswer => "awaiting_answer",
             Self::NeedsAttention => "needs_attention",
+            Self::Paused => "paused",
             Self::Cancelling => "cancelling",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
@@ -61,7 +65,10 @@ impl Status {
 
     /// Whether only a person can have it go on.
     pub const fn waits_for_a_person(self) -> bool {
-        matches!(self, Self::AwaitingAnswer | Self::NeedsAttention)
+        matches!(
+            self,
+            Self::AwaitingAnswer | Self::NeedsAttention | Self::Paused
+        )
     }
 
     /// Whether the run is over.
@@ -81,7 +88,7 @@ impl fmt::Display for Status {
 pub struct Summary {
     /// One word.
     pub status: Status,
-    /// Why it failed, was cancelled or needs attention.
+    /// Why it failed, was cancelled, is paused or needs attention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When the run must be given up; its last wake-up.
@@ -107,6 +114,7 @@ impl RunState {
                 outcome: Outcome::Cancelled,
                 reason,
             } => (Status::Cancelled, reason.clone()),
+            Phase::Paused { reason, .. } => (Status::Paused, Some(reason.clone())),
             Phase::Cancelling { reason } => (Status::Cancelling, Some(reason.clone())),
             Phase::Running => match (self.attention(), self.question()) {
                 (Some(reason), _) => (Status::NeedsAttention, Some(reason.to_owned())),

@@ -355,6 +355,8 @@ impl Entry {
             Self::Interrupted { .. } => "interrupted",
             Self::AttentionNeeded { .. } => "attention_needed",
             Self::Resumed { .. } => "resumed",
+            Self::Paused { .. } => "paused",
+            Self::Unpaused { .. } => "unpaused",
             Self::CancelRequested { .. } => "cancel_requested",
             Self::Finished { .. } => "finished",
             Self::Restored { .. } => "restored",
@@ -382,6 +384,8 @@ impl Entry {
             | Self::Resumed { visit, .. }
             | Self::Reopened { visit, .. } => Some(*visit),
             Self::Started(_)
+            | Self::Paused { .. }
+            | Self::Unpaused { .. }
             | Self::CancelRequested { .. }
             | Self::Finished { .. }
             | Self::Restored { .. } => None,

@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use conche_core::json::Limits;
 use conche_core::run::{
     Entry, ErrorKind, JOURNAL_FORMAT, Outcome, Record, Repeat, Resolution, RunState, Status,
-    Verdict,
+    Verdict, VisitState,
 };
 use conche_core::{Event, EventId, Json, Timestamp};
 use serde::Serialize;
@@ -26,6 +26,9 @@ const SAMPLE_2: &str = include_str!("samples/journal-v2.json");
 
 /// Format 3 is format 2 and what playbooks need: scopes, times of containers, *asked*, *answered*.
 const SAMPLE_3: &str = include_str!("samples/journal-v3.json");
+
+/// Format 4 is format 3 and what people have a run do: *paused*, *unpaused*.
+const SAMPLE_4: &str = include_str!("samples/journal-v4.json");
 
 /// Every kind of entry. The compiler asks for an arm when one is added, and the test below for
 /// a line in the sample.
@@ -51,6 +54,8 @@ const fn ordinal(entry: &Entry) -> usize {
         Entry::Asked { .. } => 17,
         Entry::Answered { .. } => 18,
         Entry::Found { .. } => 19,
+        Entry::Paused { .. } => 20,
+        Entry::Unpaused { .. } => 21,
     }
 }
 
@@ -71,12 +76,12 @@ fn records_of(sample: &str) -> Vec<Record> {
 
 #[test]
 fn the_sample_is_of_the_format_that_is_written() {
-    assert_eq!(JOURNAL_FORMAT, 3, "add a sample of the new format");
+    assert_eq!(JOURNAL_FORMAT, 4, "add a sample of the new format");
 }
 
 #[test]
 fn every_record_of_the_sample_is_written_again_byte_for_byte() {
-    for sample in [SAMPLE, SAMPLE_2, SAMPLE_3] {
+    for sample in [SAMPLE, SAMPLE_2, SAMPLE_3, SAMPLE_4] {
         for (line, record) in lines(sample).iter().zip(records_of(sample)) {
             assert_eq!(stored(&record), line.get());
         }
@@ -85,12 +90,12 @@ fn every_record_of_the_sample_is_written_again_byte_for_byte() {
 
 #[test]
 fn the_samples_hold_every_kind_of_entry() {
-    let kinds: BTreeSet<usize> = [SAMPLE, SAMPLE_2, SAMPLE_3]
+    let kinds: BTreeSet<usize> = [SAMPLE, SAMPLE_2, SAMPLE_3, SAMPLE_4]
         .iter()
         .flat_map(|sample| records_of(sample))
         .map(|record| ordinal(&record.entry))
         .collect();
-    assert_eq!(kinds, (0..20).collect());
+    assert_eq!(kinds, (0..22).collect());
 }
 
 #[test]
@@ -112,6 +117,25 @@ fn the_sample_of_format_3_folds_to_a_playbook_that_asks() {
     assert_eq!(variables["__ip__"]["value"], "192.0.2.7");
     assert_eq!(variables["__done__"]["value"], "true", "answered within");
     assert_eq!(variables.get("__inner__"), None, "of the step only");
+}
+
+#[test]
+fn the_sample_of_format_4_folds_to_a_run_that_is_paused() {
+    let state = RunState::fold(RUN, records_of(SAMPLE_4)).expect("a legal journal");
+    let summary = state.summary();
+    assert_eq!(summary.status, Status::Paused);
+    assert_eq!(
+        summary.reason.as_deref(),
+        Some("paused by ana: a closer look")
+    );
+    let VisitState::Asked { until, .. } = state.visits()[0].state else {
+        panic!("{:?}", state.visits()[0]);
+    };
+    assert_eq!(
+        until.to_string(),
+        "2026-03-02T02:10:00Z",
+        "later by the pause"
+    );
 }
 
 #[test]

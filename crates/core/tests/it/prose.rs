@@ -91,7 +91,10 @@ pub(crate) fn entry_text(entry: &Entry, names: &mut BTreeMap<String, usize>) -> 
         } => format!("#{attempt} {evidence}{}", again(retry_at)),
         Entry::AttentionNeeded { reason, .. } => reason.clone(),
         Entry::Resumed { resolution, by, .. } => format!("by {by}: {resolution:?}"),
-        Entry::CancelRequested { by, reason } => format!("by {by}{}", because(reason)),
+        Entry::Unpaused { by } => format!("by {by}"),
+        Entry::Paused { by, reason } | Entry::CancelRequested { by, reason } => {
+            format!("by {by}{}", because(reason))
+        }
         Entry::Finished { outcome, reason } => format!("{}{}", word(*outcome), because(reason)),
         Entry::Restored { copied_at } => format!("from a copy of {copied_at}"),
         Entry::Reopened { by, .. } => format!("by {by}"),

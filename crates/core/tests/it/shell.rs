@@ -262,6 +262,21 @@ impl Shell {
         self
     }
 
+    pub(crate) fn pause(&mut self) -> &mut Self {
+        self.append(Entry::Paused {
+            by: "ana".to_owned(),
+            reason: Some("a closer look".to_owned()),
+        });
+        self
+    }
+
+    pub(crate) fn unpause(&mut self) -> &mut Self {
+        self.append(Entry::Unpaused {
+            by: "bob".to_owned(),
+        });
+        self
+    }
+
     pub(crate) fn reopen(&mut self, step: &str) -> &mut Self {
         let visit = self.number(step);
         self.reopen_visit(visit)

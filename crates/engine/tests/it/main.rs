@@ -13,6 +13,7 @@ mod folder;
 mod limits;
 mod lists;
 mod operators;
+mod pausing;
 mod playbooks;
 mod registry;
 mod runs;

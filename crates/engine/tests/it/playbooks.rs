@@ -110,6 +110,30 @@ async fn what_is_asked_is_answered_and_the_run_goes_on() {
 }
 
 #[tokio::test]
+async fn a_question_of_a_paused_run_is_answered_and_the_run_stays_paused() {
+    let rig = Rig::new().await;
+    let begun = begin(&rig, None).await;
+    is(&rig, &begun, Status::AwaitingAnswer).await;
+    rig.engine.pause(begun.run, "bob", None).await.unwrap();
+    is(&rig, &begun, Status::Paused).await;
+    let given = answer(json!("true"));
+    rig.engine
+        .answer(begun.run, None, given, "ana")
+        .await
+        .unwrap();
+    until("the answer to be recorded", || async {
+        rig.journal(begun.run)
+            .await
+            .contains(&"answered")
+            .then_some(())
+    })
+    .await;
+    is(&rig, &begun, Status::Paused).await;
+    rig.engine.unpause(begun.run, "bob").await.unwrap();
+    is(&rig, &begun, Status::Succeeded).await;
+}
+
+#[tokio::test]
 async fn an_answer_that_it_failed_fails_the_step() {
     let rig = Rig::new().await;
     let begun = begin(&rig, None).await;

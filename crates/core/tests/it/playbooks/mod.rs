@@ -11,6 +11,7 @@ mod loops;
 mod nesting;
 mod next_steps;
 mod parallel;
+mod pausing;
 mod play;
 mod questions;
 mod quoting;

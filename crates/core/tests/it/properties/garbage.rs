@@ -125,12 +125,27 @@ fn garbage() -> impl Strategy<Value = Entry> {
             by: String::new(),
         }),
         1 => times().prop_map(|copied_at| Entry::Restored { copied_at }),
-        1 => Just(Entry::CancelRequested { by: String::new(), reason: None }),
+        3 => words(),
         2 => Just(Entry::Finished { outcome: Outcome::Failed, reason: None }),
         3 => (numbers(), times()).prop_map(|(visit, deadline)| Entry::Reopened {
             visit,
             by: String::new(),
             deadline,
+        }),
+    ]
+}
+
+/// What people tell a run.
+fn words() -> impl Strategy<Value = Entry> {
+    prop_oneof![
+        Just(Entry::Paused {
+            by: String::new(),
+            reason: None
+        }),
+        Just(Entry::Unpaused { by: String::new() }),
+        Just(Entry::CancelRequested {
+            by: String::new(),
+            reason: None
         }),
     ]
 }

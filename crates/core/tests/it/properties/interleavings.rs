@@ -92,6 +92,17 @@ fn intervene(run: &mut Shell, roll: u64) {
             // Refused by a finished run.
             let _late = run.try_append(Entry::CancelRequested { by, reason: None });
         }
+        (10, _) => {
+            let (by, reason) = ("ana".to_owned(), None);
+            // One of the two is refused, and both by a run that is over.
+            let pause = Entry::Paused {
+                by: by.clone(),
+                reason,
+            };
+            if run.try_append(pause).is_err() {
+                let _over = run.try_append(Entry::Unpaused { by });
+            }
+        }
         (11..=13, Some(_)) => attend(run, roll / 16),
         // A report that nobody waits for: refused, or taken for one that somebody does.
         (14, Some(visit)) => {
@@ -130,7 +141,7 @@ fn attend(run: &mut Shell, roll: u64) {
         .filter(|visit| matches!(visit.state, VisitState::Attention { .. }) && !visit.forgotten)
         .map(|visit| visit.step.to_string())
         .collect();
-    if !matches!(run.state.phase(), Phase::Running) {
+    if !matches!(run.state.phase(), Phase::Running | Phase::Paused { .. }) {
         return;
     }
     for step in waiting {
@@ -178,6 +189,15 @@ fn check(run: &Shell) {
         if let Effect::WaitUntil(at) = effect {
             assert!(*at <= run.state.deadline() && *at > run.now, "{effect:?}");
         }
+    }
+    if matches!(run.state.phase(), Phase::Paused { .. }) {
+        let begins = |effect: &&Effect| {
+            !matches!(
+                effect,
+                Effect::WaitUntil(_) | Effect::Stop { .. } | Effect::Record(Entry::Finished { .. })
+            )
+        };
+        assert_eq!(effects.iter().find(begins), None, "{}", run.text());
     }
     let limits = run.definition.limits;
     let width = run.definition.steps.len();

@@ -5,6 +5,7 @@
 mod graph;
 mod legality;
 mod limits;
+mod pausing;
 mod reaction;
 mod reopening;
 mod uncertainty;

@@ -105,6 +105,8 @@ async fn every_sample_is_migrated_and_its_journals_fold() {
         }
         // Questions came with format 4.
         let (mut every, mut all) = (BTreeSet::from(Status::ALL), BTreeSet::from(ENTRIES));
+        // Pauses came later, and changed no table.
+        every.remove(&Status::Paused);
         if format < 4 {
             every.remove(&Status::AwaitingAnswer);
         } else {
