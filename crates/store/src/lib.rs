@@ -16,6 +16,7 @@ mod types;
 
 pub mod audit;
 pub mod contract;
+pub mod functions;
 pub mod memory;
 pub mod sqlite;
 

@@ -185,6 +185,11 @@ fn settle(restored: &Connection, cancel: Option<&str>, now: Timestamp) -> Result
     restored.execute("DELETE FROM nodes", []).map_err(error)?;
     let heeded = r#"DELETE FROM signals WHERE signal NOT LIKE '{"cancel"%'"#;
     restored.execute(heeded, []).map_err(error)?;
+    // Whether functions that were accepted then were carried out since, nobody knows.
+    if migrate::check(restored)? >= migrate::OPENWHISK {
+        let begun = "UPDATE ow_admissions SET begun = 1";
+        restored.execute(begun, []).map_err(error)?;
+    }
     let Some(by) = cancel else {
         return Ok(());
     };

@@ -9,15 +9,19 @@ use super::fault::error;
 use crate::Error;
 
 /// Every step, in order; the number of a format is the number of steps that led to it.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_access.sql"),
     include_str!("migrations/0003_storms.sql"),
     include_str!("migrations/0004_playbooks.sql"),
+    include_str!("migrations/0005_openwhisk.sql"),
 ];
 
 /// The format that this program writes.
 pub const FORMAT: u32 = STEPS.len() as u32;
+
+/// The first format with what the embedded OpenWhisk host keeps.
+pub(super) const OPENWHISK: u32 = 5;
 
 fn format_of(connection: &Connection) -> Result<u32, Error> {
     connection

@@ -30,6 +30,7 @@ mod definitions;
 mod expire;
 mod fault;
 mod folder;
+mod functions;
 mod lease;
 mod ledger;
 mod list;
@@ -60,6 +61,7 @@ use writer::{Queue, Writer};
 
 pub use acts::ActsReader;
 pub use backup::{Copy, backup, examine, restore};
+pub use functions::Functions;
 pub use migrate::FORMAT;
 pub use stats::Stats;
 

@@ -18,7 +18,11 @@ use super::plant::{KillAt, Plant, program};
 use super::{count, tell};
 
 /// Older formats, each with the way to it from the one after it.
-const BACK: [(u32, &str); 3] = [
+const BACK: [(u32, &str); 4] = [
+    (
+        4,
+        include_str!("../../../../store/tests/it/samples/back_to_4.sql"),
+    ),
     (
         3,
         include_str!("../../../../store/tests/it/samples/back_to_3.sql"),

@@ -7,6 +7,7 @@ mod corrupt;
 mod crash;
 mod folder;
 mod full;
+mod functions;
 mod power;
 mod samples;
 

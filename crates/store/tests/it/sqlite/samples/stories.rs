@@ -10,11 +10,14 @@ use conche_core::{Json, RunId, StepId};
 use conche_store::contract::given::{self, acceptance, append, at, claim_one, intake};
 use conche_store::contract::ledger::{act, token};
 use conche_store::contract::playbooks::playbook;
+use conche_store::functions::Commit;
 use conche_store::sqlite::SqliteStore;
 use conche_store::{
     Append, Catalogue as _, Change, Cursor, DefinitionText, Ledger as _, Next, PlaybookPut,
     ReactionRow, RunStore as _, Signal,
 };
+
+use crate::sqlite::functions::admission;
 
 fn json(text: &str) -> Json {
     let value: serde_json::Value = serde_json::from_str(text).expect("it is JSON");
@@ -241,6 +244,12 @@ pub(super) async fn tell(store: &SqliteStore) {
         let put = store.put_playbook(PlaybookPut { row, replace }).await;
         assert_eq!(put, Ok(true));
     }
+    let functions = Commit {
+        admit: vec![admission("0af7651916cd43dd8448eb211c80319c", Some("key"))],
+        ..Commit::default()
+    };
+    let committed = store.functions().commit(functions).await;
+    assert_eq!(committed, Ok(Ok(())));
     let cursor = Cursor {
         source: "cluster".to_owned(),
         value: "4711".to_owned(),
