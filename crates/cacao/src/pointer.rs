@@ -55,6 +55,36 @@ impl Pointer {
         keys.fold(Self::top(), |before, key| before.then(key))
     }
 
+    /// A pointer as RFC 6901 writes it, by the value that it leads into: whether a number is an
+    /// index or a name is said by what stands there. None where it leads nowhere.
+    ///
+    /// ```
+    /// use conche_cacao::Pointer;
+    ///
+    /// let value = serde_json::json!({"a/b": [{"0": 1}]});
+    /// let pointer = Pointer::leading("/a~1b/0/0", &value).expect("it leads there");
+    /// assert_eq!(pointer.look(&value), Some(&serde_json::json!(1)));
+    /// assert_eq!(Pointer::leading("/a", &value), None);
+    /// ```
+    pub fn leading(written: &str, value: &Value) -> Option<Self> {
+        let keys = match written.strip_prefix('/') {
+            Some(keys) => keys.split('/'),
+            None => return written.is_empty().then(Self::top),
+        };
+        let mut at = (Self::top(), value);
+        for key in keys {
+            let name = key.replace("~1", "/").replace("~0", "~");
+            at = match at.1 {
+                Value::Array(items) => {
+                    let index: usize = name.parse().ok()?;
+                    (at.0.then(index), items.get(index)?)
+                }
+                value => (at.0.then(name.as_str()), value.get(&name)?),
+            };
+        }
+        Some(at.0)
+    }
+
     /// One step further in.
     pub fn then(&self, key: impl Into<Key>) -> Self {
         let (before, key) = (self.clone(), key.into());

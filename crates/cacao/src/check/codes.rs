@@ -190,6 +190,9 @@ checks! {
     // The checks themselves.
     LIMITS "CACAO110" "limits" E E E "The playbook keeps within what is checked.";
     MORE "CACAO111" "more-findings" W W W "All findings are listed.";
+
+    // Extensions whose schema is at hand.
+    EXTENSION_DATA "CACAO112" "extension-data" W W E "What stands in an extension satisfies its schema.";
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
-//! Data markings and extensions (checks 35 and 36 of the digest).
+//! Data markings (check 35 of the digest).
 
 use serde_json::{Map, Value};
 
 use super::lapse::Mortal;
-use super::view::{View, every_object, texts};
+use super::view::{View, texts};
 use super::{Said, Surroundings, codes};
-use crate::graph::layout::EXTENSION;
 use crate::identifier::Identifier;
 use crate::pointer::Pointer;
 
@@ -50,7 +49,6 @@ pub(super) fn check(view: &View<'_>, around: &Surroundings<'_>, said: &mut Said)
         MARKING.check(marking, &at, around, said);
     }
     several(view, said);
-    names(view, said);
 }
 
 /// A TLP marking is one of the five, to the letter.
@@ -98,39 +96,4 @@ fn several(view: &View<'_>, said: &mut Said) {
             "keep the stricter one",
         );
     }
-}
-
-/// The names that an extension uses: lower case, digits and `_`, 3 to 250 of them.
-fn names(view: &View<'_>, said: &mut Said) {
-    every_object(view.document, &Pointer::top(), &mut |object, at| {
-        let places = object
-            .iter()
-            .filter(|(place, _)| place.ends_with("_extensions"));
-        for (place, extensions) in places {
-            let extensions = extensions.as_object().into_iter().flatten();
-            // The layout extension is the committee's own, and has an `x` and a `y`.
-            for (id, extension) in extensions.filter(|(id, _)| *id != EXTENSION) {
-                let at = at.then(place.as_str()).then(id.as_str());
-                for name in extension
-                    .as_object()
-                    .into_iter()
-                    .flat_map(|members| members.keys())
-                {
-                    if !is_property_name(name) {
-                        said.say(
-                            &codes::EXTENSION_NAME,
-                            &at.then(name.as_str()),
-                            format!("\"{name}\" cannot be a property of an extension"),
-                            "use 3 to 250 lower-case letters, digits and `_`",
-                        );
-                    }
-                }
-            }
-        }
-    });
-}
-
-fn is_property_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    (3..=250).contains(&name.len()) && name.bytes().all(plain)
 }

@@ -4,8 +4,12 @@
 //! must not hide what is wrong in another. A check that cannot see what it needs, because
 //! that is missing or malformed, keeps silent: the structural checks have said so.
 
+mod arguments;
+mod branches;
 pub mod codes;
 mod commands;
+mod conditions;
+mod extensions;
 mod flow;
 mod identity;
 mod lapse;
@@ -29,7 +33,7 @@ use serde_json::Value;
 pub use self::codes::{Check, Level};
 pub use self::limits::{FINDINGS_MAX, LEVELS_MAX, PATTERNS_MAX, SHARED_MAX};
 use self::said::Said;
-pub use self::surroundings::{Known, LookUp, Surroundings};
+pub use self::surroundings::{Compare, Known, LookUp, Mismatch, Surroundings};
 use self::view::View;
 use crate::{Document, Finding, Profile};
 
@@ -62,6 +66,7 @@ impl Document {
         commands::check(&view, around, &mut said);
         parties::check(&view, &mut said);
         markings::check(&view, around, &mut said);
+        extensions::check(&view, around, &mut said);
         layout::check(&view, &mut said);
         variables::check(&view, &mut said);
         signatures::check(&view, around, &mut said);

@@ -67,6 +67,11 @@ impl<'v, 'd> Scopes<'v, 'd> {
         self.globals.get(name)
     }
 
+    /// The document that they are of.
+    pub(super) const fn view(&self) -> &'v View<'d> {
+        self.view
+    }
+
     /// The variables of the playbook.
     pub(super) const fn globals(&self) -> &HashMap<&'d str, Declared<'d>> {
         &self.globals

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::limits::LEVELS_MAX;
 use crate::graph::{Flow, Levels, Node};
 use crate::pointer::Pointer;
 
@@ -80,6 +81,12 @@ impl<'d> View<'d> {
                 object,
             })
         })
+    }
+
+    /// The level of a step, unless it is so deep that it has been told.
+    pub(super) fn shallow(&self, step: usize) -> Option<usize> {
+        let home = self.levels.home(step);
+        home.filter(|level| self.levels.all()[*level].depth <= LEVELS_MAX)
     }
 
     /// Agents and targets, each with whether it is an agent.

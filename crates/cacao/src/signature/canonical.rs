@@ -196,6 +196,21 @@ mod tests {
         assert_eq!(text(&json!([10, -1, 4.50, 2e-3])), "[10,-1,4.5,0.002]");
     }
 
+    /// RFC 8785, §3.2.2 and §3.2.4: the sample, and its canonical form.
+    #[test]
+    fn the_sample_of_rfc_8785_is_written_as_it_says() {
+        let sample = r#"{
+            "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
+            "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
+            "literals": [null, true, false]
+        }"#;
+        let sample: Value = serde_json::from_str(sample).expect("JSON");
+        assert_eq!(
+            text(&sample),
+            r#"{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\u000f\nA'B\"\\\\\"/"}"#
+        );
+    }
+
     #[test]
     fn names_are_ordered_by_their_utf_16_code_units() {
         // In code points U+FB33 comes before U+1F600; in UTF-16 it comes after.

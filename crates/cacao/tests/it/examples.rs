@@ -20,14 +20,36 @@ pub(crate) fn folder() -> Option<PathBuf> {
     None
 }
 
+const PLAYBOOKS: [&str; 3] = [
+    "spec-3.1-example.json",
+    "basic-example-1.json",
+    "locky-bart-mbc-examples.json",
+];
+
+#[test]
+fn nothing_of_the_official_examples_is_lost() {
+    let Some(folder) = folder() else { return };
+    for name in PLAYBOOKS.into_iter().chain(["signature-rs256.json"]) {
+        let text = fs::read(folder.join(name)).expect("an example");
+        let value: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        let document = Document::parse(&text).expect("I-JSON");
+        assert_eq!(document.value(), &value, "{name}");
+        let again = Document::parse(document.to_text().as_bytes()).expect("I-JSON");
+        assert_eq!(again.value(), &value, "{name}");
+    }
+    for name in PLAYBOOKS {
+        let text = fs::read(folder.join(name)).expect("an example");
+        let document = Document::parse(&text).expect("I-JSON");
+        let playbook = document.playbook().expect("a playbook");
+        let written = playbook.to_document().expect("a document");
+        assert_eq!(written.value(), document.value(), "{name}");
+    }
+}
+
 #[test]
 fn the_lenient_profile_takes_the_official_examples() {
     let Some(folder) = folder() else { return };
-    for name in [
-        "spec-3.1-example.json",
-        "basic-example-1.json",
-        "locky-bart-mbc-examples.json",
-    ] {
+    for name in PLAYBOOKS {
         let text = fs::read(folder.join(name)).expect("an example");
         let document = Document::parse(&text).expect("I-JSON");
         let findings = document.check(Profile::Lenient);

@@ -7,6 +7,7 @@ mod examples;
 mod faults;
 mod pages;
 mod pictures;
+mod required;
 mod roundtrip;
 mod schema;
 mod shell;

@@ -234,15 +234,4 @@ proptest! {
             prop_assert!(playbook.to_document().is_ok());
         }
     }
-
-    #[test]
-    fn what_is_required_is_missed_wherever_it_is_taken_out(choice in any::<prop::sample::Index>()) {
-        const REQUIRED: [&str; 9] = ["type", "spec_version", "id", "name", "created_by", "created", "modified", "workflow_start", "workflow"];
-        let mut value = sound();
-        let name = REQUIRED[choice.index(REQUIRED.len())];
-        value.as_object_mut().expect("an object").remove(name);
-        let findings = Document::of(value).check(Profile::Lenient);
-        let wanted = format!("`{name}` is missing");
-        prop_assert!(findings.iter().any(|finding| finding.message == wanted));
-    }
 }

@@ -23,7 +23,7 @@ pub use command::CommandTemplate;
 pub use lower::{Lowered, lower};
 pub use masked::masked;
 pub use program::{Program, ProgramError};
-pub use results::ResultMapping;
+pub use results::{EXTENSION as RESULT_MAPPING, ResultMapping, schema as result_mapping_schema};
 pub use validity::runnable;
 
 use conche_cacao::Pointer;

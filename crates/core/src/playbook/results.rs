@@ -9,12 +9,60 @@
 use std::collections::BTreeMap;
 
 use conche_cacao::variable::{Name, Scope, Variables};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::json::Json;
 
 /// The step extension that says what of a result goes where.
-pub(super) const EXTENSION: &str = "extension-definition--1a061026-c0ae-49db-ba2e-5610d341a831";
+pub const EXTENSION: &str = "extension-definition--1a061026-c0ae-49db-ba2e-5610d341a831";
+
+/// The JSON Schema (draft 2020-12) of the step extension `result-mapping`. That a command and a
+/// target of the numbers are there is only known in the step.
+pub fn schema() -> Value {
+    let part = json!({
+        "type": "object",
+        "properties": {
+            "pointer": {
+                "type": "string",
+                "pattern": "^(/([^~/]|~[01])*)*$",
+                "description": "A JSON Pointer (RFC 6901) into the result document.",
+            },
+            "jq": {
+                "type": "string",
+                "description": "A jq filter over the result document; what it yields first counts.",
+            },
+            "command": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Of which command of the step, from 0; of all where it is absent.",
+            },
+            "target": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Of which target of the step, from 0; of all where it is absent.",
+            },
+        },
+        "additionalProperties": false,
+        "oneOf": [{"required": ["pointer"]}, {"required": ["jq"]}],
+    });
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": format!("urn:conche:{EXTENSION}"),
+        "title": "result-mapping: what of a command's result goes into which variables",
+        "type": "object",
+        "properties": {
+            "type": {"const": "result-mapping"},
+            "mapping": {
+                "type": "object",
+                "description": "Variables, and the part of the result that each gets.",
+                "propertyNames": {"pattern": "^__[a-zA-Z0-9_-]+__$"},
+                "additionalProperties": part,
+            },
+        },
+        "required": ["mapping"],
+        "additionalProperties": false,
+    })
+}
 
 /// The type of a command, its primary result, and SOARCA's names for parts of the document.
 type Parts = (

@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 /// The UUID of what a fault adds.
 pub(super) const NEW: &str = "0b6a8a5e-7f43-4c57-9d0a-3c3f7a1c9b10";
 
+/// The extension of the sound document.
+pub(super) const TICKETS: &str = "extension-definition--6bf46c69-7d2c-4f82-aeea-cbe226e87555";
+
 /// The document with names for its parts, so that a fault can be said in a line.
 pub(super) struct Parts(pub(super) Value);
 
@@ -71,6 +74,23 @@ impl Parts {
     pub(super) fn declare(&mut self, name: &str, variable: Value) {
         self.within("playbook_variables")
             .insert(name.to_owned(), variable);
+    }
+
+    /// What stands in a step's extension for tickets.
+    pub(super) fn tickets(&mut self, step: &str) -> &mut Value {
+        let extensions = self.step(step).get_mut("step_extensions");
+        let extension = extensions.and_then(|extensions| extensions.get_mut(TICKETS));
+        extension.expect("an extension")
+    }
+
+    /// Takes out the handler of exceptions, and that there is one.
+    pub(super) fn without_exception(&mut self) {
+        self.top().remove("workflow_exception");
+        let handler = self.id("Say that it failed");
+        let end = self.next("Say that it failed", "on_completion");
+        let workflow = self.within("workflow");
+        workflow.remove(&handler);
+        workflow.remove(end.as_str().expect("an identifier"));
     }
 
     /// Adds a signature with some properties of its own.
