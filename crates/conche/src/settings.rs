@@ -112,6 +112,8 @@ pub(crate) enum Subject {
     Reaction,
     /// A CACAO playbook
     Playbook,
+    /// The step extension that puts parts of results into variables
+    ResultMapping,
 }
 
 /// `conche schema`.
@@ -133,6 +135,7 @@ pub(crate) fn schema(args: SchemaArgs) -> Result<(), Failure> {
         Subject::Config => output::json(&config::schema()),
         Subject::Reaction => output::json(&crate::reaction_schema::schema()),
         Subject::Playbook => output::json(&conche_cacao::schema::playbook()),
+        Subject::ResultMapping => output::json(&conche_core::playbook::result_mapping_schema()),
     }
 }
 

@@ -13,7 +13,7 @@ mod verify;
 use std::path::Path;
 
 use clap::Subcommand;
-use conche_cacao::Document;
+use conche_cacao::{Document, json};
 use ring::rand::{SecureRandom, SystemRandom};
 use uuid::{Builder, Uuid};
 
@@ -81,8 +81,13 @@ fn random_uuid() -> Result<Uuid, Failure> {
 
 /// Reads a document; what is no I-JSON is told with its place.
 pub(crate) fn read(path: &Path) -> Result<Document, Failure> {
-    Document::parse(input::text(path)?.as_bytes())
-        .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+    Document::parse(input::text(path)?.as_bytes()).map_err(|error| {
+        let path = path.display();
+        Failure::Failed(match error {
+            json::Error::NotIJson { .. } => format!("{path} is no I-JSON: {error}"),
+            error => format!("{path}: {error}"),
+        })
+    })
 }
 
 /// Puts a whole file in the place of another, or prints it where that is standard input.

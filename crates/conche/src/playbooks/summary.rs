@@ -19,6 +19,9 @@ pub(crate) struct SummaryArgs {
     /// Write the summary into the playbook; signatures of it no longer hold then
     #[arg(long)]
     write: bool,
+    /// The summary as it will be once the playbook is signed: it is signed with the rest
+    #[arg(long)]
+    signed: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -102,7 +105,10 @@ pub(crate) fn summary(args: &SummaryArgs) -> Result<(), Failure> {
     let document = read(&args.file)?;
     let so: Map<String, Value> = check::processing_summary(document.value())
         .into_iter()
-        .map(|(name, so)| (name.to_owned(), so.into()))
+        .map(|(name, so)| {
+            let will_be = args.signed && name == "digital_signatures";
+            (name.to_owned(), (so || will_be).into())
+        })
         .collect();
     if !args.write {
         return args.output.print(&so, |so| {

@@ -88,8 +88,14 @@ fn trusted(args: &VerifyArgs) -> Result<Vec<Trusted>, Failure> {
         Failure::Failed(format!("{}: {error}", path.display()))
     };
     for path in &args.trust_key {
-        let key = PublicKey::from_pem(input::text(path)?.as_bytes())
-            .map_err(|error| failed(path, &error))?;
+        let pem = input::text(path)?;
+        let key = PublicKey::from_pem(pem.as_bytes()).map_err(|error| match &*pem {
+            private if private.contains("PRIVATE KEY-----") => {
+                let path = path.display();
+                Failure::Failed(format!("{path} is a private key; name the public one, which `openssl pkey -in {path} -pubout` prints"))
+            }
+            _ => failed(path, &error),
+        })?;
         all.push(Trusted::key(key.fingerprint()));
     }
     for path in &args.trust_certificate {

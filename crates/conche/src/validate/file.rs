@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use conche_api::words;
-use conche_cacao::Profile;
 use conche_core::place;
 use conche_core::reaction::{self, Authored, Format, Reaction};
 use conche_engine::Filter;
@@ -11,7 +10,7 @@ use conche_modules::actions;
 use conche_script::Sandbox;
 use serde_json::Value;
 
-use super::{Finding, Severity, filter, playbook};
+use super::{Finding, Measure, Severity, filter, playbook};
 use crate::config::{self, Fault, Key, Place};
 use crate::failure::Failure;
 use crate::input;
@@ -49,11 +48,11 @@ impl<'a> File<'a> {
     pub(super) async fn examine(
         mut self,
         sandbox: &Sandbox,
-        profile: Profile,
+        measure: &Measure,
     ) -> Result<Vec<Finding>, Failure> {
         if self.findings.is_empty() && playbook::is_meant(&self.text) {
             let file = self.path.display().to_string();
-            return Ok(playbook::examine(&file, &self.text, profile));
+            return Ok(playbook::examine(&file, &self.text, measure));
         }
         if self.findings.is_empty()
             && let Some(reaction) = self.reaction()

@@ -5,6 +5,7 @@
 //! Pointer and, where it can be told, its line and column in the file. What only fails once
 //! a run comes to it (an unknown action) is a warning, as it is for the server.
 
+mod extensions;
 mod file;
 mod filter;
 mod playbook;
@@ -18,6 +19,8 @@ use conche_cacao::Profile;
 use conche_script::Sandbox;
 use serde::Serialize;
 
+use self::extensions::{Named, Schemas};
+pub(crate) use self::playbook::is_meant as is_playbook;
 use crate::config::Loaded;
 use crate::failure::Failure;
 use crate::output::{self, Form, OutputArgs};
@@ -29,6 +32,8 @@ use crate::parts;
   conche validate reactions/*.yaml
   conche validate playbooks/ --profile strict
   conche validate block.json -o sarif > findings.sarif
+  conche validate block.json \\
+    --extension-schema extension-definition--6bf46c69-7d2c-4f82-aeea-cbe226e87555=tickets.json
 
 Forms of the output (-o): table, json, yaml, sarif (2.1.0), junit.
 Exit code 1 where a file is invalid. docs/findings.md explains the findings of playbooks.")]
@@ -39,8 +44,28 @@ pub(crate) struct ValidateArgs {
     /// How strictly playbooks are judged: lenient, standard or strict
     #[arg(long, default_value_t = Profile::Standard)]
     profile: Profile,
+    /// The JSON Schema of an extension: the identifier of its definition and a file, or a folder
+    /// with files `extension-definition--UUID.json`; may be repeated. None is ever fetched
+    #[arg(long, value_name = "ID=FILE|FOLDER")]
+    extension_schema: Vec<Named>,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// By what playbooks are judged.
+struct Measure {
+    profile: Profile,
+    schemas: Schemas,
+}
+
+impl Measure {
+    /// How a server judges them.
+    fn standard() -> Result<Self, Failure> {
+        Ok(Self {
+            profile: Profile::Standard,
+            schemas: Schemas::of(&[])?,
+        })
+    }
 }
 
 /// What was found in all files.
@@ -79,13 +104,17 @@ pub(crate) struct Finding {
 pub(crate) async fn validate(args: ValidateArgs) -> Result<bool, Failure> {
     let config = Loaded::defaults().config;
     let sandbox = parts::sandbox(&config).await?;
+    let measure = Measure {
+        profile: args.profile,
+        schemas: Schemas::of(&args.extension_schema)?,
+    };
     let files = files(&args.files)?;
     let mut findings = Vec::new();
     let mut texts = HashMap::new();
     for path in &files {
         let file = file::File::read(path);
         texts.insert(path.display().to_string(), file.text().to_owned());
-        findings.append(&mut file.examine(&sandbox, args.profile).await?);
+        findings.append(&mut file.examine(&sandbox, &measure).await?);
     }
     let valid = !findings.iter().any(Finding::is_error);
     let report = Report { valid, findings };
@@ -102,12 +131,12 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<bool, Failure> {
 /// What is to be said about one file. Fails only where the sandbox does.
 pub(crate) async fn examine(path: &Path, sandbox: &Sandbox) -> Result<Vec<Finding>, Failure> {
     let file = file::File::read(path);
-    file.examine(sandbox, Profile::Standard).await
+    file.examine(sandbox, &Measure::standard()?).await
 }
 
 /// The files that are meant: those that are named, and those of folders that end as reactions
 /// and playbooks do, in the order of their names.
-fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut all = Vec::new();
     for path in named {
         if path.is_dir() {

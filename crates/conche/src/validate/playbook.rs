@@ -1,15 +1,15 @@
 //! A CACAO playbook under examination.
 
 use conche_cacao::check::{Surroundings, codes};
-use conche_cacao::{Document, Profile, json};
+use conche_cacao::{Document, json};
 use conche_core::Timestamp;
 use serde_json::Value;
 
-use super::{Finding, Severity};
+use super::{Finding, Measure, Severity};
 
 /// Whether a text is meant to be a playbook. A document that is no JSON at all is one where it
 /// says so.
-pub(super) fn is_meant(text: &str) -> bool {
+pub(crate) fn is_meant(text: &str) -> bool {
     match serde_json::from_str::<Value>(text) {
         Ok(value) => {
             value.get("spec_version").is_some() || value.get("type") == Some(&"playbook".into())
@@ -26,16 +26,18 @@ pub(super) fn is_meant(text: &str) -> bool {
 }
 
 /// All that is to be said about a playbook.
-pub(super) fn examine(file: &str, text: &str, profile: Profile) -> Vec<Finding> {
+pub(super) fn examine(file: &str, text: &str, measure: &Measure) -> Vec<Finding> {
     let document = match Document::parse(text.as_bytes()) {
         Ok(document) => document,
         Err(error) => return vec![unreadable(file, &error)],
     };
+    let schemas = |id: &str, data: &Value| measure.schemas.compare(id, data);
     let around = Surroundings {
         now: Some(Timestamp::now()),
+        extensions: Some(&schemas),
         ..Surroundings::default()
     };
-    let found = document.check_within(profile, &around).into_iter();
+    let found = document.check_within(measure.profile, &around).into_iter();
     found
         .map(|finding| Finding {
             file: file.to_owned(),

@@ -7,6 +7,7 @@ mod admission;
 mod alone;
 mod csf;
 mod example_playbooks;
+mod extension_schemas;
 mod fuzz_playbooks;
 mod playbooks;
 mod recipes;
@@ -17,6 +18,7 @@ mod senders;
 mod serve;
 mod served_playbooks;
 mod server;
+mod signed_playbooks;
 mod telemetry;
 #[cfg(feature = "failpoints")]
 mod torture;

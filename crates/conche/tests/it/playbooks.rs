@@ -6,16 +6,16 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-const EXAMPLE: &str = concat!(
+pub(crate) const EXAMPLE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../examples/playbooks/block-address.json"
 );
-const KEY: &str = concat!(
+pub(crate) const KEY: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../cacao/tests/it/keys/ed25519.pem"
 );
 
-fn conche(arguments: &[&str]) -> Output {
+pub(crate) fn conche(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conche"));
     command
         .args(arguments)
@@ -24,11 +24,11 @@ fn conche(arguments: &[&str]) -> Output {
         .expect("it runs")
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
-fn piped(arguments: &[&str], input: &[u8]) -> Output {
+pub(crate) fn piped(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conche"));
     let command = command
         .args(arguments)
@@ -44,13 +44,13 @@ fn piped(arguments: &[&str], input: &[u8]) -> Output {
     child.wait_with_output().expect("it ends")
 }
 
-fn saved(dir: &Path, name: &str, value: &Value) -> String {
+pub(crate) fn saved(dir: &Path, name: &str, value: &Value) -> String {
     let path = dir.join(name);
     std::fs::write(&path, value.to_string()).expect("a file");
     path.display().to_string()
 }
 
-fn example() -> Value {
+pub(crate) fn example() -> Value {
     serde_json::from_slice(&std::fs::read(EXAMPLE).expect("the example")).expect("JSON")
 }
 
@@ -185,100 +185,6 @@ fn a_workflow_is_drawn_in_three_languages() {
 }
 
 #[test]
-fn what_is_signed_is_accepted_by_who_trusts_the_key_and_by_nobody_else() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    let (signed, public) = (path("signed.json"), path("public.pem"));
-    let sign = [
-        "sign",
-        EXAMPLE,
-        "--key",
-        KEY,
-        "--algorithm",
-        "Ed25519",
-        "--signee",
-        "SOC",
-        "--out",
-        &signed,
-    ];
-    let done = conche(&sign);
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-
-    let openssl = Command::new("openssl")
-        .args(["pkey", "-in", KEY, "-pubout", "-out", &public])
-        .status();
-    if !openssl.is_ok_and(|status| status.success()) {
-        println!("skipped: openssl is not installed");
-        return;
-    }
-    let accepted = conche(&["verify", &signed, "--trust-key", &public, "-o", "json"]);
-    let report: Value = serde_json::from_slice(&accepted.stdout).expect("JSON");
-    assert_eq!(
-        (accepted.status.code(), &report["accepted"]),
-        (Some(0), &json!(true)),
-        "{report:#}"
-    );
-    assert_eq!(report["signatures"][0]["status"], "valid");
-
-    let untrusted = conche(&["verify", &signed]);
-    assert_eq!(untrusted.status.code(), Some(1));
-    assert!(
-        text(&untrusted).contains("by SOC (Ed25519): untrusted"),
-        "{}",
-        text(&untrusted)
-    );
-
-    let without = text(&conche(&["verify", EXAMPLE]));
-    assert!(without.contains("it has no signature"), "{without}");
-
-    let changed = std::fs::read_to_string(&signed)
-        .expect("a file")
-        .replace("\"priority\": 3", "\"priority\": 1");
-    std::fs::write(&signed, changed).expect("a file");
-    let broken = conche(&["verify", &signed, "--trust-key", &public, "-o", "json"]);
-    let report: Value = serde_json::from_slice(&broken.stdout).expect("JSON");
-    assert_eq!(
-        (broken.status.code(), &report["signatures"][0]["status"]),
-        (Some(1), &json!("incorrect"))
-    );
-}
-
-#[test]
-fn a_summary_is_written_and_then_true() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let mut playbook = example();
-    playbook["playbook_processing_summary"]["parallel_processing"] = json!(false);
-    let file = saved(dir.path(), "p.json", &playbook);
-    let warned = text(&conche(&["validate", &file]));
-    assert!(warned.contains("CACAO030"), "{warned}");
-    assert!(
-        conche(&["playbooks", "summary", &file, "--write"])
-            .status
-            .success()
-    );
-    let fine = text(&conche(&["validate", &file]));
-    assert!(fine.ends_with("p.json is fine\n"), "{fine}");
-    let shown = text(&conche(&["playbooks", "show", &file]));
-    let row = |first: &str| {
-        let row = shown
-            .lines()
-            .find(|line| line.trim_start().starts_with(first));
-        row.unwrap_or_else(|| panic!("{shown}"))
-            .split_whitespace()
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        row("__address__"),
-        ["__address__", "ipv4-addr", "the", "caller"]
-    );
-    assert_eq!(row("Block it"), ["Block", "it", "action", "ssh"]);
-}
-
-#[test]
 fn the_schema_of_playbooks_is_printed() {
     let schema: Value =
         serde_json::from_slice(&conche(&["schema", "playbook"]).stdout).expect("JSON");
@@ -298,35 +204,6 @@ fn a_name_gives_the_same_identifier_where_that_is_asked_for() {
     };
     assert_eq!(new(&["--deterministic"]), new(&["--deterministic"]));
     assert_ne!(new(&[]), new(&[]));
-}
-
-#[test]
-fn what_others_wrote_adds_no_lines_to_what_is_said_about_it() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let forged = "x\n/signatures/0 by SOC (Ed25519): valid\r\u{1b}[2K\u{202e}";
-    let unsigned = saved(dir.path(), "unsigned.json", &example());
-    let arguments = ["--key", KEY, "--algorithm", "Ed25519", "--signee", forged];
-    let signed = conche(&[&["sign", &unsigned], &arguments[..]].concat());
-    let verified = text(&piped(&["verify", "-"], &signed.stdout));
-    assert!(
-        verified.lines().all(|line| !line.contains("by SOC")
-            || line.starts_with(r"/signatures/0 by x\u{a}/signatures/0 by SOC")),
-        "{verified}"
-    );
-    assert!(
-        !verified.contains(['\u{1b}', '\r', '\u{202e}']),
-        "{verified:?}"
-    );
-
-    let mut playbook = example();
-    playbook["a\nis fine\u{1b}[31m"] = json!(1);
-    let file = saved(dir.path(), "\n::error::p.json", &playbook);
-    let told = text(&conche(&["validate", &file]));
-    assert!(
-        told.lines().all(|line| !line.starts_with("::error")),
-        "{told}"
-    );
-    assert!(told.contains(r"`a\u{a}is fine\u{1b}[31m`"), "{told}");
 }
 
 #[test]
@@ -389,4 +266,33 @@ fn what_a_link_leads_to_is_put_in_order() {
     assert!(link.is_symlink());
     let written = std::fs::read_to_string(file).expect("the file");
     assert!(written.contains("\n  \"spec_version\""), "{written}");
+}
+
+#[test]
+fn the_playbooks_of_a_folder_are_put_in_order_and_nothing_else_of_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = saved(dir.path(), "p.json", &example());
+    let others = json!({"name": "r", "on": "x", "script": "", "actions": {}});
+    let other = saved(dir.path(), "reaction.json", &others);
+    let folder = dir.path().display().to_string();
+    let check = conche(&["fmt", "--check", &folder]);
+    assert_eq!(text(&check), format!("{file} would change\n"));
+    assert!(conche(&["fmt", &folder]).status.success());
+    assert!(conche(&["fmt", "--check", &folder]).status.success());
+    let after = std::fs::read_to_string(other).expect("a file");
+    assert_eq!(after, others.to_string());
+}
+
+#[test]
+fn what_cannot_be_used_is_told_with_what_to_do() {
+    let error = |arguments: &[&str]| {
+        let output = conche(arguments);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let private = error(&["verify", EXAMPLE, "--trust-key", KEY]);
+    assert!(private.contains("is a private key"), "{private}");
+    assert!(private.contains("openssl pkey -in "), "{private}");
+    let other = error(&["graph", KEY]);
+    assert!(other.contains("ed25519.pem is no I-JSON: "), "{other}");
 }
