@@ -91,6 +91,16 @@ pub(crate) fn memory(process: &str) -> Result<Memory, Error> {
     })
 }
 
+/// The most bytes of this process that were in memory at once.
+pub(crate) fn peak() -> Result<f64, Error> {
+    let path = "/proc/self/status";
+    let text = std::fs::read_to_string(path).map_err(|cause| Error::of(path, cause))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.map(|kib| kib * 1024.0)
+        .ok_or_else(|| Error::of(path, "no peak is told"))
+}
+
 /// A `conche serve` of our own.
 pub(crate) struct Server {
     child: Child,

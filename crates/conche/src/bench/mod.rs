@@ -12,9 +12,11 @@
 mod acknowledge;
 mod admission;
 mod calibrate;
+mod chain;
 mod child;
 mod client;
 mod cpu;
+mod crowd;
 mod growth;
 mod idle;
 mod latency;
@@ -22,12 +24,15 @@ mod layout;
 mod neighbour;
 mod pace;
 mod playbook;
+mod questions;
 mod report;
 mod retention;
+mod runs;
 mod script;
 mod stand;
 mod start;
 mod statistics;
+mod steps;
 mod stored;
 mod storm;
 mod tap;
@@ -56,7 +61,7 @@ use crate::output::OutputArgs;
   conche bench --quick
   conche bench --only D1,B4 -o json
 
-The whole takes about eight minutes, with --quick about two. Exit code 0 even where a goal
+The whole takes about twelve minutes, with --quick about three. Exit code 0 even where a goal
 is missed: the table says so, and by how much; 1 where a benchmark gave no figure.")]
 pub(crate) struct BenchArgs {
     /// Only these benchmarks, by the ids in the table's first column
@@ -94,16 +99,19 @@ impl Benchmark {
 type Work<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, Error>> + 'a>>;
 
 /// Every benchmark, in the order of the table. `D` numbers are the rows of the design's
-/// table of goals, `B` numbers those of the benchmark plan.
+/// table of goals, `B` numbers those of the benchmark plan, `P` numbers are of playbooks.
 static ALL: &[&Benchmark] = &[
     &throughput::BENCHMARK,
     &latency::BENCHMARK,
     &playbook::BENCHMARK,
+    &crowd::BENCHMARK,
+    &steps::BENCHMARK,
     &start::BENCHMARK,
     &acknowledge::BENCHMARK,
     &layout::BENCHMARK,
     &script::BENCHMARK,
     &waiting::BENCHMARK,
+    &questions::BENCHMARK,
     &growth::BENCHMARK,
     &idle::BENCHMARK,
     &neighbour::BENCHMARK,

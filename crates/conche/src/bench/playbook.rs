@@ -1,25 +1,17 @@
 //! D3, D4: what a playbook's step costs beside the request that it makes, every intent and
 //! outcome durable, and how long it takes until the run of a playbook of 44 steps is accepted.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::routing::get;
-use conche_cacao::Document;
 use conche_core::playbook::Program;
 use conche_core::run::Status;
 use conche_engine::Start;
-use conche_modules::{BuildContext, actions};
-use conche_runtime::clock::SystemClock;
-use conche_runtime::egress::{Egress, EgressConfig, Request};
-use conche_runtime::secrets::Secrets;
+use conche_runtime::egress::{Egress, Request};
 use conche_store::Catalogue as _;
 use conche_store::sqlite::SqliteConfig;
-use serde_json::{Map, Value, json};
 
+use super::chain::{self, Link};
 use super::report::{Row, Words};
 use super::stand::Stand;
 use super::statistics::{Goal, Latencies, Spread, figure};
@@ -38,15 +30,14 @@ const ACTIONS: usize = 42;
 const LIMIT: Duration = Duration::from_secs(30);
 
 async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
-    let egress = egress()?;
+    let egress = chain::egress()?;
     let stand = Stand::with(
         SqliteConfig::new(bench.folder("playbook")),
-        http_api(&egress)?,
+        chain::http_api(&egress)?,
     )
     .await?;
-    let router = Router::new().route("/", get(|| async { "ok" }));
-    let address = stand.listen(router).await?;
-    let program = program(address)?;
+    let address = stand.listen(chain::service()).await?;
+    let program = chain::program(&Link::request(address), ACTIONS)?;
     let mut accepted = Latencies::new();
     let windows = bench
         .interleave(
@@ -89,72 +80,6 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
             &[Goal::at_most(20.0, "ms", accepted.ms(0.5))],
         ),
     ])
-}
-
-fn egress() -> Result<Arc<Egress>, Error> {
-    let config: EgressConfig = serde_json::from_value(json!({ "allow": ["127.0.0.0/8"] }))
-        .map_err(|cause| Error::of("the client", cause))?;
-    let egress = Egress::new(&config);
-    egress
-        .map(Arc::new)
-        .map_err(|cause| Error::of("the client", cause))
-}
-
-fn http_api(egress: &Arc<Egress>) -> Result<crate::parts::Actions, Error> {
-    let cx = BuildContext {
-        decisions: Arc::default(),
-        fins: Arc::default(),
-        data_dir: None,
-        secrets: Arc::new(Secrets::load(BTreeMap::new())),
-        egress: egress.clone(),
-        clock: Arc::new(SystemClock),
-        json: conche_core::json::Limits::default(),
-    };
-    let module = actions::ALL.iter().find(|module| module.name == "http-api");
-    let module = module.ok_or_else(|| Error::of("http-api", "no such module"))?;
-    let built = (module.build)(Value::Null, &cx);
-    let built = built.map_err(|cause| Error::of("http-api", cause))?;
-    Ok(BTreeMap::from([(
-        module.name.to_owned(),
-        (built, *module, 0),
-    )]))
-}
-
-/// A playbook of a start, an end and as many requests between them.
-fn program(address: SocketAddr) -> Result<Program, Error> {
-    let id =
-        |kind: &str, number: usize| format!("{kind}--{number:08x}-0000-4000-8000-000000000000");
-    let action = |number: usize| id("action", number + 3);
-    let (start, end, agent) = (id("start", 1), id("end", 2), id("http-api", 3));
-    let mut workflow = Map::new();
-    workflow.insert(
-        start.clone(),
-        json!({"type": "start", "on_completion": action(0)}),
-    );
-    for number in 0..ACTIONS {
-        let next = if number + 1 == ACTIONS {
-            end.clone()
-        } else {
-            action(number + 1)
-        };
-        let step = json!({
-            "type": "action", "agent": agent, "on_completion": next,
-            "commands": [{"type": "http-api", "command": "GET / HTTP/1.1"}],
-        });
-        workflow.insert(action(number), step);
-    }
-    workflow.insert(end, json!({"type": "end"}));
-    let document = json!({
-        "type": "playbook", "spec_version": "cacao-2.0", "id": id("playbook", 0), "name": "Bench",
-        "created_by": id("identity", 1),
-        "created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z",
-        "workflow_start": start, "workflow": workflow,
-        "agent_definitions": {agent: {
-            "type": "http-api", "name": "loopback",
-            "address": {"url": [format!("http://{address}")]},
-        }},
-    });
-    Program::new(&Document::of(document), &[]).map_err(|cause| Error::of("the playbook", cause))
 }
 
 /// Runs the playbook again and again; the time for each step.

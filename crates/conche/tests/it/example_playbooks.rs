@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::server::conche;
 
 mod served;
-mod services;
+pub(crate) mod services;
 
 use services::Services;
 

@@ -19,6 +19,7 @@ mod serve;
 mod served_playbooks;
 mod server;
 mod signed_playbooks;
+mod soarca_triggers;
 mod telemetry;
 #[cfg(feature = "failpoints")]
 mod torture;

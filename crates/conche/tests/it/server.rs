@@ -119,6 +119,8 @@ pub(crate) struct Server {
     pub(crate) metrics: String,
     /// The listener of the source `reviews`, where there is one.
     pub(crate) reviews: String,
+    /// The listener of the SOARCA-compatible API, where there is one.
+    pub(crate) soarca: String,
 }
 
 impl Server {
@@ -149,6 +151,7 @@ impl Server {
             webhooks: address("webhooks="),
             metrics: address("metrics="),
             reviews: address("reviews="),
+            soarca: address("soarca="),
             child,
         };
         let log = std::fs::read_to_string(log).unwrap_or_default();

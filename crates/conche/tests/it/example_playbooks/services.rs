@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) line: String,
-    pub(super) authorization: String,
-    pub(super) body: Value,
+pub(crate) struct Request {
+    pub(crate) line: String,
+    pub(crate) authorization: String,
+    pub(crate) body: Value,
 }
 
 /// All services of the examples in one. It keeps what it is sent.
-pub(super) struct Services {
-    pub(super) url: String,
+pub(crate) struct Services {
+    pub(crate) url: String,
     received: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Services {
     /// Services that refuse every request whose path has this text.
-    pub(super) fn refusing(refused: &'static str) -> Self {
+    pub(crate) fn refusing(refused: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -37,22 +37,22 @@ impl Services {
         Self { url, received }
     }
 
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::refusing("nothing has this in its path")
     }
 
-    pub(super) fn received(&self) -> Vec<Request> {
+    pub(crate) fn received(&self) -> Vec<Request> {
         self.received.lock().unwrap().clone()
     }
 
     /// The first lines of the requests, in their order.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let received = self.received();
         received.into_iter().map(|request| request.line).collect()
     }
 
     /// The one request of which the first line begins like this.
-    pub(super) fn one(&self, line: &str) -> Request {
+    pub(crate) fn one(&self, line: &str) -> Request {
         let mut found = self.received();
         found.retain(|request| request.line.starts_with(line));
         assert_eq!(found.len(), 1, "{line}: {:?}", self.received());
