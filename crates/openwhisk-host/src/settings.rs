@@ -52,8 +52,6 @@ pub struct Sizes {
     pub parameters: Size,
     /// The body of an invocation, a firing or a call of a web action. Default: 1MiB.
     pub payload: Size,
-    /// The result of an action. Default: 1MiB.
-    pub result: Size,
     /// The rules of one trigger. Default: 100.
     pub rules: usize,
     /// The actions of one package that a forced removal removes at once, the APIs of a namespace
@@ -116,7 +114,6 @@ impl Default for Sizes {
             code: Size::from_mib(48),
             parameters: Size::from_mib(1),
             payload: Size::from_mib(1),
-            result: Size::from_mib(1),
             rules: 100,
             entities: 10_000,
         }

@@ -113,11 +113,11 @@ async fn a_date_fires_once_and_takes_its_trigger_along_where_asked() {
     let world = world().await;
     let date = json!({ "date": "2026-01-05T11:00:00.000Z", "deleteAfterFire": "rules" });
     tell(&world, "once", "CREATE", date).await.of(200);
-    world.watch.advance(Duration::from_mins(60));
+    world.watch.advance(Duration::from_hours(1));
     assert_eq!(fired(&world).await, 1);
     world.get("triggers/t").await.of(404);
     world.get("rules/r").await.of(404);
-    world.watch.advance(Duration::from_mins(60));
+    world.watch.advance(Duration::from_hours(1));
     assert_eq!(fired(&world).await, 1);
 }
 

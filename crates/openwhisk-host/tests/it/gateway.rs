@@ -34,13 +34,9 @@ async fn ask(world: &World, method: Method, path: &str, body: Option<Value>) -> 
 async fn an_api_is_made_route_by_route_listed_and_removed() {
     let world = World::new().await;
     let create = async |path: &str, method: &str| {
-        let path = (
-            format!("createApi.http?responsetype=json&accesstoken=x&spaceguid=y"),
-            route(path, method),
-        );
-        ask(&world, Method::POST, &path.0, Some(path.1))
-            .await
-            .of(200)
+        let body = Some(route(path, method));
+        let query = "createApi.http?responsetype=json&accesstoken=x&spaceguid=y";
+        ask(&world, Method::POST, query, body).await.of(200)
     };
     let made = create("/books", "get").await;
     assert_eq!(made["gwApiActivated"], true);

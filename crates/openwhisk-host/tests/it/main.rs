@@ -13,6 +13,7 @@ mod harness;
 mod info;
 mod invoke;
 mod mortal;
+mod npm;
 mod parameters;
 mod projection;
 mod restart;
