@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use conche_runtime::clock::SharedClock;
 use tempfile::TempDir;
@@ -14,6 +15,7 @@ use super::process::Process;
 use super::root::Root;
 use super::settings::Settings;
 use super::starter::Starter;
+use super::undertaker::Undertaker;
 
 /// What every program needs of the system, to read and execute. Of the system's settings only
 /// those are here that say where things are, and no folder of people or of services.
@@ -75,6 +77,7 @@ pub(super) struct Launcher {
     pub(super) settings: Settings,
     clock: SharedClock,
     starter: Starter,
+    undertaker: Arc<Undertaker>,
     root: Root,
 }
 
@@ -97,8 +100,10 @@ pub(super) struct Launch<'a> {
 impl Launcher {
     pub(super) fn new(settings: Settings, clock: SharedClock) -> io::Result<Self> {
         let root = Root::new(&settings.below)?;
+        let undertaker = Arc::new(Undertaker::start(&settings.cage)?);
         Ok(Self {
             settings,
+            undertaker,
             clock,
             starter: Starter::new()?,
             root,
@@ -131,7 +136,8 @@ impl Launcher {
             chown(home.path(), Some(user), Some(group))?;
         }
         let command = self.command(launch, home.path(), user)?;
-        let process = Process::start(&self.starter, command, self.clock.clone()).await?;
+        let (starter, undertaker) = (&self.starter, &self.undertaker);
+        let process = Process::start(starter, undertaker, command, self.clock.clone()).await?;
         Ok((process, home))
     }
 

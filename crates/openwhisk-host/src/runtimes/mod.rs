@@ -8,6 +8,7 @@
 //! Nothing here may store anything, answer HTTP or decide who may run what.
 
 mod answer;
+pub mod bench;
 mod cage;
 mod catalogue;
 mod code;
@@ -23,6 +24,7 @@ mod scripts;
 mod settings;
 mod starter;
 pub mod texts;
+mod undertaker;
 mod unpack;
 mod watch;
 mod worker;

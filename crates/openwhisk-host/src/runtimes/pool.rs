@@ -24,11 +24,14 @@ use super::room::{Granted, Room, What, Wish};
 use super::run::{ActionKey, Kind, OutOfRoom, Prewarm, Ran, Run};
 use super::scripts;
 use super::settings::Settings;
-use super::worker::{Breed, Lane, Maker, Origin, Worker};
+use super::worker::{Breed, Lane, Maker, Origin, Seat, Worker};
 use super::{Runtimes, texts};
 
 /// How often idle processes are looked at.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long an interpreter may take to come up when nobody waits for it.
+const UP: Duration = Duration::from_secs(30);
 
 /// The kind that has an image for code, which would take Docker.
 const IMAGE_KIND: &str = "blackbox";
@@ -93,6 +96,17 @@ impl Pool {
         Ok(Self { inner })
     }
 
+    /// Bytes of memory of the first process of each that is idle, longest idle first. What all
+    /// share, such as the interpreter's program text, is not counted.
+    pub fn idle_bytes(&self) -> Vec<u64> {
+        let mut bytes = Vec::new();
+        let room = &self.inner.room;
+        room.each_idle(Instant::now(), Duration::ZERO, |worker| {
+            bytes.extend(worker.bytes());
+        });
+        bytes
+    }
+
     /// What there is to do at the moment.
     pub fn load(&self) -> Load {
         let (idle, waiting) = self.inner.room.load();
@@ -145,6 +159,8 @@ impl Runtimes for Pool {
         if asked > limit {
             return Err(OutOfRoom::Processes { asked, limit });
         }
+        let room = &self.inner.room;
+        room.weed_ahead(&key.0, key.1, wish.count);
         ahead.insert(key, (entry.engine.clone(), wish.count));
         Ok(())
     }
@@ -316,17 +332,35 @@ impl Inner {
                 let Some(seat) = self.room.spare_seat(memory_mb) else {
                     break;
                 };
-                let place = (seat, None);
-                let started = Worker::interpreter(&self.launcher, &engine, memory_mb, place);
-                match started.await {
-                    Ok(worker) => self.room.park_ahead(breed.clone(), memory_mb, worker),
-                    Err(error) => {
-                        tracing::warn!(%error, "a process could not be started ahead");
-                        break;
-                    }
+                match self.started_ahead(&engine, memory_mb, seat).await {
+                    Some(worker) => self.room.park_ahead(breed.clone(), memory_mb, worker),
+                    None => break,
                 }
             }
         }
+    }
+
+    /// An interpreter that is up and belongs to no action.
+    async fn started_ahead(&self, engine: &Engine, memory_mb: u32, seat: Seat) -> Option<Worker> {
+        let place = (seat, None);
+        let started = Worker::interpreter(&self.launcher, engine, memory_mb, place).await;
+        let failed = |error| tracing::warn!(%error, "a process could not be started ahead");
+        let mut worker = started.map_err(failed).ok()?;
+        let limits = self.launcher.settings.process;
+        let bounds = Bounds {
+            until: Instant::now() + UP,
+            memory: u64::from(memory_mb) << 20,
+            processes: limits.processes,
+            answer: limits.answer,
+            kept: 0,
+        };
+        let mut logs = Logs::new(0);
+        if worker.is_up((bounds, &mut logs)).await {
+            return Some(worker);
+        }
+        tracing::warn!("a process that was started ahead did not come up");
+        worker.end().await;
+        None
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use conche_runtime::clock::SharedClock;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::logs::{Logs, Stream};
 use super::starter::Starter;
+use super::undertaker::Undertaker;
 use super::watch;
 
 /// How often the memory of the first process is looked at while it works.
@@ -80,6 +82,7 @@ impl Process {
     /// Starts the command, whose standard streams are set here.
     pub(super) async fn start(
         starter: &Starter,
+        undertaker: &Arc<Undertaker>,
         mut command: Command,
         clock: SharedClock,
     ) -> io::Result<Self> {
@@ -96,7 +99,7 @@ impl Process {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         Ok(Self {
-            group: Group(Pid::from_raw(pid.cast_signed())),
+            group: Group::new(Pid::from_raw(pid.cast_signed()), Arc::clone(undertaker)),
             child,
             talk: UnixStream::from_std(ours)?,
             stdout: pipe::Receiver::from_owned_fd(stdout.into_owned_fd()?)?,
@@ -108,13 +111,13 @@ impl Process {
 
     /// The number of the first process and of the session.
     pub(super) fn id(&self) -> u32 {
-        self.group.0.as_raw().cast_unsigned()
+        self.group.leader.as_raw().cast_unsigned()
     }
 
     /// Stops the processes from running while nobody asks anything of them.
     pub(super) fn pause(&mut self) {
         if !self.paused {
-            self.paused = killpg(self.group.0, Signal::SIGSTOP).is_ok();
+            self.paused = killpg(self.group.leader, Signal::SIGSTOP).is_ok();
         }
     }
 
@@ -129,7 +132,7 @@ impl Process {
             return true;
         }
         if std::mem::take(&mut self.paused) {
-            return killpg(self.group.0, Signal::SIGCONT).is_err();
+            return killpg(self.group.leader, Signal::SIGCONT).is_err();
         }
         false
     }
@@ -230,19 +233,28 @@ fn read_now(from: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
     nix::unistd::read(from, into).map_err(io::Error::from)
 }
 
-/// Kills the processes of a group when dropped.
-struct Group(Pid);
+/// Kills the processes of a session when dropped; they have one group, which they can't leave.
+struct Group {
+    leader: Pid,
+    undertaker: Arc<Undertaker>,
+}
 
 impl Group {
+    fn new(leader: Pid, undertaker: Arc<Undertaker>) -> Self {
+        undertaker.begun(leader);
+        Self { leader, undertaker }
+    }
+
     fn kill(&self) {
         // It may have ended, or not have become a group yet.
-        killpg(self.0, Signal::SIGKILL).ok();
+        killpg(self.leader, Signal::SIGKILL).ok();
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
+        self.undertaker.ended(self.leader);
     }
 }
 

@@ -248,6 +248,24 @@ impl<K: Key, B: Key, P> Room<K, B, P> {
         drop(weeded);
     }
 
+    /// Ends processes of a breed and memory that were started ahead, but for so many.
+    pub(super) fn weed_ahead(&self, breed: &B, memory_mb: u32, kept: usize) {
+        let weeded: VecDeque<_> = {
+            let mut state = self.state();
+            let idle = std::mem::take(&mut state.idle);
+            let mut seen = 0;
+            let (weeded, rest): (VecDeque<_>, _) = idle.into_iter().partition(|idle| {
+                let fits =
+                    idle.lane.is_none() && idle.breed == *breed && idle.memory_mb == memory_mb;
+                seen += usize::from(fits);
+                fits && seen > kept
+            });
+            state.idle = rest;
+            weeded
+        };
+        drop(weeded);
+    }
+
     /// Does something to every process that has been idle for so long.
     pub(super) fn each_idle(&self, now: Instant, least: Duration, mut act: impl FnMut(&mut P)) {
         let mut state = self.state();

@@ -17,6 +17,7 @@ use super::logs::Logs;
 use super::process::{Bounds, Heard, Process};
 use super::room;
 use super::run::{ActionKey, Run};
+use super::watch;
 
 /// The smallest and the largest half of V8's young generation, in MB.
 const YOUNG_MB: (u32, u32) = (1, 16);
@@ -145,6 +146,13 @@ impl Worker {
         })
     }
 
+    /// Whether the interpreter came up.
+    pub(super) async fn is_up(&mut self, (bounds, logs): Talk<'_>) -> bool {
+        let request = json!({ "ready": true });
+        let heard = self.ask(&request, (bounds, logs)).await;
+        matches!(heard, Heard::Line(line) if line.starts_with(b"{"))
+    }
+
     /// Whether it can't be used for another call. If it can, it runs again.
     pub(super) fn is_unfit(&mut self) -> bool {
         self.process.is_unfit()
@@ -153,6 +161,11 @@ impl Worker {
     /// Stops it from running until it is needed.
     pub(super) fn pause(&mut self) {
         self.process.pause();
+    }
+
+    /// Memory of its first process.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        watch::process_bytes(self.process.id())
     }
 
     /// Ends it and waits until it is gone.

@@ -23,6 +23,8 @@ use std::process::{Command, ExitCode};
 
 use serde::{Deserialize, Serialize};
 
+use super::undertaker;
+
 /// The argument that turns the binary into the launcher; the plan follows it.
 pub const CAGE_ARGUMENT: &str = "--function-cage";
 
@@ -98,10 +100,14 @@ pub(super) struct Resources {
 ///
 /// Takes the arguments of the process without its name. Returns only if that fails; then the
 /// host was told why and nothing of the action has run. Must be called before any thread or
-/// runtime is started.
+/// runtime is started. The process that tidies up after a killed host begins here as well.
 pub fn cage_main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let problem = match plan(arguments) {
-        Ok(plan) => enter(&plan),
+    let problem = match work(arguments) {
+        Ok(Work::Cage(plan)) => enter(&plan),
+        Ok(Work::Undertaker) => {
+            undertaker::serve(std::io::stdin().lock());
+            return ExitCode::SUCCESS;
+        }
         Err(problem) => problem,
     };
     // Nobody may be listening any more.
@@ -109,13 +115,23 @@ pub fn cage_main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     ExitCode::from(EXIT_NOT_STARTED)
 }
 
-fn plan(mut arguments: impl Iterator<Item = OsString>) -> Result<Plan, String> {
+enum Work {
+    Cage(Box<Plan>),
+    Undertaker,
+}
+
+fn work(mut arguments: impl Iterator<Item = OsString>) -> Result<Work, String> {
     if arguments.next().is_none_or(|first| first != CAGE_ARGUMENT) {
         return Err(format!("the first argument is not {CAGE_ARGUMENT}"));
     }
     let plan = arguments.next().ok_or("there is no plan")?;
     let plan = plan.to_str().ok_or("the plan is no text")?;
-    serde_json::from_str(plan).map_err(|error| format!("the plan can't be read: {error}"))
+    if plan == undertaker::UNDERTAKER {
+        return Ok(Work::Undertaker);
+    }
+    let plan = serde_json::from_str(plan);
+    plan.map(Work::Cage)
+        .map_err(|error| format!("the plan can't be read: {error}"))
 }
 
 /// Comes back only with a problem, which it has told the host.

@@ -1,7 +1,7 @@
 // Starts a JavaScript action and hands it one call after the other.
 //
 // Lines of JSON over descriptor 3, which is a socket: `{"init": …}` once, then one line per
-// call; one line of answer to each. A line that begins with `!` says that the action failed in
+// call; one line of answer to each. `{"ready": …}` before it asks whether Node is up. A line that begins with `!` says that the action failed in
 // a way for which OpenWhisk has no result of its own ("action developer error"). What the
 // action logs is written before the answer is, so the host finds it complete.
 'use strict';
@@ -110,11 +110,16 @@ async function flushed(stream) {
   if (stream.writableLength > 0) await new Promise((resolve) => stream.write('', resolve));
 }
 
+function respond(request) {
+  if (request.ready) return { ok: true };
+  return request.init ? init(request.init) : run(request);
+}
+
 async function answer(line) {
   let text;
   try {
     const request = JSON.parse(line);
-    text = JSON.stringify(await (request.init ? init(request.init) : run(request)));
+    text = JSON.stringify(await respond(request));
   } catch (fault) {
     const error = fault instanceof Error ? `An error has occurred: ${fault}` : fault;
     text = `!${JSON.stringify({ error })}`;

@@ -1,7 +1,7 @@
 # Starts a Python action and hands it one call after the other.
 #
 # Lines of JSON over descriptor 3, which is a socket: `{"init": …}` once, then one line per
-# call; one line of answer to each. A line that begins with `!` says that the action failed in
+# call; one line of answer to each. `{"ready": …}` before it asks whether Python is up. A line that begins with `!` says that the action failed in
 # a way for which OpenWhisk has no result of its own ("action developer error"). What the
 # action logs is written before the answer is, so the host finds it complete.
 import importlib.util
@@ -86,7 +86,9 @@ def serve():
     for line in requests:
         request = json.loads(line)
         try:
-            if "init" not in request:
+            if "ready" in request:
+                answer({"ok": True})
+            elif "init" not in request:
                 if main is None:
                     fault("no action defined yet")
                 else:

@@ -155,7 +155,14 @@ async fn a_process_started_ahead_is_taken_by_a_call_of_its_breed_and_size() {
     let larger = room.acquire(wish("a", 200)).await.unwrap();
     assert!(matches!(larger.what, What::Seat(_)));
     let fitting = get(&room, "a").await;
-    assert!(matches!(fitting.what, What::Ahead(_)));
+    let What::Ahead(process) = fitting.what else {
+        panic!("another process");
+    };
+    room.park_ahead(0, 100, process);
+    room.weed_ahead(&0, 100, 1);
+    assert_eq!(room.ahead(&0, 100), 1);
+    room.weed_ahead(&0, 100, 0);
+    assert_eq!(room.ahead(&0, 100), 0);
 }
 
 #[tokio::test]

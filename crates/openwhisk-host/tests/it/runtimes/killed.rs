@@ -20,40 +20,37 @@ async fn host_with_a_function_that_never_ends() {
     };
     let ready = "const main = () => ({ pid: process.pid })";
     let idle = rig.run(super::rig::named("idle", text(NODE, ready))).await;
-    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     println!("idle {}", idle.result["pid"]);
-    let busy = "function main() { console.log(process.pid); for (;;); }";
+    let busy = "function main() { require('child_process').spawn('sleep', ['600']); for (;;); }";
     let call = rig.run(text(NODE, busy));
     tokio::pin!(call);
-    let busy = || {
+    let grandchild = || {
         let all = std::fs::read_dir("/proc").unwrap().flatten();
-        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        let mut own = pids.filter(|&pid| pid != idle.result["pid"] && is_child(pid));
-        own.next()
+        let mut pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.find(|&pid| parent(pid).and_then(parent) == Some(std::process::id()))
     };
     loop {
         tokio::select! {
             _ = &mut call => unreachable!("it never ends"),
             () = tokio::time::sleep(std::time::Duration::from_millis(5)) => {} // poll
         }
-        if let Some(pid) = busy() {
-            println!("busy {pid}");
+        if let Some(pid) = grandchild() {
+            println!("busy {}", parent(pid).unwrap());
+            println!("child {pid}");
             break;
         }
     }
-    drop(folder);
     call.await;
 }
 
-fn is_child(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let rest = stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned());
-    let parent = rest.and_then(|rest| rest.split(' ').nth(1)?.parse::<u32>().ok());
-    parent == Some(std::process::id()) && is_alive(pid)
+fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(1)?.parse().ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_is_killed_leaves_neither_busy_nor_idle_functions() {
+async fn a_host_that_is_killed_leaves_no_functions_nor_what_they_have_started() {
     let mut host = Command::new(std::env::current_exe().unwrap())
         .args([
             "runtimes::killed::host_with_a_function_that_never_ends",
@@ -71,15 +68,15 @@ async fn a_host_that_is_killed_leaves_neither_busy_nor_idle_functions() {
             host.wait().unwrap();
             return println!("skipped: no node");
         }
-        if let Some((word @ ("idle" | "busy"), pid)) = line.split_once(' ') {
+        if let Some((word @ ("idle" | "busy" | "child"), pid)) = line.split_once(' ') {
             pids.push(pid.parse::<u32>().unwrap());
-            if word == "busy" {
+            if word == "child" {
                 break;
             }
         }
     }
     assert!(
-        pids.len() == 2 && pids.iter().all(|&pid| is_alive(pid)),
+        pids.len() == 3 && pids.iter().all(|&pid| is_alive(pid)),
         "{pids:?}"
     );
     host.kill().unwrap();
