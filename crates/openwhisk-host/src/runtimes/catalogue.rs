@@ -1,8 +1,11 @@
 //! Which kinds there are, and what carries them out. Interpreters are found by starting them in
 //! a cage once: what can't run there is not there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use super::answer::Manner;
 use super::launch::{self, Launch, Launcher};
@@ -89,19 +92,17 @@ impl Catalogue {
         let programs = launcher.settings.programs.clone();
         let node_launcher = launcher.script("node.js", NODE_LAUNCHER)?;
         let python_launcher = launcher.script("python.py", PYTHON_LAUNCHER)?;
-        let mut node = None;
-        for program in programs.node {
-            if node.is_none() {
-                node = probe(launcher, program, &node_launcher, NODE_VERSION).await;
-            }
-        }
+        let nodes = distinct(programs.node).into_iter();
+        let nodes = nodes.map(|program| probe(launcher, program, &node_launcher, NODE_VERSION));
+        let pythons = distinct(programs.python).into_iter();
+        let pythons =
+            pythons.map(|program| probe(launcher, program, &python_launcher, PYTHON_VERSION));
+        let (nodes, found) = tokio::join!(join_all(nodes), join_all(pythons));
+        let node = nodes.into_iter().flatten().next();
         let mut pythons: Vec<Interpreter> = Vec::new();
-        for program in programs.python {
-            let found = probe(launcher, program, &python_launcher, PYTHON_VERSION).await;
-            let known =
-                |found: &Interpreter| pythons.iter().any(|python| python.version == found.version);
-            if let Some(found) = found.filter(|found| !known(found)) {
-                pythons.push(found);
+        for python in found.into_iter().flatten() {
+            if !pythons.iter().any(|known| known.version == python.version) {
+                pythons.push(python);
             }
         }
         let scripts = launcher.settings.scripts.is_some();
@@ -166,6 +167,19 @@ impl Catalogue {
             None => entry.kind.kind == kind,
         })
     }
+}
+
+/// The programs that are there, without other names of the same.
+fn distinct(programs: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    let mut is_new = |program: &PathBuf| {
+        let file = program.canonicalize();
+        file.is_ok_and(|file| seen.insert(file))
+    };
+    programs
+        .into_iter()
+        .filter(|program| is_new(program))
+        .collect()
 }
 
 /// The kinds of a family: those that are installed, of which the first is the default, and those
@@ -235,7 +249,7 @@ async fn probe(
         args: args.map(str::to_owned).into(),
         cwd: None,
         readable: launch::prefix(&program).into_iter().collect(),
-        env: Vec::new(),
+        env: BTreeMap::new(),
         requests_on_stdin: false,
         memory: PROBE_MEMORY,
         seat: 0,

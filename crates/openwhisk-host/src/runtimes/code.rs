@@ -3,7 +3,8 @@
 //! and goes with the last of them.
 
 use std::collections::HashMap;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -20,6 +21,8 @@ use super::unpack::{self, UnpackLimits};
 pub(super) const PROGRAM: &str = "exec";
 /// Says for which environment a program was built.
 const BUILT_FOR: &str = "exec.env";
+/// Bytes of it that are read.
+const BUILT_FOR_MAX: u64 = 1024;
 
 /// Code that a process can be started with.
 #[derive(Debug, Clone)]
@@ -146,7 +149,12 @@ pub(super) fn check_program(folder: &Path, environment: Option<&str>) -> Result<
         let text = format!("The archive has no executable `{PROGRAM}` at its root.");
         return Err(Error::Unusable(text));
     }
-    let built_for = fs::read_to_string(folder.join(BUILT_FOR)).ok();
+    let mut built_for = None;
+    if let Ok(file) = File::open(folder.join(BUILT_FOR)) {
+        let mut text = String::new();
+        file.take(BUILT_FOR_MAX).read_to_string(&mut text)?;
+        built_for = Some(text);
+    }
     match (environment, built_for.as_deref().map(str::trim)) {
         (Some(environment), Some(built_for)) if built_for != environment => Err(Error::Unusable(
             format!("The program was built for `{built_for}`, and this is `{environment}`."),

@@ -1,5 +1,6 @@
 //! From an action's needs to the command that starts a process for it in a cage.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -10,7 +11,7 @@ use conche_runtime::clock::SharedClock;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::cage::{CAGE_ARGUMENT, Plan, Resources};
+use super::cage::{self, CAGE_ARGUMENT, Plan, Resources};
 use super::process::Process;
 use super::root::Root;
 use super::settings::Settings;
@@ -89,7 +90,7 @@ pub(super) struct Launch<'a> {
     pub(super) cwd: Option<&'a Path>,
     /// What it may read beside the system.
     pub(super) readable: Vec<PathBuf>,
-    pub(super) env: Vec<(String, String)>,
+    pub(super) env: BTreeMap<String, String>,
     pub(super) requests_on_stdin: bool,
     /// Bytes that it may use.
     pub(super) memory: u64,
@@ -135,7 +136,20 @@ impl Launcher {
         if let Some((user, group)) = user {
             chown(home.path(), Some(user), Some(group))?;
         }
-        let command = self.command(launch, home.path(), user)?;
+        let mut env = launch.env.clone();
+        let home_text = home.path().display().to_string();
+        let own = [
+            ("HOME", home_text.as_str()),
+            ("LANG", "C.UTF-8"),
+            ("PATH", PATH),
+            ("TMPDIR", home_text.as_str()),
+        ];
+        for (key, value) in own {
+            env.entry(key.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
+        let environment = cage::environment(&env)?;
+        let command = (self.command(launch, home.path(), user)?, environment);
         let (starter, undertaker) = (&self.starter, &self.undertaker);
         let process = Process::start(starter, undertaker, command, self.clock.clone()).await?;
         Ok((process, home))
@@ -175,12 +189,7 @@ impl Launcher {
             .arg(CAGE_ARGUMENT)
             .arg(serde_json::to_string(&plan)?)
             .current_dir("/")
-            .env_clear()
-            .env("HOME", home)
-            .env("LANG", "C.UTF-8")
-            .env("PATH", PATH)
-            .env("TMPDIR", home)
-            .envs(launch.env);
+            .env_clear();
         Ok(command)
     }
 

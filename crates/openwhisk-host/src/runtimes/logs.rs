@@ -7,6 +7,10 @@ use jiff::Timestamp;
 
 use super::texts;
 
+/// Bytes of a line beside its text: the time, the name of the output, and the line's end. They
+/// count, as a million empty lines are stored like others.
+const FRAME: u64 = 40;
+
 /// One of the two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stream {
@@ -64,14 +68,20 @@ impl Logs {
         if self.truncated {
             return;
         }
-        let room = (self.limit - self.kept) as usize;
-        let text = &text[..text.len().min({
-            // The end of the line counts as well, so that empty lines are no way out.
-            self.truncated = text.len() + 1 > room;
-            room
-        })];
+        let mut room = self.limit - self.kept;
+        let open = &mut self.open[stream as usize];
+        if open.is_none() {
+            if room < FRAME {
+                self.truncated = true;
+                return;
+            }
+            room -= FRAME;
+            self.kept += FRAME;
+        }
+        let (_, line) = open.get_or_insert_with(|| (now, Vec::new()));
+        self.truncated = text.len() as u64 > room;
+        let text = &text[..text.len().min(room as usize)];
         self.kept += text.len() as u64;
-        let (_, line) = self.open[stream as usize].get_or_insert_with(|| (now, Vec::new()));
         line.extend_from_slice(text);
     }
 
@@ -79,7 +89,6 @@ impl Logs {
         let Some((begun, line)) = self.open[stream as usize].take() else {
             return;
         };
-        self.kept = (self.kept + 1).min(self.limit);
         let line = String::from_utf8_lossy(&line);
         self.lines.push(format_line(begun, stream, &line));
     }
@@ -137,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_whole_second_has_nanoseconds_too() {
-        let mut logs = Logs::new(10);
+        let mut logs = Logs::new(100);
         logs.push(Stream::Stdout, b"x\n", at(0));
         let lines = logs.finish(false, at(0));
         assert_eq!(lines, ["1970-01-01T00:00:00.000000000Z stdout: x"]);
@@ -145,7 +154,8 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_limit_are_left_out_and_that_is_said() {
-        let mut logs = Logs::new(8);
+        // Two lines with their text, and one without.
+        let mut logs = Logs::new(3 * FRAME + 6);
         for _ in 0..1000 {
             logs.push(Stream::Stdout, b"abc\n", at(0));
             logs.push(Stream::Stdout, b"\n", at(0));
@@ -157,8 +167,8 @@ mod tests {
                 "stdout: abc",
                 "stdout: ",
                 "stdout: abc",
-                "stderr: Logs were truncated because the total bytes size exceeds the limit of 8 \
-                 bytes."
+                "stderr: Logs were truncated because the total bytes size exceeds the limit of \
+                 126 bytes."
             ]
         );
     }

@@ -20,7 +20,7 @@ use super::code::Folders;
 use super::launch::Launcher;
 use super::logs::Logs;
 use super::process::Bounds;
-use super::room::{Granted, Room, What, Wish};
+use super::room::{self, Granted, Room, What, Wish};
 use super::run::{ActionKey, Kind, OutOfRoom, Prewarm, Ran, Run};
 use super::scripts;
 use super::settings::Settings;
@@ -212,7 +212,7 @@ impl Inner {
             breed: breed(run, engine),
             memory_mb: run.limits.memory_mb,
         };
-        let verdict = match self.room.acquire(wish.clone()).await {
+        let verdict = match self.acquire(wish.clone()).await {
             Ok(granted) => {
                 times.wait = asked.elapsed();
                 self.serve(run, engine, granted, (wish, &mut times, &mut logs))
@@ -231,6 +231,15 @@ impl Inner {
             run: times.run,
             ..ran(verdict, logs)
         }
+    }
+
+    async fn acquire(
+        &self,
+        wish: Wish<Lane, Breed>,
+    ) -> Result<Granted<Lane, Breed, Worker>, room::Error> {
+        let limit = self.launcher.settings.wait;
+        let granted = tokio::time::timeout(limit, self.room.acquire(wish)).await;
+        granted.unwrap_or(Err(room::Error::Late(limit)))
     }
 
     /// Carries out a call with what it was granted.

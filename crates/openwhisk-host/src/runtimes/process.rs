@@ -79,11 +79,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the command, whose standard streams are set here.
+    /// Starts the launcher's command, whose standard streams are set here, and hands it the
+    /// environment of what it is to become.
     pub(super) async fn start(
         starter: &Starter,
         undertaker: &Arc<Undertaker>,
-        mut command: Command,
+        (mut command, environment): (Command, Vec<u8>),
         clock: SharedClock,
     ) -> io::Result<Self> {
         let (ours, theirs) = StdStream::pair()?;
@@ -98,7 +99,7 @@ impl Process {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        Ok(Self {
+        let mut process = Self {
             group: Group::new(Pid::from_raw(pid.cast_signed()), Arc::clone(undertaker)),
             child,
             talk: UnixStream::from_std(ours)?,
@@ -106,7 +107,10 @@ impl Process {
             stderr: pipe::Receiver::from_owned_fd(stderr.into_owned_fd()?)?,
             paused: false,
             clock,
-        })
+        };
+        // If it has ended already, that shows when it is asked.
+        process.talk.write_all(&environment).await.ok();
+        Ok(process)
     }
 
     /// The number of the first process and of the session.

@@ -34,6 +34,8 @@ pub(super) enum Error {
     TooLarge { asked: u32, limit: u32 },
     #[error("{0} calls are waiting already")]
     Full(usize),
+    #[error("no process was free within {0:?}")]
+    Late(Duration),
     #[error("the host is stopping")]
     Closed,
 }

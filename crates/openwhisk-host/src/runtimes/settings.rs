@@ -28,6 +28,9 @@ pub struct Settings {
     pub memory_mb: u32,
     /// Calls that may wait for a process. Default 1000.
     pub waiting: usize,
+    /// How long a call may wait for a process. Default 5 min, as long as OpenWhisk lets the
+    /// longest action run.
+    pub wait: Duration,
     /// How long a process is kept without work. Default 10 min.
     pub idle: Duration,
     /// After so long without work a process is stopped from running until it is needed.
@@ -145,6 +148,7 @@ impl Settings {
             processes: (4 * cores).max(8),
             memory_mb: 4096,
             waiting: 1000,
+            wait: Duration::from_mins(5),
             idle: Duration::from_mins(10),
             pause: Duration::from_secs(10),
             network: true,

@@ -111,11 +111,11 @@ impl Worker {
         let settings = &launcher.settings.executables;
         let environment = settings.environment.as_deref();
         let program = code::check_program(folder.path(), environment).map_err(unusable)?;
-        let mut env: Vec<_> = first_environment(run).into_iter().collect();
+        let mut env = first_environment(run);
         let told = environment.map(|text| ("OW_EXECUTION_ENV".to_owned(), text.to_owned()));
         env.extend(told);
         if settings.acknowledge {
-            env.push(("__OW_WAIT_FOR_ACK".to_owned(), "1".to_owned()));
+            env.insert("__OW_WAIT_FOR_ACK".to_owned(), "1".to_owned());
         }
         let launch = Launch {
             program: &program,

@@ -15,8 +15,10 @@
 mod filter;
 mod walls;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{self, Read, Write as _};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -105,13 +107,13 @@ pub fn cage_main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let problem = match work(arguments) {
         Ok(Work::Cage(plan)) => enter(&plan),
         Ok(Work::Undertaker) => {
-            undertaker::serve(std::io::stdin().lock());
+            undertaker::serve(io::stdin().lock());
             return ExitCode::SUCCESS;
         }
         Err(problem) => problem,
     };
     // Nobody may be listening any more.
-    writeln!(std::io::stderr(), "{problem}").ok();
+    writeln!(io::stderr(), "{problem}").ok();
     ExitCode::from(EXIT_NOT_STARTED)
 }
 
@@ -142,13 +144,59 @@ fn enter(plan: &Plan) -> String {
     };
     let problem = match walls::confine(plan) {
         Err(error) => format!("cannot confine the action: {error}"),
-        Ok(()) => {
-            let mut command = Command::new(&plan.program);
-            // The environment is the one that the host has set for this process.
-            let error = command.args(&plan.args).exec();
-            format!("cannot execute {}: {error}", plan.program.display())
-        }
+        Ok(()) => become_program(plan, &mut last_words),
     };
     writeln!(last_words, "{}{problem}", char::from(NOT_STARTED)).ok();
     problem
+}
+
+/// The environment of the program comes over the socket, once the walls stand: this process
+/// itself must not have it, as it may tell the dynamic loader what to load, and it is no
+/// argument, as it may hold secrets.
+fn become_program(plan: &Plan, host: &mut UnixStream) -> String {
+    let env = match read_environment(host) {
+        Ok(env) => env,
+        Err(error) => return format!("cannot read the environment: {error}"),
+    };
+    let mut command = Command::new(&plan.program);
+    let error = command.args(&plan.args).env_clear().envs(env).exec();
+    format!("cannot execute {}: {error}", plan.program.display())
+}
+
+/// The first thing that the host writes to the socket: a length of four bytes, and so many
+/// bytes of JSON.
+pub(super) fn environment(env: &BTreeMap<String, String>) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_vec(env)?;
+    let length = u32::try_from(json.len()).map_err(io::Error::other)?;
+    let mut message = length.to_le_bytes().to_vec();
+    message.extend(json);
+    Ok(message)
+}
+
+fn read_environment(host: &mut impl Read) -> io::Result<BTreeMap<String, String>> {
+    let mut length = [0; 4];
+    host.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length);
+    let mut json = Vec::new();
+    // No more than that: what follows is for the program.
+    host.take(length.into()).read_to_end(&mut json)?;
+    Ok(serde_json::from_slice(&json)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_read_and_nothing_after_it() {
+        let env = [("A", "b\n=é"), ("LD_PRELOAD", "")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let mut sent = environment(&env).unwrap();
+        sent.extend(b"{}\n");
+        let mut from = sent.as_slice();
+        assert_eq!(read_environment(&mut from).unwrap(), env);
+        assert_eq!(from, b"{}\n");
+        assert!(read_environment(&mut &sent[..6]).is_err());
+    }
 }

@@ -173,6 +173,21 @@ async fn it_inherits_no_environment_and_no_descriptors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn its_environment_does_not_reach_the_launcher() {
+    let rig = rig(EXEC).await.unwrap();
+    let mut run = text(EXEC, "#!/bin/sh\nread -r line; echo '{}' >&3; read -r line");
+    run.env
+        .insert("LD_PRELOAD".to_owned(), "/no/such/library.so".to_owned());
+    let ran = rig.run(run).await;
+    // The loader complains once for each program that it loads: the shell, and nothing else.
+    let complaints = ran
+        .logs
+        .iter()
+        .filter(|line| line.contains("/no/such/library.so"));
+    assert_eq!(complaints.count(), 1, "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_network_is_there_unless_it_is_denied() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -10,3 +10,4 @@ mod pool;
 mod programs;
 mod python;
 mod rig;
+mod scripts;

@@ -1,0 +1,132 @@
+//! The kind that is carried out by a script sandbox, which is played here: what its answers
+//! become, and when it stands in for Node.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use conche_openwhisk_host::runtimes::{
+    Ran, Run, Runtimes as _, SCRIPT_KIND, ScriptCall, ScriptDone, ScriptEnd, Scripts,
+};
+use serde_json::{Value, json};
+
+use super::rig::{
+    Rig, binary, error, is_developer_error, lines, returned, rig_with, settings, text,
+};
+
+/// Ends every call as it was told, and keeps it.
+struct Played {
+    end: ScriptEnd,
+    calls: Mutex<Vec<ScriptCall>>,
+}
+
+#[async_trait]
+impl Scripts for Played {
+    async fn call(&self, call: ScriptCall) -> ScriptDone {
+        self.calls.lock().unwrap().push(call);
+        ScriptDone {
+            end: self.end.clone(),
+            logs: vec![(false, "said".to_owned()), (true, "warned".to_owned())],
+        }
+    }
+}
+
+async fn played(end: ScriptEnd) -> (Rig, Arc<Played>) {
+    let calls = Mutex::default();
+    let played = Arc::new(Played { end, calls });
+    let mut settings = settings();
+    settings.scripts = Some(Arc::clone(&played) as Arc<dyn Scripts>);
+    (rig_with(SCRIPT_KIND, settings).await.unwrap(), played)
+}
+
+fn script() -> Run {
+    let mut run = text(SCRIPT_KIND, "const main = () => ({})");
+    run.value = json!({ "a": 1 });
+    run.env.insert("INIT".to_owned(), "x".to_owned());
+    run.code.main = Some("niam".to_owned());
+    run.limits.timeout = Duration::from_millis(1500);
+    run
+}
+
+async fn ended(end: ScriptEnd) -> Ran {
+    played(end).await.0.run(script()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_is_told_what_to_run_and_within_which_limits() {
+    let (rig, played) = played(ScriptEnd::Returned(Some(json!({ "b": 2 })))).await;
+    let ran = rig.run(script()).await;
+    assert_eq!(lines(&ran), ["stdout: said", "stderr: warned"]);
+    assert_eq!((ran.carried_out_by.clone(), ran.init), (None, None));
+    assert_eq!(returned(ran), json!({ "b": 2 }));
+    let calls = played.calls.lock().unwrap();
+    let call = &calls[0];
+    assert_eq!(
+        (call.main.as_str(), &call.value),
+        ("niam", &json!({ "a": 1 }))
+    );
+    assert_eq!(&*call.source, "const main = () => ({})");
+    assert_eq!(call.env["INIT"], "x");
+    assert_eq!(call.env["__OW_NAMESPACE"], "guest");
+    assert_eq!(
+        (call.timeout.as_millis(), call.memory, call.answer),
+        (1500, 256 << 20, 1 << 20)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_end_of_a_script_has_its_class_and_text() {
+    assert_eq!(returned(ended(ScriptEnd::Returned(None)).await), json!({}));
+    assert_eq!(
+        returned(ended(ScriptEnd::Returned(Some(json!([1])))).await),
+        json!([1])
+    );
+    let rejected = ended(ScriptEnd::Rejected(json!("no"))).await;
+    assert_eq!(error(&rejected), ("application error", &json!("no")));
+    let long = ended(ScriptEnd::TooLong(Some(2_000_000))).await;
+    let text = "The action produced a response that exceeded the allowed length: 2000000 > \
+                1048576 bytes. The truncated response was: ";
+    assert_eq!(error(&long), ("application error", &json!(text)));
+    let rows = [
+        (
+            ScriptEnd::Returned(Some(Value::from("x"))),
+            "The action did not return a dictionary.",
+        ),
+        (
+            ScriptEnd::Threw("Error: T".to_owned()),
+            "An error has occurred: Error: T",
+        ),
+        (
+            ScriptEnd::Unusable("SyntaxError: x".to_owned()),
+            "Initialization has failed due to: SyntaxError: x",
+        ),
+        (
+            ScriptEnd::OutOfTime,
+            "The action exceeded its time limits of 1500 milliseconds.",
+        ),
+        (
+            ScriptEnd::OutOfMemory,
+            "The action exhausted its memory and was aborted.",
+        ),
+    ];
+    for (end, text) in rows {
+        let timed_out = end == ScriptEnd::OutOfTime;
+        let ran = ended(end).await;
+        is_developer_error(&ran, text);
+        assert_eq!(ran.timed_out, timed_out);
+    }
+    let busy = ended(ScriptEnd::Unavailable("busy".to_owned())).await;
+    assert_eq!(error(&busy).0, "whisk internal error");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_stand_in_for_node_where_there_is_none_and_that_is_told() {
+    let (rig, _) = played(ScriptEnd::Returned(None)).await;
+    for kind in ["nodejs:default", "nodejs:20"] {
+        let ran = rig.run(text(kind, "const main = () => ({})")).await;
+        assert_eq!(ran.carried_out_by.as_deref(), Some(SCRIPT_KIND));
+        assert_eq!(returned(ran), json!({}));
+    }
+    let archive = rig.run(binary("nodejs:20", b"PK")).await;
+    is_developer_error(&archive, "The kind `quickjs:1` takes code as text only.");
+}
