@@ -16,6 +16,9 @@ use crate::pointer::{Key, Pointer};
 /// The largest integer that every reader of JSON takes for the same number: 2^53 - 1.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
 
+/// What some editors put before a text, and JSON has no place for (RFC 8259 §8.1).
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The longest name of a member, in bytes. CACAO's own names and keys have at most 250; what is
 /// said about what is within a member repeats its name.
 pub const NAME_MAX: usize = 1024;
@@ -80,6 +83,14 @@ pub fn read(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
     let text = str::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
         offset: error.valid_up_to(),
     })?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        return Err(Error::NotIJson {
+            message: "it begins with a byte order mark; save it as UTF-8 without one".to_owned(),
+            pointer: Pointer::top(),
+            line: 1,
+            column: 1,
+        });
+    }
     let mut path = Vec::new();
     let mut reader = serde_json::Deserializer::from_str(text);
     let strict = Strict {
@@ -321,6 +332,13 @@ mod tests {
         let (message, pointer) = refused(&named(NAME_MAX + 1));
         assert_eq!(message, "a name is 1025 bytes long; at most 1024 are read");
         assert_eq!(pointer, "", "it is not repeated");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_told_as_such() {
+        let (message, pointer) = refused("\u{feff}{}");
+        assert_eq!(pointer, "");
+        assert!(message.contains("byte order mark"), "{message}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `conche playbooks new`: a playbook to begin with.
 
 use clap::Args;
-use conche_cacao::{Document, identifier};
+use conche_cacao::Document;
+use conche_cacao::identifier::{self, Identifier};
 use conche_core::Timestamp;
 use serde_json::json;
 
@@ -16,11 +17,20 @@ pub(crate) struct NewArgs {
     #[arg(long, default_value = "New playbook")]
     name: String,
     /// Who makes it: the identifier of a STIX identity [default: a new one]
-    #[arg(long, value_name = "IDENTITY")]
+    #[arg(long, value_name = "IDENTITY", value_parser = identity)]
     created_by: Option<String>,
     /// Make the playbook's identifier of its name: the same name gives the same identifier
     #[arg(long)]
     deterministic: bool,
+}
+
+fn identity(text: &str) -> Result<String, String> {
+    let read = Identifier::parse(text).map_err(|error| error.to_string());
+    match read {
+        Ok(id) if id.kind == "identity" => Ok(text.to_owned()),
+        Ok(_) => Err("it is of another type than identity".to_owned()),
+        Err(error) => Err(format!("{error}; write identity--UUID")),
+    }
 }
 
 /// `conche playbooks new`.

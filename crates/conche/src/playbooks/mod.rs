@@ -23,7 +23,7 @@ pub(crate) use self::sign::{SignArgs, sign};
 pub(crate) use self::verify::{VerifyArgs, verify};
 use crate::client::playbooks as client;
 use crate::failure::Failure;
-use crate::input;
+use crate::{input, validate};
 
 /// What to do with playbooks.
 #[derive(Debug, Subcommand)]
@@ -79,15 +79,19 @@ fn random_uuid() -> Result<Uuid, Failure> {
     Ok(Builder::from_random_bytes(bytes).into_uuid())
 }
 
-/// Reads a document; what is no I-JSON is told with its place.
+/// Reads a playbook, however wrong it is; what is none, or no I-JSON, is told with its place.
 pub(crate) fn read(path: &Path) -> Result<Document, Failure> {
-    Document::parse(input::text(path)?.as_bytes()).map_err(|error| {
-        let path = path.display();
-        Failure::Failed(match error {
-            json::Error::NotIJson { .. } => format!("{path} is no I-JSON: {error}"),
-            error => format!("{path}: {error}"),
-        })
-    })
+    let failed = |what: String| Failure::Failed(format!("{}{what}", path.display()));
+    let text = input::text(path)?;
+    let document = Document::parse(text.as_bytes()).map_err(|error| match error {
+        json::Error::NotIJson { .. } => failed(format!(" is no I-JSON: {error}")),
+        error => failed(format!(": {error}")),
+    })?;
+    if validate::says_playbook(document.value()) {
+        return Ok(document);
+    }
+    let none = " is no playbook: it has neither the `type` playbook nor a `spec_version`";
+    Err(failed(none.to_owned()))
 }
 
 /// Puts a whole file in the place of another, or prints it where that is standard input.

@@ -54,6 +54,12 @@ impl<'a> File<'a> {
             let file = self.path.display().to_string();
             return Ok(playbook::examine(&file, &self.text, measure));
         }
+        if let Ok(value) = serde_json::from_str::<Value>(&self.text)
+            && !value.is_object()
+        {
+            let message = "this is neither a reaction nor a playbook: those are objects";
+            self.error("syntax", Place::top(), message.to_owned());
+        }
         if self.findings.is_empty()
             && let Some(reaction) = self.reaction()
         {

@@ -20,7 +20,7 @@ use conche_script::Sandbox;
 use serde::Serialize;
 
 use self::extensions::{Named, Schemas};
-pub(crate) use self::playbook::is_meant as is_playbook;
+pub(crate) use self::playbook::{is_meant as is_playbook, says_so as says_playbook};
 use crate::config::Loaded;
 use crate::failure::Failure;
 use crate::output::{self, Form, OutputArgs};

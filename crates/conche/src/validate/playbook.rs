@@ -10,10 +10,10 @@ use super::{Finding, Measure, Severity};
 /// Whether a text is meant to be a playbook. A document that is no JSON at all is one where it
 /// says so.
 pub(crate) fn is_meant(text: &str) -> bool {
+    // A byte order mark makes it no JSON, and no other kind of document.
+    let text = text.trim_start_matches('\u{feff}');
     match serde_json::from_str::<Value>(text) {
-        Ok(value) => {
-            value.get("spec_version").is_some() || value.get("type") == Some(&"playbook".into())
-        }
+        Ok(value) => says_so(&value),
         Err(_) => {
             let says = [
                 "\"cacao-",
@@ -23,6 +23,11 @@ pub(crate) fn is_meant(text: &str) -> bool {
             text.trim_start().starts_with('{') && says.iter().any(|says| text.contains(says))
         }
     }
+}
+
+/// Whether a value says that it is a playbook.
+pub(crate) fn says_so(value: &Value) -> bool {
+    value.get("spec_version").is_some() || value.get("type") == Some(&"playbook".into())
 }
 
 /// All that is to be said about a playbook.
@@ -96,6 +101,7 @@ mod tests {
             r#"{"spec_version": "cacao-2.0", "n": [}"#,
             r#"{"type":"playbook","n":1e999999999}"#,
             r#" {"type": "playbook", "name": "\ud800"}"#,
+            "\u{feff}{\"type\": \"playbook\"}",
         ] {
             assert!(is_meant(text), "{text}");
         }

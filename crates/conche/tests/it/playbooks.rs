@@ -295,4 +295,22 @@ fn what_cannot_be_used_is_told_with_what_to_do() {
     assert!(private.contains("openssl pkey -in "), "{private}");
     let other = error(&["graph", KEY]);
     assert!(other.contains("ed25519.pem is no I-JSON: "), "{other}");
+    let dir = tempfile::tempdir().expect("a folder");
+    let list = saved(dir.path(), "list.json", &json!([]));
+    for verb in ["show", "summary"] {
+        let none = error(&["playbooks", verb, &list]);
+        assert!(none.contains("list.json is no playbook"), "{none}");
+    }
+    let marked = dir.path().join("marked.json").display().to_string();
+    std::fs::write(&marked, format!("\u{feff}{}", example())).expect("a file");
+    for output in [conche(&["validate", &marked]), conche(&["validate", &list])] {
+        let told = text(&output);
+        let words = ["byte order mark", "neither a reaction nor a playbook"];
+        assert!(words.iter().any(|words| told.contains(words)), "{told}");
+    }
+    let other = "group--6513270e-269e-4d37-b2a7-4de452e6b438";
+    for by in ["me", other] {
+        let output = conche(&["playbooks", "new", "--created-by", by]);
+        assert_eq!(output.status.code(), Some(2), "{by}");
+    }
 }
