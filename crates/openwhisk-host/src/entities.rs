@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::cache::Decoded;
 use crate::host::Inner;
 use crate::native::{self, Native};
 use crate::refusal::Refusal;
@@ -77,8 +78,10 @@ impl Opened {
 /// What a name means that is to be invoked.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    /// The action itself.
+    /// The action itself, without its code.
     pub(crate) action: Arc<Action>,
+    /// Its code, where it has some.
+    pub(crate) code: Option<Arc<str>>,
     /// The revision of the store; 0 for what comes with the host.
     pub(crate) revision: u64,
     /// As it was asked for, its namespace resolved.
@@ -246,10 +249,8 @@ impl Inner {
         let Some(package) = &asked.package else {
             let entity = asked.name.to_string();
             own(who, &asked.namespace, &entity)?;
-            let path = asked.path();
-            let loaded = self.load::<Action>(&path, &asked.name).await?;
-            let loaded = loaded.ok_or_else(Refusal::not_found)?;
-            return Ok(of(loaded, asked, None));
+            let decoded = self.decoded(&asked.path(), &asked.name).await?;
+            return Ok(of(&decoded, asked, None));
         };
         let opened = self.open(who, &asked.namespace, package).await?;
         self.packaged(&opened, asked).await
@@ -267,6 +268,7 @@ impl Inner {
         {
             return Ok(Target {
                 action: Arc::new(native.action(&path)),
+                code: None,
                 revision: 0,
                 binding: bound_name(opened),
                 bound: opened.parameters(),
@@ -274,9 +276,33 @@ impl Inner {
                 native: Some(native),
             });
         }
-        let loaded = self.load::<Action>(&path, &asked.name).await?;
-        let loaded = loaded.ok_or_else(Refusal::not_found)?;
-        Ok(of(loaded, asked, Some(opened)))
+        let decoded = self.decoded(&path, &asked.name).await?;
+        Ok(of(&decoded, asked, Some(opened)))
+    }
+
+    /// An action that is stored, decoded once.
+    async fn decoded(&self, path: &EntityPath, name: &Name) -> Result<Arc<Decoded>, Refusal> {
+        let key = key(path, name);
+        let generation = match self.cache.get(&key) {
+            Ok(decoded) => return Ok(decoded),
+            Err(generation) => generation,
+        };
+        let stored = self.store.entity(&key).await?;
+        let Stored {
+            mut entity,
+            revision,
+        } = stored.ok_or_else(Refusal::not_found)?;
+        if entity.kind != Kind::Action {
+            return Err(Refusal::conflict(Messages::OTHER_COLLECTION));
+        }
+        let code = entity.code.take().map(Arc::from);
+        let decoded = Arc::new(Decoded {
+            action: Arc::new(read(entity)?),
+            code,
+            revision,
+        });
+        self.cache.keep(key, &decoded, generation);
+        Ok(decoded)
     }
 
     /// The actions of a package, without their code.
@@ -303,13 +329,14 @@ fn bound_name(opened: &Opened) -> Option<String> {
     Some(format!("{}/{}", binding.namespace, binding.name))
 }
 
-fn of(loaded: Loaded<Action>, asked: FullyQualifiedName, opened: Option<&Opened>) -> Target {
+fn of(decoded: &Decoded, asked: FullyQualifiedName, opened: Option<&Opened>) -> Target {
     let inherited = opened.map(Opened::parameters).unwrap_or_default();
     Target {
-        bound: inherited.overlaid(&loaded.value.parameters),
+        bound: inherited.overlaid(&decoded.action.parameters),
         binding: opened.and_then(bound_name),
-        action: Arc::new(loaded.value),
-        revision: loaded.revision,
+        action: Arc::clone(&decoded.action),
+        code: decoded.code.clone(),
+        revision: decoded.revision,
         asked,
         native: None,
     }

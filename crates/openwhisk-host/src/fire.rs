@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::host::Inner;
 use crate::invoke::{Call, new_id, response, stored};
 use crate::refusal::Refusal;
-use crate::store::{Commit, User, Write};
+use crate::store::{self, Admission, Commit, User, Write};
 use crate::throttle::Slot;
 
 /// What a firing brings along.
@@ -27,6 +27,8 @@ pub(crate) struct Firing {
     /// The headers of the request, for `__ow_headers`.
     pub(crate) headers: Option<Map<String, Value>>,
     pub(crate) transaction: Arc<str>,
+    /// Names what the caller means; asked again it is the same firing.
+    pub(crate) idempotency: Option<String>,
     /// Changes that are to happen together with the firing.
     pub(crate) writes: Vec<Write>,
 }
@@ -46,7 +48,7 @@ impl Inner {
                 writes: firing.writes,
                 ..Commit::default()
             };
-            self.store.commit(commit).await?;
+            self.commit(commit).await?;
             return Ok(None);
         }
         let id = new_id();
@@ -59,16 +61,31 @@ impl Inner {
             calls.extend(call);
         }
         let record = self.fired(&firing, id.clone(), logs)?;
+        let mut admit: Vec<Admission> = calls
+            .iter()
+            .map(|(call, _)| call.admission(false, None))
+            .collect();
+        // Accepted and over in one commit: what is left of it is that the key is known.
+        admit.extend(firing.idempotency.map(|key| Admission {
+            activation: id.to_string(),
+            namespace: firing.who.namespace.clone(),
+            request: Value::Null,
+            begun: true,
+            idempotency: Some(key),
+        }));
         let commit = Commit {
             writes: firing.writes,
-            admit: calls
-                .iter()
-                .map(|(call, _)| call.admission(false, None))
-                .collect(),
+            admit,
             finish: vec![stored(&record, None)],
             ..Commit::default()
         };
-        self.store.commit(commit).await?;
+        match self.commit(commit).await {
+            Ok(()) => {}
+            Err(store::Error::Known { activation }) => {
+                return Ok(Some(ActivationId::parse(&activation)?));
+            }
+            Err(error) => return Err(error.into()),
+        }
         for (call, slot) in calls {
             drop(self.start(call, slot, true));
         }

@@ -11,6 +11,7 @@ use axum::Router;
 use conche_runtime::clock::SharedClock;
 use conche_runtime::supervisor::{Backoff, OnFailure, Stage, Tasks, ticker};
 
+use crate::cache::Cache;
 use crate::invoke::Flights;
 use crate::rest;
 use crate::runtimes::Runtimes;
@@ -63,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) users: Users,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) flights: Flights,
+    pub(crate) cache: Cache,
 }
 
 impl Inner {
@@ -91,6 +93,7 @@ impl Host {
                 users,
                 throttle,
                 flights: Flights::default(),
+                cache: Cache::default(),
             }),
         })
     }

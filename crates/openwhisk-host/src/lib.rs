@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows a database, opens a port or starts a task outside the supervisor.
 
+mod cache;
 mod define;
 mod entities;
 mod fire;

@@ -58,7 +58,7 @@ pub(crate) async fn through(
     } else {
         next.run(request).await
     };
-    if let Some(refusal) = refusal_of(&mut response) {
+    if let Some(refusal) = refusal_of(&mut response, web) {
         write(&mut response, &refusal, &transaction);
     }
     let headers = response.headers_mut();
@@ -72,9 +72,13 @@ pub(crate) async fn through(
 }
 
 /// What a route refused, or the router where no route was right.
-fn refusal_of(response: &mut Response) -> Option<Refusal> {
+fn refusal_of(response: &mut Response, web: bool) -> Option<Refusal> {
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         return Some(refusal);
+    }
+    if web {
+        // What an action answers is its own.
+        return None;
     }
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = response.headers().get(header::ALLOW);
@@ -85,6 +89,10 @@ fn refusal_of(response: &mut Response) -> Option<Refusal> {
             allowed.join(", ")
         );
         return Some(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text));
+    }
+    if response.status() == StatusCode::BAD_REQUEST {
+        // A path that is not UTF-8.
+        return Some(Refusal::bad("The request could not be understood."));
     }
     None
 }

@@ -31,14 +31,9 @@ use crate::throttle::Slot;
 
 pub(crate) use self::record::{read, response, stored};
 
-/// How long a write that the store refuses is tried again, in steps.
-const PATIENCE: [Duration; 5] = [
-    Duration::from_millis(20),
-    Duration::from_millis(100),
-    Duration::from_millis(500),
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-];
+/// The pause before a change that the store did not take is tried again; doubled each time.
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+const PAUSE_MOST: Duration = Duration::from_secs(5);
 
 /// An invocation that a caller asks for.
 pub(crate) struct Asked {
@@ -204,7 +199,7 @@ impl Inner {
             admit: vec![admission],
             ..Commit::default()
         };
-        match self.store.commit(commit).await {
+        match self.commit(commit).await {
             Ok(()) => Ok(None),
             Err(store::Error::Known { activation }) => Ok(Some(ActivationId::parse(&activation)?)),
             Err(error) => Err(error.into()),
@@ -283,26 +278,26 @@ impl Inner {
         self.persist(commit).await
     }
 
-    /// Makes changes that must not be lost to a store that is away for a moment.
+    /// Makes changes that must not be lost: where the store is away they are tried again until
+    /// it is back or the host stops. False where they were not made.
     pub(crate) async fn persist(&self, commit: Commit) -> bool {
-        for pause in PATIENCE {
-            match self.store.commit(commit.clone()).await {
+        let stop = self.tasks.stop(Stage::Executor);
+        let mut pause = PAUSE_FIRST;
+        loop {
+            match self.commit(commit.clone()).await {
                 Ok(()) => return true,
-                Err(store::Error::Unavailable(reason)) => {
+                Err(store::Error::Unavailable(reason)) if !stop.is_requested() => {
                     tracing::warn!(%reason, "the store is away; the change is tried again");
-                    tokio::time::sleep(pause).await;
+                    tokio::select! {
+                        () = stop.requested() => {}
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(PAUSE_MOST);
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a change is lost");
+                    tracing::error!(%error, "a change is not stored");
                     return false;
                 }
-            }
-        }
-        match self.store.commit(commit).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(%error, "a change is lost");
-                false
             }
         }
     }

@@ -97,7 +97,7 @@ impl Inner {
             },
             code: Code {
                 kind,
-                text: action.exec.source().unwrap_or_default().into(),
+                text: call.target.code.clone().unwrap_or_else(|| "".into()),
                 binary: action.exec.is_binary(),
                 main,
                 image,

@@ -156,7 +156,7 @@ impl Inner {
                 let merged = old.when.merged(arguments, &old.payload);
                 let alarm = self.alarm(old.feed, &who.namespace, named.name, &merged)?;
                 let change = commit(vec![write(&alarm, Some(there.revision))]);
-                self.store.commit(change).await.map_err(failed)?;
+                self.commit(change).await.map_err(failed)?;
                 Ok(json!({ "status": "success" }))
             }
             ("DELETE", Some(there)) => {
@@ -164,7 +164,7 @@ impl Inner {
                     key: there.entity.key,
                     expected: there.revision,
                 }]);
-                self.store.commit(change).await.map_err(failed)?;
+                self.commit(change).await.map_err(failed)?;
                 Ok(json!({ "status": "success" }))
             }
             ("PAUSE" | "UNPAUSE", Some(there)) => {
@@ -177,7 +177,7 @@ impl Inner {
                     alarm.next = alarm.when.after(now);
                 }
                 let change = commit(vec![write(&alarm, Some(there.revision))]);
-                self.store.commit(change).await.map_err(failed)?;
+                self.commit(change).await.map_err(failed)?;
                 Ok(json!({ "status": "success" }))
             }
             (other, Some(_)) => Err(format!("a feed knows no lifecycleEvent '{other}'")),
@@ -273,7 +273,7 @@ impl Inner {
             alarm.active = false;
             alarm.reason = Some("the trigger is not there any more".to_owned());
             let change = commit(vec![write(&alarm, Some(stored.revision))]);
-            return Ok(self.store.commit(change).await?);
+            return Ok(self.commit(change).await?);
         };
         alarm.left = alarm.left.map(|left| left.saturating_sub(1));
         alarm.next = alarm.when.after(now).filter(|_| alarm.left != Some(0));
@@ -291,6 +291,7 @@ impl Inner {
             payload: alarm.payload.clone(),
             trigger: trigger.value,
             headers: None,
+            idempotency: None,
             transaction: Transaction::generate().0,
             writes,
         };

@@ -165,7 +165,7 @@ async fn store(
         writes: vec![Write::Put { entity, expected }],
         ..Commit::default()
     };
-    Ok(host.store.commit(commit).await?)
+    Ok(host.commit(commit).await?)
 }
 
 fn shown(host: &Inner, who: &User, base: &str, document: &Value) -> Value {
@@ -271,7 +271,7 @@ async fn delete(host: &Inner, who: &User, asked: &Map<String, Value>) -> Result<
             }],
             ..Commit::default()
         };
-        host.store.commit(commit).await?;
+        host.commit(commit).await?;
     }
     Ok(json!({}))
 }

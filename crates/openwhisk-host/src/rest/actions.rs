@@ -50,10 +50,18 @@ pub(super) async fn read(
     let target = host.target(&caller.who, place.named(&caller.who)?).await?;
     let mut action = Action::clone(&target.action);
     action.parameters = target.bound;
-    if !with_code {
-        action.exec = action.exec.without_code();
+    if let (true, Some(text)) = (with_code, target.code) {
+        put_code(&mut action.exec, &text);
     }
     Ok(Json(action))
+}
+
+fn put_code(exec: &mut Exec, text: &str) {
+    match exec {
+        Exec::Code(code) => code.code = Some(text.to_owned()),
+        Exec::Blackbox(blackbox) => blackbox.code = Some(text.to_owned()),
+        Exec::Sequence(_) => {}
+    }
 }
 
 /// `GET …/actions`.
@@ -161,7 +169,7 @@ pub(super) async fn write(
         writes: vec![put(&action, revision)?],
         ..Commit::default()
     };
-    host.store.commit(commit).await?;
+    host.commit(commit).await?;
     if let Some(revision) = revision {
         host.forget(&named, revision);
     }
@@ -180,7 +188,7 @@ pub(super) async fn delete(
         writes: vec![removal(&found)],
         ..Commit::default()
     };
-    host.store.commit(commit).await?;
+    host.commit(commit).await?;
     host.forget(&named, found.revision);
     Ok(Json(found.value))
 }

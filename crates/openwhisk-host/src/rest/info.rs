@@ -40,10 +40,18 @@ pub(super) async fn host(State(host): Here) -> Json<HostInfo> {
 
 fn limits_of(host: &Inner) -> BTreeMap<String, Value> {
     let (ranges, throttles) = (host.settings.actions.ranges(), &host.settings.throttles);
+    // Clients in Go read these three into 16 bits.
+    let small = |limit: u64| limit.min(u16::MAX.into());
     [
-        ("actions_per_minute", throttles.invocations_per_minute),
-        ("triggers_per_minute", throttles.fires_per_minute),
-        ("concurrent_actions", throttles.concurrent_invocations),
+        (
+            "actions_per_minute",
+            small(throttles.invocations_per_minute),
+        ),
+        ("triggers_per_minute", small(throttles.fires_per_minute)),
+        (
+            "concurrent_actions",
+            small(throttles.concurrent_invocations),
+        ),
         (
             "sequence_length",
             host.settings.actions.sequence_length as u64,

@@ -70,7 +70,8 @@ fn wait(host: &Inner, query: &Query) -> Result<Duration, Refusal> {
     }
 }
 
-fn idempotency(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+/// The caller's name for what it asks for.
+pub(super) fn idempotency(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };

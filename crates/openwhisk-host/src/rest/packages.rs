@@ -156,7 +156,7 @@ pub(super) async fn write(
         writes: vec![put(&package, expected)?],
         ..Commit::default()
     };
-    host.store.commit(commit).await?;
+    host.commit(commit).await?;
     Ok(Json(package))
 }
 
@@ -221,7 +221,7 @@ pub(super) async fn delete(
         writes,
         ..Commit::default()
     };
-    host.store.commit(commit).await?;
+    host.commit(commit).await?;
     for (action, revision) in removed {
         let action: FullyQualifiedName = action;
         host.forget(&action, revision);

@@ -218,7 +218,7 @@ impl Inner {
             )));
         }
         writes.push(put(&trigger.value, Some(trigger.revision))?);
-        self.store.commit(commit(writes)).await?;
+        self.commit(commit(writes)).await?;
         rule.status = Some(kept);
         Ok(rule)
     }
@@ -238,7 +238,7 @@ pub(super) async fn delete(
         unlink(&mut trigger.value, &rule);
         writes.push(put(&trigger.value, Some(trigger.revision))?);
     }
-    host.store.commit(commit(writes)).await?;
+    host.commit(commit(writes)).await?;
     rule.status = Some(RuleStatus::Inactive);
     Ok(Json(rule))
 }
@@ -263,6 +263,6 @@ pub(super) async fn set(
     };
     link(&mut trigger.value, &rule, wanted.status);
     let writes = vec![put(&trigger.value, Some(trigger.revision))?];
-    host.store.commit(commit(writes)).await?;
+    host.commit(commit(writes)).await?;
     Ok("OK")
 }

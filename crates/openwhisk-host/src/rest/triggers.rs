@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 
 use super::body::{Document, Payload};
+use super::invocation::idempotency;
 use super::query::Query;
 use super::{Caller, Here, lists};
 use crate::entities::{Loaded, delete as removal, put};
@@ -106,7 +107,7 @@ pub(super) async fn write(
         writes: vec![put(&trigger, expected)?],
         ..Commit::default()
     };
-    host.store.commit(commit).await?;
+    host.commit(commit).await?;
     Ok(Json(trigger))
 }
 
@@ -134,7 +135,7 @@ pub(super) async fn delete(
         writes: vec![removal(&found)],
         ..Commit::default()
     };
-    host.store.commit(commit).await?;
+    host.commit(commit).await?;
     Ok(Json(found.value))
 }
 
@@ -153,6 +154,7 @@ pub(super) async fn fire(
         payload: payload.members,
         headers: Some(without_credentials(&payload.headers)),
         transaction: caller.transaction,
+        idempotency: idempotency(&payload.headers)?,
         writes: Vec::new(),
     };
     let Some(activation_id) = host.fire(firing).await? else {

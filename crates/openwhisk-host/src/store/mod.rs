@@ -157,6 +157,16 @@ pub enum Write {
     },
 }
 
+impl Write {
+    /// The entity that it changes.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Put { entity, .. } => &entity.key,
+            Self::Delete { key, .. } => key,
+        }
+    }
+}
+
 /// Which entities to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
@@ -205,7 +215,8 @@ pub struct Record {
     pub document: Value,
 }
 
-/// Changes that happen together or not at all.
+/// Changes that happen together or not at all, in the order of these fields: what is accepted
+/// and over in the same commit leaves its record and its idempotency key.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
     /// Entities.

@@ -241,9 +241,15 @@ fn payload(
     user: Option<&str>,
     target: &Target,
 ) -> Result<Value, Refusal> {
+    let mut headers = parts.headers.clone();
+    headers.remove(SECRET);
+    if user.is_some() {
+        // They are of this host: whoever owns the action must not get them.
+        headers.remove(header::AUTHORIZATION);
+    }
     let asked = WebRequest {
         method: parts.method.as_str(),
-        headers: &parts.headers,
+        headers: &headers,
         path: &place.rest,
         query: parts.uri.query().unwrap_or_default(),
         body,

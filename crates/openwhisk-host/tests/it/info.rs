@@ -64,6 +64,8 @@ async fn requests_that_are_none_are_refused() {
     for path in ["/api/v1/namespaces/guest", "/nothing", "/api/v2/namespaces"] {
         world.get(path).await.refuses(404, nothing);
     }
+    let text = "The request could not be understood.";
+    world.get("actions/%FF").await.refuses(400, text);
     let reply = world.post("packages/p", json!({})).await;
     assert_eq!(reply.status, 405);
     assert!(

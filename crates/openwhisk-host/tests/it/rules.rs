@@ -229,6 +229,25 @@ async fn a_firing_invokes_every_active_rule_and_tells_of_all() {
 }
 
 #[tokio::test]
+async fn a_firing_with_a_key_happens_once() {
+    let world = linked().await;
+    let fire = async || {
+        let request = Request::post("/api/v1/namespaces/_/triggers/t")
+            .header(header::AUTHORIZATION, basic(world.guest()))
+            .header("idempotency-key", "k");
+        world.send(request.body(Body::empty()).unwrap()).await
+    };
+    let first = fire().await;
+    assert_eq!(fire().await.of(202), first.of(202));
+    let list = world.get("activations?name=t").await.of(200);
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    let log = world.recorded(&first.activation()).await["logs"][0].clone();
+    let log: Value = serde_json::from_str(log.as_str().unwrap()).unwrap();
+    world.recorded(log["activationId"].as_str().unwrap()).await;
+    assert_eq!(world.runtimes.calls().len(), 1);
+}
+
+#[tokio::test]
 async fn a_trigger_has_so_many_rules() {
     use conche_openwhisk_host::{Settings, Sizes};
     let sizes = Sizes {

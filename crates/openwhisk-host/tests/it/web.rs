@@ -229,9 +229,15 @@ async fn an_action_may_want_credentials_or_a_word() {
     }
     let user = with("user", "authorization", &basic(world.other())).await;
     assert_eq!(user.of(200)["__ow_user"], "other", "any user of the host");
+    let headers = user.json()["__ow_headers"].clone();
+    assert!(
+        headers.get("authorization").is_none(),
+        "the host's are not the owner's"
+    );
     assert_eq!(with("user", "authorization", "Basic bad").await.status, 401);
     let secret = "x-require-whisk-auth";
-    with("word", secret, "secret").await.of(200);
+    let word = with("word", secret, "secret").await.of(200);
+    assert!(word["__ow_headers"].get(secret).is_none());
     with("number", secret, "42").await.of(200);
     for (name, value) in [
         ("word", "secrets"),

@@ -10,6 +10,7 @@ pub(super) async fn check<F: AsyncFn() -> Arc<dyn Store>>(open: &F) {
     what_is_accepted_stays_until_it_is_over(&*open().await).await;
     an_idempotency_key_means_one_activation(&*open().await).await;
     what_is_over_is_not_accepted_once_more(&*open().await).await;
+    what_is_accepted_and_over_at_once_leaves_its_key(&*open().await).await;
     records_are_listed_newest_first_by_what_is_asked(&*open().await).await;
     a_record_is_seen_in_its_namespace_only(&*open().await).await;
     the_old_and_the_surplus_are_removed(&*open().await).await;
@@ -58,6 +59,21 @@ async fn what_is_over_is_not_accepted_once_more(store: &dyn Store) {
     assert_eq!(store.commit(later).await, Ok(()));
     let found = store.activation("guest", "a").await;
     assert_eq!(found, Ok(Some(record("a", "n", 1))), "the first stays");
+}
+
+async fn what_is_accepted_and_over_at_once_leaves_its_key(store: &dyn Store) {
+    let both = |id: &str| Commit {
+        admit: vec![admission(id, Some("k"))],
+        finish: vec![record(id, "n", 1)],
+        ..Commit::default()
+    };
+    assert_eq!(store.commit(both("a")).await, Ok(()));
+    assert_eq!(store.unfinished(9).await, Ok(vec![]));
+    let known = Err(Error::Known {
+        activation: "a".to_owned(),
+    });
+    assert_eq!(store.commit(both("b")).await, known);
+    assert_eq!(store.activation("guest", "b").await, Ok(None));
 }
 
 async fn records_are_listed_newest_first_by_what_is_asked(store: &dyn Store) {
