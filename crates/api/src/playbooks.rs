@@ -74,6 +74,9 @@ pub(crate) struct Counts {
 pub(crate) struct RefusalOut {
     /// The playbook that it is about: this one, or one that it calls.
     playbook: String,
+    /// What kind of refusal it is: `not_runnable`, `secret_unknown`, `secret_not_granted`,
+    /// `secret_exposed`.
+    code: &'static str,
     /// Where, as a JSON Pointer.
     pointer: String,
     /// What is wrong and what to do.
@@ -84,6 +87,7 @@ impl From<&Refusal> for RefusalOut {
     fn from(refusal: &Refusal) -> Self {
         Self {
             playbook: refusal.playbook.clone(),
+            code: refusal.code,
             pointer: refusal.pointer.to_string(),
             message: refusal.message.clone(),
         }
@@ -478,6 +482,10 @@ fn start_problem(error: conche_engine::StartError, detail: String) -> Problem {
         }
         StartError::OtherStart => Problem::new(&codes::KEY_TAKEN, detail),
         StartError::Gone => Problem::new(&codes::NOT_FOUND, detail),
+        StartError::Sealed(error) => {
+            tracing::error!(%error, "request failed");
+            Problem::new(&codes::INTERNAL, "the server failed to answer this request")
+        }
         StartError::Intake(refusal) => refusal.into(),
         StartError::Store(error) => error.into(),
     }

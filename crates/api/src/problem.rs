@@ -183,6 +183,10 @@ impl From<SignalError> for Problem {
         match error {
             SignalError::NotNow(detail) => Self::new(&codes::RUN_STATE, detail),
             SignalError::Answer(error) => Self::new(&codes::ANSWER, error.to_string()),
+            SignalError::Sealed(error) => {
+                tracing::error!(error, "request failed");
+                Self::new(&codes::INTERNAL, "the server failed to answer this request")
+            }
             SignalError::Store(error) => error.into(),
         }
     }

@@ -28,6 +28,7 @@ mod parts;
 mod playbooks;
 mod reaction_schema;
 mod run;
+mod sealing;
 mod serve;
 mod settings;
 mod signals;

@@ -39,6 +39,7 @@ impl Parts {
     pub(crate) fn build(loaded: &Loaded) -> Result<Self, Failure> {
         let config = &loaded.config;
         let secrets = Arc::new(Secrets::load(config.secrets.clone()));
+        secrets.grant_to_playbooks(config.grants.clone());
         let egress = Egress::new(&config.egress).map_err(|error| {
             loaded.locate(vec![Fault::new(Place::of(&["egress"]), error.to_string())])
         })?;

@@ -32,7 +32,7 @@ use crate::parts::{self, Parts};
 use crate::settings::ConfigArgs;
 use crate::signals::Signals;
 use crate::telemetry::Telemetry;
-use crate::{certificates, ledger, logging, notify, output};
+use crate::{certificates, ledger, logging, notify, output, sealing};
 
 /// Closing the store writes at most one more commit and a checkpoint.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
@@ -150,6 +150,9 @@ async fn start(
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let (store, sandbox) = tokio::try_join!(open_store(config), parts::sandbox(config))?;
+    let key = sealing::key(&config.data_dir);
+    let key = key.map_err(|error| Failure::of("can't seal what is secret", error))?;
+    parts.secrets.seal_by(&key);
     let evaluator = Arc::new(SandboxEvaluator::new(sandbox));
     let mut registries = Registries::new(store.clone(), evaluator.clone(), &tasks);
     let store: Arc<dyn Store> = store;

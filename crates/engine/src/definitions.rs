@@ -1,6 +1,6 @@
 //! Definitions by digest, as runs need them: lowered once, kept as long as there is room.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use conche_core::definition::lower;
@@ -53,6 +53,19 @@ impl Inner {
         let definition = Arc::new(self.lower_text(&text)?);
         self.definitions.put(definition.clone());
         Ok(definition)
+    }
+
+    /// The variables of a run's definition whose values are sealed.
+    pub(crate) async fn sealed(
+        &self,
+        digest: Digest,
+    ) -> Result<BTreeSet<String>, conche_store::Error> {
+        let text = self.store.definition(digest).await?;
+        if text.kind != PLAYBOOK {
+            return Ok(BTreeSet::new());
+        }
+        let program = Program::parse(&text.text);
+        Ok(program.map(|program| program.sealed()).unwrap_or_default())
     }
 
     fn lower_text(&self, stored: &DefinitionText) -> Result<Definition, conche_store::Error> {

@@ -32,6 +32,7 @@ mod queues;
 mod rails;
 mod reactions;
 mod sandbox;
+mod sealed;
 mod signals;
 mod storms;
 mod tail;

@@ -16,6 +16,7 @@ use crate::Inner;
 use crate::evaluator::{Evaluated, Evaluation, EvaluationError};
 use crate::faults::{self, point};
 use crate::host::HostOf;
+use crate::sealed;
 
 /// A module gets this much longer than its deadline to give up by itself.
 const GRACE: Duration = Duration::from_millis(500);
@@ -241,6 +242,10 @@ pub(crate) async fn invoke(
         );
         return error_report(Error::permanent(message));
     }
+    let invocation = match unsealed(&engine, &subject, invocation) {
+        Ok(invocation) => invocation,
+        Err(error) => return error_report(error),
+    };
     // The time of the attempt begins when it has its place: nothing is sent before.
     let _slot = match &found.slots {
         None => None,
@@ -297,6 +302,13 @@ pub(crate) async fn probe(
             evidence: format!("there is no module '{module}' any more"),
         };
     };
+    let invocation = match unsealed(&engine, &subject, invocation) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            let evidence = error.to_string();
+            return Report::ProbeFailed { evidence };
+        }
+    };
     let call = call(&engine, &subject, step, invocation);
     let work = AssertUnwindSafe(found.action.probe(&call)).catch_unwind();
     match tokio::time::timeout(call.timeout + GRACE, work).await {
@@ -312,6 +324,23 @@ pub(crate) async fn probe(
         Err(_elapsed) => Report::ProbeFailed {
             evidence: "asking got no answer in time".to_owned(),
         },
+    }
+}
+
+/// The same with the credentials that only its module may see.
+fn unsealed(
+    engine: &Inner,
+    subject: &Subject,
+    invocation: Invocation,
+) -> Result<Invocation, Error> {
+    let program = subject.definition.digest;
+    match sealed::opened(&engine.secrets, program, &invocation.input) {
+        Ok(None) => Ok(invocation),
+        Ok(Some(input)) => Ok(Invocation {
+            input,
+            ..invocation
+        }),
+        Err(error) => Err(Error::permanent(error.to_string())),
     }
 }
 

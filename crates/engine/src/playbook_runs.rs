@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use conche_cacao::variable::scope;
 use conche_core::event::PLAYBOOK_REQUESTED;
-use conche_core::playbook::{Executors, Lowered, Program, Refusal, lower};
+use conche_core::playbook::{Executors, Lowered, Program, Refusal, SecretUse, lower};
 use conche_core::run::{Declared, Scope};
 use conche_core::{Definition, Digest, EventId, Json, RunId, json};
 use conche_modules::NewEvent;
+use conche_runtime::secrets::ForPlaybooks;
 use conche_store::{DefinitionText, Page, RunFilter};
 use serde_json::json as object;
 
 use crate::definitions::PLAYBOOK;
 use crate::intake::{Only, Origin};
+use crate::sealed::Sealing;
 use crate::{Engine, Inner};
 
 /// The source of events that ask for a run of a playbook from outside.
@@ -64,6 +66,9 @@ pub enum StartError {
         /// What is wrong with it.
         message: String,
     },
+    /// A value that is secret cannot be sealed, so that it cannot be stored.
+    #[error(transparent)]
+    Sealed(#[from] conche_runtime::secrets::Error),
     /// It was started before under this key, and the run is not kept any more.
     #[error("it was started before under this key, and its run is not kept any more")]
     Gone,
@@ -100,7 +105,13 @@ impl Engine {
         let lowered = self.0.lowered(program).map_err(StartError::Refused)?;
         let values = values(&start.variables)?;
         full(&lowered.variables, &values)?;
-        let scope = given(lowered.variables, &values)?;
+        let mut scope = given(lowered.variables, &values)?;
+        let sealing = Sealing {
+            secrets: &self.0.secrets,
+            program: program.digest(),
+            names: &program.sealed(),
+        };
+        sealing.declared(&mut scope)?;
         Ok((lowered.definition, scope))
     }
 
@@ -144,9 +155,17 @@ impl Inner {
         id: Option<String>,
     ) -> Result<PlaybookBegun, StartError> {
         let lowered = self.lowered(program).map_err(StartError::Refused)?;
-        let values = values(&start.variables)?;
+        let mut values = values(&start.variables)?;
         full(&lowered.variables, &values)?;
-        let scope = given(lowered.variables, &values)?;
+        let mut scope = given(lowered.variables, &values)?;
+        // From here on nothing is in clear that is stored.
+        let sealing = Sealing {
+            secrets: &self.secrets,
+            program: program.digest(),
+            names: &program.sealed(),
+        };
+        sealing.values(&mut values)?;
+        sealing.declared(&mut scope)?;
         let definition = Arc::new(lowered.definition);
         self.store
             .put_definition(DefinitionText {
@@ -254,7 +273,12 @@ impl Executors for Inner {
         self.modules.unavailable(module)
     }
 
-    fn knows_secret(&self, name: &str) -> bool {
-        self.secrets.is_for_playbooks(name)
+    fn secret(&self, name: &str) -> SecretUse {
+        match self.secrets.for_playbooks(name) {
+            ForPlaybooks::Granted => SecretUse::Granted,
+            ForPlaybooks::NotGranted => SecretUse::NotGranted,
+            ForPlaybooks::Withheld => SecretUse::Withheld,
+            ForPlaybooks::Unknown => SecretUse::Unknown,
+        }
     }
 }

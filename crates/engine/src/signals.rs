@@ -6,7 +6,8 @@ use conche_core::run::{
 };
 use conche_store::{Change, Signal};
 
-use crate::{By, Engine};
+use crate::sealed::Sealing;
+use crate::{By, Engine, Inner};
 
 /// Why a signal was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum SignalError {
     /// The run is not in a state in which the signal means anything.
     #[error("{0}")]
     NotNow(String),
+    /// A value that is secret cannot be sealed, so that it cannot be stored.
+    #[error("{0}")]
+    Sealed(String),
     /// The values are not those that are asked for.
     #[error(transparent)]
     Answer(#[from] AnswerError),
@@ -151,7 +155,7 @@ impl Engine {
             answer(&state, visit, given.clone(), by.name.clone())?;
             let signal = Signal::Answer {
                 visit,
-                answer: given.clone(),
+                answer: self.0.stored_answer(&state, given.clone()).await?,
                 by: by.name.clone(),
             };
             let left = self
@@ -260,6 +264,26 @@ impl Engine {
             self.0.wake.now();
         }
         Ok(())
+    }
+}
+
+impl Inner {
+    /// An answer as it may be stored: what feeds credentials is sealed.
+    async fn stored_answer(
+        &self,
+        state: &RunState,
+        mut given: Answer,
+    ) -> Result<Answer, SignalError> {
+        let program = state.started().definition;
+        let names = self.sealed(program).await?;
+        let sealing = Sealing {
+            secrets: &self.secrets,
+            program,
+            names: &names,
+        };
+        let sealed = sealing.answers(&mut given.values);
+        sealed.map_err(|error| SignalError::Sealed(error.to_string()))?;
+        Ok(given)
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use conche_runtime::secrets::Secrets;
+use conche_runtime::secrets::{Receiver, Secrets};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -148,14 +148,17 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// The value, read now.
-    pub fn read(&self, secrets: &Secrets) -> Result<SecretString, Error> {
-        if let Some(value) = &self.value {
-            let value = SecretString::from(value.clone());
-            secrets.masker().learn("a variable of a playbook", &value);
-            return Ok(value);
-        }
-        let value = secrets.get(&self.secret);
+    /// The value, read now to be sent to these receivers and nobody else; refused where one of
+    /// them may not get it.
+    pub fn read(&self, secrets: &Secrets, to: &[Receiver]) -> Result<SecretString, Error> {
+        let value = match &self.value {
+            None => secrets.get_for_playbook(&self.secret, to),
+            Some(value) => secrets.check_own(to).map(|()| {
+                let value = SecretString::from(value.clone());
+                secrets.masker().learn("a variable of a playbook", &value);
+                value
+            }),
+        };
         value.map_err(|error| Error::permanent(error.to_string()))
     }
 }
@@ -230,6 +233,7 @@ impl Party {
 
 #[cfg(test)]
 mod tests {
+    use conche_runtime::secrets::Host;
     use secrecy::ExposeSecret as _;
 
     use super::*;
@@ -239,7 +243,18 @@ mod tests {
         let secrets = Secrets::load(BTreeMap::new());
         let credential: Credential =
             serde_json::from_str(r#"{"secret":"","value":"hunter22-hunter22"}"#).expect("JSON");
-        let read = credential.read(&secrets).expect("it is there");
+        let to = |url: &str| {
+            [Receiver::Host(
+                Host::of(&url.parse().expect("URL")).expect("host"),
+            )]
+        };
+        let safe = to("https://api.example.com/");
+        assert!(
+            credential
+                .read(&secrets, &to("http://api.example.com/"))
+                .is_err()
+        );
+        let read = credential.read(&secrets, &safe).expect("it is there");
         assert_eq!(read.expose_secret(), "hunter22-hunter22");
         let masked = secrets
             .masker()
@@ -250,6 +265,6 @@ mod tests {
             secret: "nobody".to_owned(),
             value: None,
         };
-        assert!(named.read(&secrets).is_err());
+        assert!(named.read(&secrets, &safe).is_err());
     }
 }

@@ -10,7 +10,10 @@
 //! script: those carry the name. There is no way to write a value into the
 //! configuration file itself.
 
+mod grant;
 mod mask;
+mod playbooks;
+mod seal;
 mod view;
 
 use std::{
@@ -19,17 +22,27 @@ use std::{
     io::Read,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
+use ring::rand::{SecureRandom as _, SystemRandom};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-pub use self::mask::{Masker, SHORTEST_MASKED};
+use self::seal::Seal;
+pub use self::{
+    grant::{Grant, Host, HostPattern},
+    mask::{Masker, SHORTEST_MASKED},
+    playbooks::{PlaybookGrant, PlaybookGrants, Receiver, Refused},
+    seal::SEAL_KEY_BYTES,
+};
 
 /// A credential is a line or a key file. A larger file is the wrong file.
 const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// By what name a value is masked that came by a variable.
+const OF_A_VARIABLE: &str = "a variable of a playbook";
 
 /// Where a secret's value is found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -76,6 +89,33 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A playbook may not have it sent there.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A playbook would have it sent to nobody that can be named.
+    #[error("nobody is named who would get the credentials")]
+    NoReceiver,
+    /// A value cannot be sealed, so that it cannot be stored.
+    #[error("a value that is secret cannot be sealed")]
+    NotSealed,
+    /// A sealed value was sealed by another key, for something else, or was changed.
+    #[error(
+        "a value that was sealed cannot be opened here: it was sealed by another key or for something else; start anew"
+    )]
+    NotOpened,
+}
+
+/// What a playbook may do with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForPlaybooks {
+    /// Have it sent to those whom its grant lists.
+    Granted,
+    /// Nothing: it stands in no grant.
+    NotGranted,
+    /// Nothing: its value guards the program itself.
+    Withheld,
+    /// Nothing: it is not configured.
+    Unknown,
 }
 
 /// What [`Secrets::check`] found for one secret.
@@ -97,6 +137,10 @@ pub struct Secrets {
     held: RwLock<BTreeMap<String, SecretString>>,
     /// Names that nobody but the program itself may ask for.
     withheld: RwLock<BTreeSet<String>>,
+    /// What playbooks may do with them.
+    grants: RwLock<PlaybookGrants>,
+    /// Seals what has to be stored; by a key of this process until another one is given.
+    seal: RwLock<Option<Arc<Seal>>>,
     masker: Masker,
 }
 
@@ -108,6 +152,8 @@ impl Secrets {
             references,
             held: RwLock::default(),
             withheld: RwLock::default(),
+            grants: RwLock::default(),
+            seal: RwLock::default(),
             masker: Masker::default(),
         }
     }
@@ -130,16 +176,114 @@ impl Secrets {
         withheld.insert(name.to_owned());
     }
 
-    /// Whether a playbook may name it.
-    pub fn is_for_playbooks(&self, name: &str) -> bool {
+    /// Says what playbooks may do with secrets, in the place of what was said before. Nothing is
+    /// granted to begin with.
+    pub fn grant_to_playbooks(&self, grants: PlaybookGrants) {
+        *self.grants.write().unwrap_or_else(PoisonError::into_inner) = grants;
+    }
+
+    /// What a playbook may do with a name. One that is held is none that a playbook can name:
+    /// its value is another playbook's.
+    pub fn for_playbooks(&self, name: &str) -> ForPlaybooks {
+        let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
+        if !self.references.contains_key(name) {
+            ForPlaybooks::Unknown
+        } else if self.is_withheld(name) {
+            ForPlaybooks::Withheld
+        } else if grants.secrets.contains_key(name) {
+            ForPlaybooks::Granted
+        } else {
+            ForPlaybooks::NotGranted
+        }
+    }
+
+    /// Reads a secret that a playbook names, to be sent to these receivers and nobody else: each
+    /// of them must be allowed to get it.
+    pub fn get_for_playbook(&self, name: &str, to: &[Receiver]) -> Result<SecretString, Error> {
+        if self.is_held(name) {
+            self.check_own(to)?;
+            return self.get(name);
+        }
+        self.check_granted(name, to)?;
+        self.get(name)
+    }
+
+    fn check_granted(&self, name: &str, to: &[Receiver]) -> Result<(), Error> {
+        if !self.references.contains_key(name) {
+            let name = name.to_owned();
+            return Err(Error::Unknown { name });
+        }
+        let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
+        let is_ours = to == [Receiver::Configured];
+        if self.is_withheld(name) && !is_ours {
+            return Err(Refused::NotGranted(name.to_owned()).into());
+        }
+        let mut checked = to.iter().map(|one| grants.check(name, one));
+        checked.next().ok_or(Error::NoReceiver)??;
+        Ok(checked.collect::<Result<(), _>>()?)
+    }
+
+    /// Whether credentials that a playbook holds itself, or has from a variable, may be sent to
+    /// these receivers.
+    pub fn check_own(&self, to: &[Receiver]) -> Result<(), Error> {
+        let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = to.iter().map(|one| grants.check_own(one));
+        checked.next().ok_or(Error::NoReceiver)??;
+        Ok(checked.collect::<Result<(), _>>()?)
+    }
+
+    /// Seals by this key from now on, so that what is stored can be opened by a later process
+    /// that has it.
+    pub fn seal_by(&self, key: &[u8; SEAL_KEY_BYTES]) {
+        let seal = Seal::new(key).map(Arc::new);
+        *self.seal.write().unwrap_or_else(PoisonError::into_inner) = seal;
+    }
+
+    /// A value as it may be stored. `context` says what it is for: it is opened for that only.
+    pub fn seal(&self, context: &str, value: &str) -> Result<String, Error> {
+        self.masker.learn(OF_A_VARIABLE, &value.to_owned().into());
+        let sealed = self.sealer()?.seal(context, value);
+        sealed.ok_or(Error::NotSealed)
+    }
+
+    /// A text with the sealed values in it opened, which are masked from now on; none where
+    /// there is none.
+    pub fn open(&self, context: &str, text: &str) -> Result<Option<String>, Error> {
+        if !seal::is_sealed(text) {
+            return Ok(None);
+        }
+        let opened = self.sealer()?.open(context, text);
+        let opened = opened.ok_or(Error::NotOpened)?;
+        for value in &opened.values {
+            self.masker.learn(OF_A_VARIABLE, value);
+        }
+        Ok(Some(opened.whole.expose_secret().to_owned()))
+    }
+
+    fn sealer(&self) -> Result<Arc<Seal>, Error> {
+        let mut seal = self.seal.write().unwrap_or_else(PoisonError::into_inner);
+        if seal.is_none() {
+            let mut key = [0; SEAL_KEY_BYTES];
+            let filled = SystemRandom::new().fill(&mut key);
+            filled.map_err(|_| Error::NotSealed)?;
+            *seal = Seal::new(&key).map(Arc::new);
+        }
+        seal.clone().ok_or(Error::NotSealed)
+    }
+
+    fn is_withheld(&self, name: &str) -> bool {
         let withheld = self.withheld.read().unwrap_or_else(PoisonError::into_inner);
-        self.knows(name) && !withheld.contains(name)
+        withheld.contains(name)
+    }
+
+    fn is_held(&self, name: &str) -> bool {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        held.contains_key(name)
     }
 
     /// Whether a name can be asked for, configured or held.
     pub fn knows(&self, name: &str) -> bool {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        self.references.contains_key(name) || held.contains_key(name)
+        self.references.contains_key(name) || self.is_held(name)
     }
 
     /// The configured names, in order.
@@ -260,17 +404,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_guards_the_program_is_not_for_playbooks() {
+    fn playbooks_get_what_is_granted_and_nothing_that_guards_the_program() {
         let here = || SecretRef::Env("HOME".to_owned());
         let secrets = Secrets::load(BTreeMap::from([
             ("api".to_owned(), here()),
+            ("fw".to_owned(), here()),
             ("mail".to_owned(), here()),
         ]));
+        let grant = |hosts: &[&str]| PlaybookGrant {
+            hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
+            ..PlaybookGrant::default()
+        };
+        let granted = ["api", "fw"].map(|name| (name.to_owned(), grant(&["*.example.com"])));
         secrets.withhold("api");
-        assert!(!secrets.is_for_playbooks("api") && secrets.is_for_playbooks("mail"));
-        assert!(!secrets.is_for_playbooks("nobody"));
-        assert!(secrets.get("api").is_ok(), "the program itself may have it");
+        secrets.grant_to_playbooks(PlaybookGrants {
+            secrets: granted.into(),
+            plain_http: Vec::new(),
+        });
         secrets.hold("playbook/1/password", "hunter22".to_owned().into());
-        assert!(secrets.is_for_playbooks("playbook/1/password"));
+        for (name, expected) in [
+            ("api", ForPlaybooks::Withheld),
+            ("fw", ForPlaybooks::Granted),
+            ("mail", ForPlaybooks::NotGranted),
+            ("nobody", ForPlaybooks::Unknown),
+            ("playbook/1/password", ForPlaybooks::Unknown),
+        ] {
+            assert_eq!(secrets.for_playbooks(name), expected, "{name}");
+        }
+        let to = |url: &str| [Receiver::Host(Host::of(&url.parse().unwrap()).unwrap())];
+        let inside = to("https://fw.example.com/");
+        let elsewhere = to("https://evil.example.net/");
+        let in_clear = to("http://fw.example.com/");
+        for (name, to, allowed) in [
+            ("fw", &inside[..], true),
+            ("fw", &elsewhere, false),
+            ("fw", &in_clear, false),
+            ("fw", &[], false),
+            ("api", &inside, false),
+            ("api", &[Receiver::Configured], true),
+            ("mail", &inside, false),
+            ("mail", &[Receiver::Configured], true),
+            ("playbook/1/password", &elsewhere, true),
+            ("playbook/1/password", &in_clear, false),
+        ] {
+            let got = secrets.get_for_playbook(name, to);
+            assert_eq!(got.is_ok(), allowed, "{name} {to:?}");
+        }
+        assert!(secrets.get("api").is_ok(), "the program itself may have it");
     }
 }

@@ -53,6 +53,11 @@ impl Default for Api {
 }
 
 impl Api {
+    /// The secret that lets callers in.
+    pub(super) fn guard(&self) -> Option<&String> {
+        self.token.as_ref().map(|token| &token.secret)
+    }
+
     pub(super) fn resolve(
         self,
         secrets: &BTreeMap<String, SecretRef>,

@@ -34,7 +34,7 @@ use conche_core::place;
 use conche_modules::config::SecretName;
 use conche_runtime::egress::EgressConfig;
 use conche_runtime::listener::{Auth, ListenerConfig};
-use conche_runtime::secrets::SecretRef;
+use conche_runtime::secrets::{PlaybookGrants, SecretRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -46,6 +46,7 @@ pub(crate) use conche_core::place::{Key, Place, find};
 pub(crate) use fault::{Error, Fault, closest};
 pub(crate) use modules::{ActionEntry, SourceEntry};
 pub(crate) use overlay::{Variables, environment};
+pub(crate) use playbooks::add_grants;
 pub(crate) use reactions::Folder;
 pub(crate) use schema::schema;
 
@@ -134,6 +135,8 @@ pub(crate) struct Config {
     pub(crate) reactions: Folder,
     /// The playbooks folder.
     pub(crate) playbooks: Folder,
+    /// What playbooks may do with secrets.
+    pub(crate) grants: PlaybookGrants,
     /// Where secrets are found.
     pub(crate) secrets: BTreeMap<String, SecretRef>,
     /// Sources in the order of the file; ids are unique.
@@ -310,6 +313,7 @@ impl Authored {
         if !faults.is_empty() {
             return Err(faults);
         }
+        let (playbooks, grants) = self.playbooks.resolve();
         Ok(Config {
             audit: self.retention.audit(),
             data_dir: self.data_dir,
@@ -319,7 +323,8 @@ impl Authored {
             metrics: self.metrics.resolve(),
             soarca: self.soarca.resolve(),
             reactions: self.reactions.resolve(),
-            playbooks: self.playbooks.resolve(),
+            playbooks,
+            grants,
             secrets: self.secrets,
             sources,
             actions,

@@ -46,6 +46,7 @@ const GRACE: Grace = Grace {
   conche run playbooks/block-address.json --var __address__=192.0.2.7
   conche run playbooks/isolate.json --var host=web-1 --answer approved=true
   conche run playbooks/isolate.json --var host=web-1 --dry-run --outcome action--…=failed
+  conche run playbooks/isolate.json --config conche.yaml --grant edr_token=edr.example.com
 
 A reaction to Conche's own events, such as `conche.run.failed`, is tried in the same way. Storm
 control does not hold it up: a group has the one event.
@@ -53,7 +54,9 @@ control does not hold it up: a group has the one event.
 A playbook that asks a person gets the values of --answer; where it asks for others, the run
 stops there and says what is asked. Playbooks that it calls are looked for in its folder.
 
-Actions are really carried out; those that need settings take them from --config. Exit code
+Actions are really carried out; those that need settings take them from --config. A secret of
+that configuration is sent only where its `playbooks.secrets` lets it go, as on a server; --grant
+lets it go to one more host for this run, encrypted unless that is this machine. Exit code
 0 where the run succeeded, 1 where it did not or the event does not trigger the reaction.")]
 pub(crate) struct RunArgs {
     /// A reaction file, or a CACAO playbook
@@ -80,6 +83,10 @@ pub(crate) struct RunArgs {
     /// STEP may be ID or ID/COMMAND.TARGET [default: all goes well]
     #[arg(long = "outcome", value_name = "STEP=OUTCOME", requires = "dry_run")]
     outcomes: Vec<String>,
+    /// A secret of the configuration that playbooks may have sent to this host in this run;
+    /// `*.example.com` and a port are understood
+    #[arg(long = "grant", value_name = "NAME=HOST", requires = "config")]
+    grants: Vec<String>,
     /// A configuration with the settings of actions, secrets and limits [default: none]
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -94,10 +101,13 @@ pub(crate) async fn run(args: RunArgs) -> Result<bool, Failure> {
     } else {
         Work::Reaction(Box::new(reaction::prepare(&args)?))
     };
-    let loaded = match &args.config {
+    let mut loaded = match &args.config {
         Some(file) => Loaded::load(Some(file), config::environment())?,
         None => Loaded::defaults(),
     };
+    let config = &mut loaded.config;
+    config::add_grants(&mut config.grants, &args.grants, &config.secrets)
+        .map_err(|wrong| Failure::Usage(format!("--grant: {wrong}")))?;
     let data = data(args.event.as_deref(), loaded.config.json)?;
     let parts = Parts::build(&loaded)?;
     let filter = std::env::var("CONCHE_LOG").unwrap_or_else(|_| "warn".to_owned());

@@ -50,9 +50,11 @@ fn config(dir: &Path) -> String {
         "tickets_password",
     ];
     let secrets = names.map(|name| format!("{name}: {{ env: EXAMPLE_SECRET }}"));
+    let grants = names.map(|name| format!("{name}: {{ hosts: [127.0.0.1] }}"));
     format!(
         "egress: {{ allow: [127.0.0.0/8] }}
 secrets: {{ {} }}
+playbooks: {{ secrets: {{ {} }} }}
 actions:
   bash:
     user: {user}
@@ -60,6 +62,7 @@ actions:
     allow: [ {{ pattern: \"quarantine (add|remove) '[A-Za-z0-9.-]{{1,253}}'\" }} ]
 ",
         secrets.join(", "),
+        grants.join(", "),
         bin.display()
     )
 }

@@ -6,7 +6,10 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::server::Site;
+use conche_testkit::playbooks::{asking, playbook, playbook_id};
+use serde_json::{Value, json};
+
+use crate::server::{Server, Site, eventually};
 
 const CANARY: &str = "canary-7f3a9c1e5b";
 /// Base64 of the canary, as a receiver may throw it back.
@@ -98,6 +101,113 @@ actions:
         let text = String::from_utf8_lossy(&bytes);
         for value in [CANARY, ENCODED] {
             assert!(!text.contains(value), "{name} holds the secret");
+        }
+    }
+}
+
+/// A playbook that asks for one half of a token, has the other from its caller, and shows both
+/// to a service.
+fn of_two_halves(address: &str) -> Value {
+    let id = |kind: &str, last: u8| format!("{kind}--00000000-0000-4000-8000-00000000000{last}");
+    let (ask, call, end) = (id("action", 2), id("action", 8), id("end", 3));
+    let mut value = playbook(1, 1, &asking());
+    value["workflow"][&ask]["out_args"] = json!(["__answered__"]);
+    value["workflow"][&ask]["on_success"] = json!(call);
+    value["workflow"][&call] = json!({
+        "type": "action", "name": "Call", "agent": id("individual", 5), "targets": [id("http-api", 6)],
+        "commands": [{ "type": "http-api", "command": "GET / HTTP/1.1" }], "on_success": end,
+    });
+    value["playbook_variables"] = json!({
+        "__given__": { "type": "string", "external": true },
+        "__answered__": { "type": "string" },
+    });
+    value["authentication_info_definitions"] = json!({
+        id("oauth2", 7): { "type": "oauth2", "oauth_header": "Bearer", "token": "__given__:value.__answered__:value" },
+    });
+    value["target_definitions"] = json!({
+        id("http-api", 6): {
+            "type": "http-api", "name": "service", "authentication_info": id("oauth2", 7),
+            "address": { "url": [format!("http://{address}")] },
+        },
+    });
+    value
+}
+
+#[test]
+fn what_feeds_credentials_is_sealed_wherever_it_is_stored_and_survives_a_kill() {
+    let (given, answered) = ("given-5e1b77a0c4", "answered-91c0d2e6f8");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let site = Site::new("egress: { allow: [127.0.0.1] }\ndata_dir: data\n");
+    site.write("p.json", &of_two_halves(&address).to_string());
+    let start = || site.start_with(|command| command.env("CONCHE_LOG", "trace"));
+    let server = start();
+    server.ask(&["playbooks", "put", site.path("p.json").to_str().unwrap()]);
+    let given_so = format!("given={given}");
+    let start_one = [
+        "playbooks",
+        "run",
+        &playbook_id(1),
+        "--key",
+        "k",
+        "--var",
+        &given_so,
+    ];
+    let run = server.ask(&start_one)["run_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let asked = |server: &Server| {
+        eventually("the question", || {
+            let asked = server.ask(&["approvals", "list"]);
+            asked["approvals"].get(0).cloned()
+        })
+    };
+    let mut found = vec![(
+        "the question".to_owned(),
+        asked(&server).to_string().into_bytes(),
+    )];
+    server.signal("KILL");
+    server.ended();
+    let server = start();
+    asked(&server);
+    assert_eq!(
+        server.ask(&start_one)["run_id"],
+        *run,
+        "the same start is known again"
+    );
+    let answered_so = format!("answered={answered}");
+    let answer = server.client(&["approvals", "answer", &run, "--var", &answered_so]);
+    assert!({ answer }.status().unwrap().success());
+    let request = echo(&listener);
+    assert!(
+        request.contains(&format!("Bearer {given}.{answered}")),
+        "{request}"
+    );
+    let shown = eventually("the end", || {
+        let shown = server.ask(&["runs", "show", &run]);
+        (shown["status"] == "succeeded").then_some(shown)
+    });
+    assert!(shown.to_string().contains("{sealed:"), "{shown}");
+    for arguments in [
+        &["runs", "show", &run][..],
+        &["events", "list"],
+        &["audit", "list"],
+    ] {
+        let told = server
+            .client(&[arguments, &["-o", "json"]].concat())
+            .output()
+            .unwrap();
+        found.push((arguments.join(" "), told.stdout));
+    }
+    server.signal("TERM");
+    server.ended();
+    files(&site.path("data"), &mut found);
+    found.push(("the log".to_owned(), fs::read(site.path("log")).unwrap()));
+    for (name, bytes) in found {
+        let text = String::from_utf8_lossy(&bytes);
+        for value in [given, answered] {
+            assert!(!text.contains(value), "{name} holds `{value}`");
         }
     }
 }

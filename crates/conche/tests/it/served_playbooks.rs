@@ -114,7 +114,7 @@ fn a_playbook_that_is_refused_is_told_with_every_place() {
     let put = ["playbooks", "put", file.to_str().unwrap()];
     let (code, error) = told(&server, &put);
     assert_eq!(code, Some(1));
-    let line = "\n  /workflow/playbook-action--00000000-0000-4000-8000-000000000002/playbook_id: ";
+    let line = "\n  not_runnable /workflow/playbook-action--00000000-0000-4000-8000-000000000002/playbook_id: ";
     assert!(error.contains("(422 playbook-refused)"), "{error}");
     assert!(error.contains(line), "{error}");
     value["spec_version"] = "cacao-3.0".into();

@@ -56,11 +56,24 @@ pub trait Executors: ActionTable {
         None
     }
 
-    /// Whether a secret of this name is configured.
-    fn knows_secret(&self, name: &str) -> bool {
+    /// What a playbook may do with the configured secret of this name.
+    fn secret(&self, name: &str) -> SecretUse {
         let _ = name;
-        true
+        SecretUse::Granted
     }
+}
+
+/// What a playbook may do with a secret that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretUse {
+    /// Have it sent to those whom its grant lists.
+    Granted,
+    /// Nothing: it is configured, and not for playbooks.
+    NotGranted,
+    /// Nothing: it guards the program itself.
+    Withheld,
+    /// Nothing: it is not configured.
+    Unknown,
 }
 
 /// Who carries out a command.

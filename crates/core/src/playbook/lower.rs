@@ -25,7 +25,7 @@ use conche_cacao::{Playbook, Pointer};
 
 use super::bind::Executors;
 use super::step::{Next, declared, span};
-use super::{Program, Refusal, credentials, results};
+use super::{Program, Refusal, codes, credentials, exposed, results};
 use crate::definition::{Condition, Container, Defaults, Definition, Limits, Opens, Step};
 use crate::id::StepId;
 use crate::run::Declared;
@@ -64,11 +64,21 @@ pub fn lower(
         let prefix = prefix_of(callee);
         lowering.playbook(callee, &prefix);
     }
+    let all = || std::iter::once(program.root()).chain(program.callees());
+    let sealed = program.sealed();
+    for playbook in all() {
+        for (place, message) in exposed::faults(playbook, &sealed) {
+            let of = Of {
+                playbook,
+                prefix: "",
+            };
+            lowering.refuse_as(codes::SECRET_EXPOSED, of, place, message);
+        }
+    }
     if !lowering.refusals.is_empty() {
         return Err(lowering.refusals);
     }
-    let all = std::iter::once(program.root()).chain(program.callees());
-    let secrets = all.flat_map(|playbook| credentials::literals(program.digest(), playbook));
+    let secrets = all().flat_map(|playbook| credentials::literals(program.digest(), playbook));
     Ok(Lowered {
         definition: Definition {
             digest: program.digest(),
@@ -337,8 +347,13 @@ impl<'a> Lowering<'a> {
     }
 
     fn refuse(&mut self, of: Of<'_, '_>, pointer: Pointer, message: String) {
+        self.refuse_as(codes::NOT_RUNNABLE, of, pointer, message);
+    }
+
+    fn refuse_as(&mut self, code: &'static str, of: Of<'_, '_>, pointer: Pointer, message: String) {
         let refusal = Refusal {
             playbook: of.playbook.id.clone(),
+            code,
             pointer,
             message,
         };

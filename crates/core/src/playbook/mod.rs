@@ -11,6 +11,7 @@
 mod bind;
 mod command;
 mod credentials;
+mod exposed;
 mod lower;
 mod masked;
 mod program;
@@ -18,7 +19,7 @@ mod results;
 mod step;
 mod validity;
 
-pub use bind::Executors;
+pub use bind::{Executors, SecretUse};
 pub use command::CommandTemplate;
 pub use lower::{Lowered, lower};
 pub use masked::masked;
@@ -28,12 +29,26 @@ pub use validity::runnable;
 
 use conche_cacao::Pointer;
 
+/// Kinds of refusals, for programs. Each is a promise: it keeps its meaning.
+pub mod codes {
+    /// It cannot be carried out as it is written, or not here.
+    pub const NOT_RUNNABLE: &str = "not_runnable";
+    /// It names a secret that is not configured.
+    pub const SECRET_UNKNOWN: &str = "secret_unknown";
+    /// It names a secret that playbooks may not use.
+    pub const SECRET_NOT_GRANTED: &str = "secret_not_granted";
+    /// It uses a variable that feeds credentials for something else as well.
+    pub const SECRET_EXPOSED: &str = "secret_exposed";
+}
+
 /// Why a playbook cannot be run: what stands at this place of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{playbook}{pointer}: {message}")]
 pub struct Refusal {
     /// The identifier of the playbook: the one that was to be run, or one that it calls.
     pub playbook: String,
+    /// What kind of refusal it is; one of [`codes`].
+    pub code: &'static str,
     /// The place.
     pub pointer: Pointer,
     /// What is wrong and what to do.

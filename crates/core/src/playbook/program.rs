@@ -3,10 +3,13 @@
 //! The versions of called playbooks are pinned when a run is started, so that a run never
 //! changes under way.
 
+use std::collections::BTreeSet;
+
 use conche_cacao::{Document, Playbook};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::exposed;
 use crate::id::Digest;
 
 /// A playbook and those that it calls, directly or through others.
@@ -86,6 +89,12 @@ impl Program {
     /// The playbooks that are called.
     pub fn callees(&self) -> &[Playbook] {
         &self.callees
+    }
+
+    /// The variables that feed credentials: what they are given is to be sealed before it is
+    /// stored.
+    pub fn sealed(&self) -> BTreeSet<String> {
+        exposed::sealed(std::iter::once(&self.root).chain(&self.callees))
     }
 
     /// The callee of this identifier and version: the latest, if none is asked for.

@@ -9,6 +9,7 @@ use conche_cacao::check::{Known as IsKnown, Surroundings, codes};
 use conche_cacao::model::Work;
 use conche_cacao::{Document, Finding, Playbook, Pointer, Profile, Severity};
 use conche_core::Timestamp;
+use conche_core::playbook::codes::NOT_RUNNABLE;
 use conche_core::playbook::{Program, ProgramError, Refusal, lower};
 
 use super::{Checked, PlaybookError, PlaybookInfo};
@@ -260,6 +261,7 @@ impl Known {
                 .unwrap_or_default(),
             Err(error) => vec![Refusal {
                 playbook: info.playbook.id.clone(),
+                code: NOT_RUNNABLE,
                 pointer: Pointer::top(),
                 message: error.to_string(),
             }],

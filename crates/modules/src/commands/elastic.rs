@@ -82,8 +82,9 @@ impl Elastic {
         request.headers.extend(over_http::headers(&input.command)?);
         request.body = query.body.into();
         let authentication = input.authentication();
+        let to = over_http::receiver(&url)?;
         self.client
-            .authorize(&mut request.headers, authentication)?;
+            .authorize(&mut request.headers, &to, authentication)?;
         let result = self.client.send(request).await;
         self.client.judge(Promise::Safe, result)
     }

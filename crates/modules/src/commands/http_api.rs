@@ -90,8 +90,9 @@ impl HttpApi {
         request.body = over_http::content(command)?.unwrap_or_default().into();
         request.cut = true;
         let authentication = input.authentication();
+        let to = over_http::receiver(&url)?;
         self.client
-            .authorize(&mut request.headers, authentication)?;
+            .authorize(&mut request.headers, &to, authentication)?;
         let result = self.client.send(request).await;
         self.client.judge(promise, result)
     }

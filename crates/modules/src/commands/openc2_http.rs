@@ -94,8 +94,9 @@ impl OpenC2 {
         request.headers.extend(over_http::headers(&input.command)?);
         request.body = body.into();
         let authentication = input.authentication();
+        let to = over_http::receiver(&url)?;
         self.client
-            .authorize(&mut request.headers, authentication)?;
+            .authorize(&mut request.headers, &to, authentication)?;
         let result = self.client.send(request).await;
         match result {
             Ok(response) if response.status.is_success() => self.answered(&response),

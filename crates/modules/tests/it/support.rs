@@ -15,7 +15,7 @@ use conche_modules::{
 };
 use conche_runtime::clock::{Clock, SystemClock};
 use conche_runtime::egress::{Egress, EgressConfig};
-use conche_runtime::secrets::{SecretRef, Secrets};
+use conche_runtime::secrets::{PlaybookGrant, PlaybookGrants, SecretRef, Secrets};
 use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -34,14 +34,30 @@ pub(crate) fn context(folder: &Path, secrets: &[(&str, &str)]) -> BuildContext {
             ((*name).to_owned(), SecretRef::File(path))
         })
         .collect();
+    let secrets = Secrets::load(references);
+    secrets.grant_to_playbooks(to_everybody(&secrets));
     BuildContext {
         decisions: Arc::default(),
         fins: Arc::default(),
         data_dir: None,
-        secrets: Arc::new(Secrets::load(references)),
+        secrets: Arc::new(secrets),
         egress: Arc::new(Egress::new(&egress).unwrap()),
         clock: Arc::new(SystemClock),
         json: conche_core::json::Limits::default(),
+    }
+}
+
+/// Playbooks may have every secret sent to whom they like, encrypted.
+fn to_everybody(secrets: &Secrets) -> PlaybookGrants {
+    let grant = PlaybookGrant {
+        hosts: vec!["*".parse().unwrap()],
+        fins: vec!["*".to_owned()],
+        plain_http: false,
+    };
+    let granted = secrets.names().map(|name| (name.to_owned(), grant.clone()));
+    PlaybookGrants {
+        secrets: granted.collect(),
+        plain_http: Vec::new(),
     }
 }
 

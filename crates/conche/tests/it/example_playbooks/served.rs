@@ -17,8 +17,7 @@ const HOSTS: [&str; 10] = [
 /// A site with the examples, of which the addresses are those of the services.
 fn site(services: &Services) -> Site {
     let site = Site::new("");
-    let more = "playbooks: { dir: playbooks }
-sources:
+    let more = "sources:
   - { id: wazuh, module: webhook, path: /wazuh, format: wazuh, auth: none }
   - { id: reports, module: webhook, path: /reports, event_type: mail.reported, auth: none }
   - { id: leaks, module: webhook, path: /leaks, event_type: credential.leaked, auth: none }
@@ -27,7 +26,7 @@ sources:
   - { id: trivy, module: webhook, path: /trivy, format: trivy, auth: none }
 ";
     let listeners = fs::read_to_string(site.path("conche.yaml")).unwrap();
-    let config = config(&site.path(""));
+    let config = config(&site.path("")).replace("playbooks: {", "playbooks: { dir: playbooks,");
     site.write("conche.yaml", &format!("{listeners}{config}{more}"));
     fs::create_dir(site.path("playbooks")).unwrap();
     for (from, to) in [("", "playbooks"), ("/reactions", "reactions")] {

@@ -11,9 +11,9 @@ use crate::definition::{ActionStep, AskStep, Input, Opens, QueryStep, Results, S
 use crate::id::StepId;
 use crate::playbook::bind::{Module, bind};
 use crate::playbook::command::{CommandTemplate, Parts};
-use crate::playbook::credentials;
 use crate::playbook::results::ResultMapping;
 use crate::playbook::step::{Wanted, names, span, wanted};
+use crate::playbook::{codes, credentials};
 use crate::run::{Policy, Retry};
 
 /// The step that looks for parts of a command's result.
@@ -170,27 +170,39 @@ impl<'a> Lowering<'a> {
             self.refuse(of, place.clone(), format!("there is no {kind} `{id}`"));
             return None;
         };
-        match self.described(of, id, party) {
+        match self.described(of, (id, place), party) {
             Ok(object) => Some((party, object)),
-            Err(message) => {
-                self.refuse(of, place.clone(), message);
+            Err((code, place, message)) => {
+                self.refuse_as(code, of, place, message);
                 None
             }
         }
     }
 
-    fn described(&self, of: Of<'a, '_>, id: &str, party: &Party) -> Result<Value, String> {
-        let mut object = serde_json::to_value(party).map_err(|error| error.to_string())?;
+    fn described(
+        &self,
+        of: Of<'a, '_>,
+        (id, place): (&str, &Pointer),
+        party: &Party,
+    ) -> Result<Value, credentials::Refused> {
+        let wrong = |message: String| (codes::NOT_RUNNABLE, place.clone(), message);
+        let object = serde_json::to_value(party);
+        let mut object = object.map_err(|error| wrong(error.to_string()))?;
         if let Value::Object(members) = &mut object {
             members.insert("id".to_owned(), id.into());
             members.remove("authentication_info");
             if let Some(name) = &party.authentication_info {
                 let infos = of.playbook.authentication_info_definitions.as_ref();
                 let info = infos.and_then(|infos| infos.get(name));
-                let info = info.ok_or_else(|| format!("there are no credentials `{name}`"))?;
-                let digest = self.program.digest();
-                let filled =
-                    credentials::template(digest, of.playbook, name, info, self.executors)?;
+                let missing = || wrong(format!("there are no credentials `{name}`"));
+                let shown = credentials::Shown {
+                    program: self.program.digest(),
+                    playbook: of.playbook,
+                    id: name,
+                    info: info.ok_or_else(missing)?,
+                    party,
+                };
+                let filled = credentials::template(&shown, self.executors)?;
                 members.insert("authentication".to_owned(), filled);
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use conche_core::Json;
 use conche_core::definition::{ActionTable, Defaults, Limits};
-use conche_core::playbook::{Executors, Lowered, Program, Refusal, lower};
+use conche_core::playbook::{Executors, Lowered, Program, Refusal, SecretUse, lower};
 use conche_core::run::{
     Answer, AnswerError, Effect, Entry, ErrorKind, Invocation, OnUncertain, Phase, Repeat, Report,
     VisitNo, VisitState, answer,
@@ -23,7 +23,10 @@ use crate::shell::{Shell, failure};
 pub(super) struct Modules {
     pub(super) without: Vec<&'static str>,
     pub(super) unavailable: Vec<&'static str>,
+    /// Configured, and for playbooks.
     pub(super) secrets: Vec<&'static str>,
+    /// Configured, and not for playbooks.
+    pub(super) kept: Vec<&'static str>,
 }
 
 impl ActionTable for Modules {
@@ -42,8 +45,12 @@ impl Executors for Modules {
         missing.then(|| format!("`{module}` is not configured"))
     }
 
-    fn knows_secret(&self, name: &str) -> bool {
-        self.secrets.contains(&name)
+    fn secret(&self, name: &str) -> SecretUse {
+        match name {
+            name if self.secrets.contains(&name) => SecretUse::Granted,
+            name if self.kept.contains(&name) => SecretUse::NotGranted,
+            _ => SecretUse::Unknown,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What cannot be carried out is refused before anything is done, with its place.
 
 use conche_core::definition::Defaults;
-use conche_core::playbook::lower;
+use conche_core::playbook::{codes, lower};
 use serde_json::{Value, json};
 
 use super::document::{
@@ -226,9 +226,23 @@ fn credentials_that_cannot_be_had_are_refused() {
     );
     let kms = json!({"type": "user-auth", "kms": true, "kms_key_identifier": "ssh-key"});
     let found = only(&with_auth(Some(kms.clone())), &all);
+    let place = "/authentication_info_definitions/auth/kms_key_identifier";
     assert!(
-        found.starts_with("/workflow/it/agent: there is no secret `ssh-key`"),
+        found.starts_with(&format!("{place}: there is no secret `ssh-key`")),
         "{found}"
+    );
+    let kept = Modules {
+        kept: vec!["ssh-key"],
+        ..Modules::default()
+    };
+    let refusals = refused(&with_auth(Some(kms.clone())).program(&[]), &kept);
+    assert_eq!(refusals[0].code, codes::SECRET_NOT_GRANTED);
+    let found = only(&with_auth(Some(kms.clone())), &kept);
+    assert_eq!(
+        found,
+        format!(
+            "{place}: playbooks may not use the secret `ssh-key`; if they may have it sent there, write in the configuration: playbooks: {{ secrets: {{ \"ssh-key\": {{ hosts: [\"box\"] }} }} }}"
+        )
     );
     let nameless = json!({"type": "user-auth", "kms": true});
     let found = only(&with_auth(Some(nameless)), &all);
@@ -293,5 +307,41 @@ fn everything_that_is_wrong_is_said_at_once_and_once() {
             "playbook--main/workflow/c/agent",
             "playbook--callee/workflow/x/agent"
         ]
+    );
+}
+
+#[test]
+fn a_variable_that_feeds_credentials_feeds_nothing_else() {
+    let agent = json!({"type": "linux", "name": "box", "address": {"dname": ["box"]}, "authentication_info": "auth"});
+    let info = json!({"type": "user-auth", "username": "root", "password": "__pw__:value"});
+    let doc = |command: &str, kind: &str| {
+        it(one("ssh", json!({"command": command})))
+            .put("agent_definitions", "box", agent.clone())
+            .put("authentication_info_definitions", "auth", info.clone())
+            .put(
+                "playbook_variables",
+                "__pw__",
+                json!({"type": kind, "external": true}),
+            )
+    };
+    let sound = doc("id", "string").program(&[]);
+    assert_eq!(sound.sealed(), ["__pw__".to_owned()].into());
+    super::play::lowered(&sound);
+    let refusals = refused(
+        &doc("login __pw__:value", "string").program(&[]),
+        &Modules::default(),
+    );
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert_eq!(refusals[0].code, codes::SECRET_EXPOSED);
+    let words = "playbook--main/workflow/it/commands/0/command: `__pw__` feeds credentials, so its value is secret";
+    assert!(
+        refusals[0].to_string().starts_with(words),
+        "{}",
+        refusals[0]
+    );
+    let found = only(&doc("id", "uuid"), &Modules::default());
+    assert_eq!(
+        found,
+        "/playbook_variables/__pw__/type: `__pw__` feeds credentials: its type must be `string`"
     );
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use conche_core::Json;
 use conche_core::run::IdempotencyKey;
 use conche_runtime::egress::Request;
-use conche_runtime::secrets::Secrets;
+use conche_runtime::secrets::{Host, Secrets};
 use conche_runtime::units::{Size, Span};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use schemars::JsonSchema;
@@ -277,8 +277,8 @@ impl Credentials {
             ))
         })?;
         let url = Url::parse(&request.url).map_err(|error| wrong(error.to_string()))?;
-        if let Some(refusal) = grant.refusal(&url) {
-            let host = url.host_str().unwrap_or_default();
+        let host = Host::of(&url).ok_or_else(|| wrong("the URL has no host"))?;
+        if let Some(refusal) = grant.refusal(&host) {
             return Err(wrong(format!(
                 "the secret `{secret}` {refusal} ({host}), by `actions.http.secrets`"
             )));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conche_runtime::egress::ClientTls;
-use conche_runtime::secrets::Secrets;
+use conche_runtime::secrets::{Host, Secrets};
 use conche_runtime::tls;
 use conche_runtime::units::Size;
 use rumqttc::v5::mqttbytes::v5::ConnectProperties;
@@ -132,6 +132,11 @@ impl Broker {
             host,
             secrets,
         })
+    }
+
+    /// Where what is sent goes first.
+    pub(crate) fn host(&self) -> Host {
+        Host::new(&self.host, Some(self.port), self.tls.is_some())
     }
 
     /// The names of the secrets that connecting needs.

@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use conche_runtime::egress::{self, Egress};
+use conche_runtime::secrets::{Host, Receiver};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
-use url::{Host, Url};
+use url::Url;
 
 use crate::action::Error;
 use crate::command::Party;
@@ -33,6 +34,13 @@ pub(super) struct Endpoint {
     pub(super) port: u16,
     /// Who logs in, where the address says so.
     pub(super) user: Option<String>,
+}
+
+impl Endpoint {
+    /// Who gets what is shown to log in. It is sent only to a host that has proved its key.
+    pub(super) fn receiver(&self) -> Receiver {
+        Receiver::Host(Host::new(&self.host, Some(self.port), true))
+    }
 }
 
 /// All addresses of an agent or target: names first, then IPv4, IPv6 and `ssh://` URLs.
@@ -79,10 +87,10 @@ fn from_url(text: &str, port: Option<u16>) -> Option<Endpoint> {
         return None;
     }
     let host = url.host_str()?;
-    let host = match Host::parse(host).ok()? {
-        Host::Domain(name) => name,
-        Host::Ipv4(address) => address.to_string(),
-        Host::Ipv6(address) => address.to_string(),
+    let host = match url::Host::parse(host).ok()? {
+        url::Host::Domain(name) => name,
+        url::Host::Ipv4(address) => address.to_string(),
+        url::Host::Ipv6(address) => address.to_string(),
     };
     let user = percent_encoding::percent_decode_str(url.username()).decode_utf8_lossy();
     Some(Endpoint {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use conche_runtime::secrets::Secrets;
+use conche_runtime::secrets::{Receiver, Secrets};
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
@@ -16,6 +16,7 @@ use russh::{MethodKind, MethodSet};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::UnixStream;
 
+use super::address::Endpoint;
 use super::config::{Agent, Config};
 use super::session::Witness;
 use crate::action::Error;
@@ -40,14 +41,16 @@ enum Way {
 }
 
 impl Login {
-    /// Chooses the ways and reads the secrets that they need. `named` logs in where the address
-    /// names somebody.
+    /// Chooses the ways and reads the secrets that they need, each of which must be for all of
+    /// the `endpoints`: any of them may be the one that answers.
     pub(super) async fn prepare(
         config: &Config,
         given: Option<&Authentication>,
-        named: Option<&str>,
+        endpoints: &[Endpoint],
         secrets: &Secrets,
     ) -> Result<Self, Error> {
+        let to: Vec<Receiver> = endpoints.iter().map(Endpoint::receiver).collect();
+        let named = endpoints.iter().find_map(|one| one.user.as_deref());
         let user = given.and_then(|given| given.user.as_deref());
         let user = user.or(named).or(config.user.as_deref());
         let user = user.filter(|user| !user.is_empty()).ok_or_else(|| {
@@ -61,11 +64,11 @@ impl Login {
         let private_key = given.and_then(|given| given.private_key.as_ref());
         if let Some(key) = private_key {
             // A password beside a key is its passphrase.
-            let key = key.read(secrets)?;
-            let passphrase = password.map(|password| password.read(secrets));
+            let key = key.read(secrets, &to)?;
+            let passphrase = password.map(|password| password.read(secrets, &to));
             ways.push(Way::Key(decode(key, passphrase.transpose()?).await?));
         } else if let Some(password) = password {
-            ways.push(Way::Password(password.read(secrets)?));
+            ways.push(Way::Password(password.read(secrets, &to)?));
         } else {
             if let Some(key) = config.keys.get(user) {
                 let read = |name: &str| {

@@ -116,9 +116,8 @@ impl Ssh {
     async fn open(&self, input: &CommandInput) -> Result<Session, Error> {
         let party = input.acted_on();
         let endpoints = endpoints(party)?;
-        let named = endpoints.iter().find_map(|one| one.user.as_deref());
         let given = input.authentication();
-        let login = Login::prepare(&self.config, given, named, &self.secrets).await?;
+        let login = Login::prepare(&self.config, given, &endpoints, &self.secrets).await?;
         let (socket, endpoint) = connect(&self.egress, &endpoints).await?;
         let records = self.records(&endpoint, party).await;
         let records = records.map_err(Error::Permanent)?;

@@ -42,7 +42,7 @@ impl<'a> Operation<'a> {
         let key = match &server.authentication {
             None => None,
             Some(authentication) => {
-                let secret = client.secret(authentication)?;
+                let secret = client.secret(&server.receiver, authentication)?;
                 let value = sensitive(secret.expose_secret());
                 Some(value.ok_or_else(|| Error::permanent("the key can't be a header's value"))?)
             }

@@ -3,7 +3,7 @@
 //! Their values are read when the command is sent or queued and go to the fin alone: they are
 //! in no error, no log line and nothing that is journaled.
 
-use conche_runtime::secrets::Secrets;
+use conche_runtime::secrets::{Receiver, Secrets};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 
@@ -23,12 +23,17 @@ pub(super) struct Unsealed {
 }
 
 impl Unsealed {
-    /// Reads the values.
-    pub(super) fn read(known: &Authentication, secrets: &Secrets) -> Result<Self, Error> {
+    /// Reads the values, for this fin.
+    pub(super) fn read(
+        known: &Authentication,
+        secrets: &Secrets,
+        fin: Receiver,
+    ) -> Result<Self, Error> {
+        let to = [fin];
         let mut secret = Vec::new();
         let mut read = |name, credential: &Option<Credential>| -> Result<(), Error> {
             if let Some(credential) = credential {
-                secret.push((name, credential.read(secrets)?));
+                secret.push((name, credential.read(secrets, &to)?));
             }
             Ok(())
         };

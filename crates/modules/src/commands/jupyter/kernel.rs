@@ -105,7 +105,8 @@ impl<'a> Kernel<'a> {
     fn headers(&self) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::new();
         let authentication = self.server.authentication.as_ref();
-        self.client.authorize(&mut headers, authentication)?;
+        self.client
+            .authorize(&mut headers, &self.server.receiver, authentication)?;
         Ok(headers)
     }
 

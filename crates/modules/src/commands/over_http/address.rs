@@ -9,6 +9,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use conche_runtime::secrets::Receiver;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
@@ -85,6 +86,11 @@ impl Base {
                 .map_err(|()| wrong("it takes no port".to_owned()))?;
         }
         Ok(Self { url, is_settled })
+    }
+
+    /// Who gets what is sent to the party.
+    pub(in crate::commands) fn receiver(&self) -> Result<Receiver, Error> {
+        super::receiver(&self.url)
     }
 
     /// The URL of a request target: a path with its query, or a URL of this party.

@@ -18,7 +18,7 @@ use conche_core::Json;
 use conche_core::json::Limits;
 use conche_runtime::clock::SharedClock;
 use conche_runtime::egress::{self, ClientTls, Egress, Request, Stream};
-use conche_runtime::secrets::{Masker, Secrets};
+use conche_runtime::secrets::{Host, Masker, Receiver, Secrets};
 use conche_runtime::units::{Size, Span};
 use http::{HeaderMap, HeaderName, Method, header};
 use schemars::JsonSchema;
@@ -108,10 +108,12 @@ impl Client {
         })
     }
 
-    /// Puts credentials into the headers; they replace what the command wrote there.
+    /// Puts credentials into the headers of a request to a receiver that may get them; they
+    /// replace what the command wrote there.
     pub(super) fn authorize(
         &self,
         headers: &mut HeaderMap,
+        to: &Receiver,
         authentication: Option<&Authentication>,
     ) -> Result<(), Error> {
         let Some(authentication) = authentication else {
@@ -120,14 +122,14 @@ impl Client {
         let text = match authentication.kind.as_str() {
             "http-basic" | "user-auth" => {
                 let user = authentication.user.as_deref().unwrap_or_default();
-                let password = self.read(authentication, authentication.password.as_ref())?;
+                let password = self.read(to, authentication, authentication.password.as_ref())?;
                 basic(user, password.expose_secret())
             }
             "oauth2" => {
                 let scheme = authentication.oauth_header.as_deref().unwrap_or_default();
                 let scheme = scheme.trim().trim_end_matches(':');
                 let scheme = if scheme.is_empty() { "Bearer" } else { scheme };
-                let token = self.read(authentication, authentication.token.as_ref())?;
+                let token = self.read(to, authentication, authentication.token.as_ref())?;
                 format!("{scheme} {}", token.expose_secret())
             }
             other => {
@@ -147,13 +149,19 @@ impl Client {
     }
 
     /// The secret that credentials hold, for services that want it in a header of their own.
-    pub(super) fn secret(&self, authentication: &Authentication) -> Result<SecretString, Error> {
+    pub(super) fn secret(
+        &self,
+        to: &Receiver,
+        authentication: &Authentication,
+    ) -> Result<SecretString, Error> {
         let held = authentication.token.as_ref();
-        self.read(authentication, held.or(authentication.password.as_ref()))
+        let held = held.or(authentication.password.as_ref());
+        self.read(to, authentication, held)
     }
 
     fn read(
         &self,
+        to: &Receiver,
         authentication: &Authentication,
         credential: Option<&Credential>,
     ) -> Result<SecretString, Error> {
@@ -163,7 +171,7 @@ impl Client {
                 authentication.id, authentication.kind
             ))
         })?;
-        credential.read(&self.secrets)
+        credential.read(&self.secrets, std::slice::from_ref(to))
     }
 
     /// A request within the configured limits and what is left of the call's time.
@@ -231,6 +239,12 @@ impl Client {
             Error::Uncertain(message) => Error::Uncertain(mask(message)),
         }
     }
+}
+
+/// Who gets what is sent to a URL.
+pub(super) fn receiver(url: &Url) -> Result<Receiver, Error> {
+    let host = Host::of(url).map(Receiver::Host);
+    host.ok_or_else(|| Error::permanent("the URL has no host"))
 }
 
 /// A command's header lists.

@@ -4,7 +4,7 @@
 //! Each comes with credentials of its own, and the configured ones go to the configured
 //! server only: no playbook can have them sent elsewhere.
 
-use conche_runtime::secrets::Secrets;
+use conche_runtime::secrets::{Receiver, Secrets};
 
 use super::Base;
 use crate::action::Error;
@@ -16,6 +16,8 @@ use crate::{BuildError, command::Party};
 pub(in crate::commands) struct Server {
     pub(in crate::commands) base: Base,
     pub(in crate::commands) authentication: Option<Authentication>,
+    /// Who gets them: the credentials of the configuration are for its own server.
+    pub(in crate::commands) receiver: Receiver,
 }
 
 /// A server of the configuration.
@@ -68,8 +70,10 @@ impl Server {
         configured: Option<&Configured>,
     ) -> Result<Self, Error> {
         let party = |party: &Party| {
+            let base = Base::of(party)?;
             Ok(Self {
-                base: Base::of(party)?,
+                receiver: base.receiver()?,
+                base,
                 authentication: party.authentication.clone(),
             })
         };
@@ -78,6 +82,7 @@ impl Server {
             (Some(configured), _) => Ok(Self {
                 base: configured.base.clone(),
                 authentication: configured.authentication.clone(),
+                receiver: Receiver::Configured,
             }),
             (None, Some(target)) => party(target),
             (None, None) => party(&input.agent),

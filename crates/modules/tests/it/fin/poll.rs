@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use conche_modules::fins::{admin_router, router};
 use conche_runtime::egress::{Request, Response};
 use conche_runtime::listener::{Auth, Listener, ListenerConfig};
+use conche_runtime::secrets::{PlaybookGrant, PlaybookGrants};
 use conche_runtime::supervisor::Stage;
 use http::Method;
 use serde_json::{Value, json};
@@ -13,6 +14,18 @@ use super::{LOGIN, Served, call_of, failed, input, retried, uncertain};
 use crate::running::{Log, soon, until};
 
 const TOKEN: &str = "let-me-in-let-me-in";
+
+/// Playbooks may have `target` handed to this fin only.
+fn granted_to(capability: &str) -> PlaybookGrants {
+    let grant = PlaybookGrant {
+        fins: vec![capability.to_owned()],
+        ..PlaybookGrant::default()
+    };
+    PlaybookGrants {
+        secrets: [("target".to_owned(), grant)].into(),
+        plain_http: Vec::new(),
+    }
+}
 
 fn config(more: &Value) -> Value {
     let mut config = json!({
@@ -136,6 +149,16 @@ async fn a_fin_that_polls_carries_out_commands() {
     let mut asked = input("custom-ssh", "an agent", "restart nginx");
     let known = json!({ "id": "auth--1", "type": "user-auth", "user": "deploy", "password": { "secret": "target" } });
     asked["target"] = json!({ "type": "linux", "name": "web", "address": { "ipv4": ["10.0.0.5"] }, "authentication": known });
+    // What is not granted to this fin never leaves.
+    let secrets = &mounted.served.cx.secrets;
+    secrets.grant_to_playbooks(granted_to("another-fin"));
+    let refused = mounted.served.carry_out(&call_of(&asked, 10)).await;
+    let refused = format!("{refused:?}");
+    assert!(
+        refused.contains("is not for the fin `custom-ssh`"),
+        "{refused}"
+    );
+    secrets.grant_to_playbooks(granted_to("custom-ssh"));
     let call = call_of(&asked, 10);
     let works = async {
         let job = mounted.fetches(token).await;

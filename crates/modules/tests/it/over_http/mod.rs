@@ -2,6 +2,7 @@
 
 mod caldera_cmd;
 mod elastic;
+mod grants;
 mod http_api;
 mod jupyter;
 mod openc2_http;

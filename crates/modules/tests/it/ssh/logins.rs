@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use conche_modules::{BuildContext, Error};
+use conche_runtime::secrets::{PlaybookGrant, PlaybookGrants};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -109,6 +110,36 @@ async fn without_credentials_nothing_is_connected_to() {
     target.as_object_mut().unwrap().remove("authentication");
     let message = permanent(execute(&config, &sshd.context(), &step("id", &target)).await);
     assert!(message.contains("nobody is named to log in"), "{message}");
+}
+
+#[tokio::test]
+async fn a_secret_has_to_be_for_every_address_of_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let cx = context(folder.path(), &[("right", "right-password")]);
+    let target = json!({
+        "id": "ssh--1", "type": "ssh", "name": "box",
+        "address": { "dname": ["fw.example.com"], "ipv4": ["192.0.2.1"] },
+        "authentication": { "type": "user-auth", "user": "soc", "password": { "secret": "right" } },
+    });
+    let grant = |hosts: &[&str]| PlaybookGrant {
+        hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
+        ..PlaybookGrant::default()
+    };
+    for (hosts, refused) in [
+        (&["fw.example.com"][..], "is not for 192.0.2.1"),
+        (&["192.0.2.1:22"], "is not for fw.example.com"),
+        (
+            &["192.0.2.1:2222", "fw.example.com"],
+            "is not for 192.0.2.1",
+        ),
+    ] {
+        cx.secrets.grant_to_playbooks(PlaybookGrants {
+            secrets: [("right".to_owned(), grant(hosts))].into(),
+            plain_http: Vec::new(),
+        });
+        let message = permanent(execute(&json!({}), &cx, &step("id", &target)).await);
+        assert!(message.contains(refused), "{message}");
+    }
 }
 
 /// AsyncSSH, which takes the password `right-password` of `soc`.

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use conche_runtime::secrets::Secrets;
+use conche_runtime::secrets::{Receiver, Secrets};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -123,7 +123,11 @@ impl Mqtt {
             step_id: work.input.context.step_id.clone(),
             generated_on: Some(work.clock.now().to_string()),
         };
-        let payload = self.message(&message_id, &ids, work)?;
+        let fin = Receiver::Fin {
+            capability: capability.to_owned(),
+            broker: Some(self.broker.host()),
+        };
+        let payload = self.message((&message_id, fin), &ids, work)?;
         let mut waiting = self.calls.begin(&message_id, capability, Some(ids));
         let (handed, was_handed) = oneshot::channel();
         let outgoing = Outgoing {
@@ -137,14 +141,19 @@ impl Mqtt {
     }
 
     /// The command with the credentials of what it acts on.
-    fn message(&self, message_id: &str, ids: &Ids, work: &Work<'_>) -> Result<Bytes, Error> {
+    fn message(
+        &self,
+        (message_id, fin): (&str, Receiver),
+        ids: &Ids,
+        work: &Work<'_>,
+    ) -> Result<Bytes, Error> {
         let command = &work.input.command;
         let text = command.command.as_ref().or(command.content.as_ref());
         let text = text.ok_or_else(|| {
             Error::permanent("the command has no text, and an MQTT fin takes no other")
         })?;
         let known = work.input.authentication();
-        let known = known.map(|known| Unsealed::read(known, &self.secrets));
+        let known = known.map(|known| Unsealed::read(known, &self.secrets, fin));
         let envelope = Envelope {
             message_id,
             execution_id: &ids.execution_id,

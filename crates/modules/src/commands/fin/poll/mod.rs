@@ -10,7 +10,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use conche_runtime::secrets::Secrets;
+use conche_runtime::secrets::{Receiver, Secrets};
 use tokio::time::{Instant, timeout_at};
 
 use self::queue::{Offer, Offered, Queue, Stand};
@@ -52,7 +52,13 @@ impl Poll {
         };
         let credentials = work.input.target.as_ref().and(work.input.authentication());
         let credentials = credentials
-            .map(|known| Unsealed::read(known, &self.secrets))
+            .map(|known| {
+                let fin = Receiver::Fin {
+                    capability: capability.to_owned(),
+                    broker: None,
+                };
+                Unsealed::read(known, &self.secrets, fin)
+            })
             .transpose()?;
         let mut offered = self.queue.offer(Offer {
             id,
