@@ -11,3 +11,4 @@ mod programs;
 mod python;
 mod rig;
 mod scripts;
+mod whole;
