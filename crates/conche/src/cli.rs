@@ -15,6 +15,7 @@ use crate::doctor::DoctorArgs;
 use crate::failure::Failure;
 use crate::k8s::K8s;
 use crate::modules::Modules;
+use crate::openwhisk::OpenWhisk;
 use crate::output::{self, OutputArgs};
 use crate::playbooks::{FmtArgs, GraphArgs, Playbooks, SignArgs, VerifyArgs};
 use crate::run::RunArgs;
@@ -68,6 +69,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  conche playbooks new --name 'Block an address' > block.json"
     )]
     Playbooks(Playbooks),
+    /// Functions in OpenWhisk's way: run the embedded host
+    #[command(subcommand, after_help = "Example:\n  conche openwhisk serve --dev")]
+    Openwhisk(OpenWhisk),
     /// Hand in events and look at them
     #[command(
         subcommand,

@@ -21,6 +21,7 @@ pub(crate) struct Listeners {
     webhooks: Option<Listener>,
     metrics: Option<Listener>,
     soarca: Option<Listener>,
+    openwhisk: Option<Listener>,
     /// Those of sources, by their ids.
     sources: BTreeMap<String, Listener>,
 }
@@ -35,6 +36,8 @@ pub(crate) struct Routers {
     pub(crate) metrics: Router,
     /// The SOARCA-compatible API.
     pub(crate) soarca: Router,
+    /// The embedded OpenWhisk host.
+    pub(crate) openwhisk: Router,
     /// The routes of sources that have a listener of their own, by their ids.
     pub(crate) sources: BTreeMap<String, Router>,
 }
@@ -66,7 +69,13 @@ impl Listeners {
             webhooks: bind("webhooks", &config.webhooks).await?,
             metrics: bind("metrics", &config.metrics).await?,
             soarca: bind("soarca", &config.soarca).await?,
+            openwhisk: bind("openwhisk", &config.openwhisk_listener).await?,
         })
+    }
+
+    /// Where the embedded OpenWhisk host listens, where it does.
+    pub(crate) fn openwhisk(&self) -> Option<SocketAddr> {
+        self.openwhisk.as_ref().map(Listener::local_addr)
     }
 
     /// The TLS files of those that speak HTTPS, by listener.
@@ -76,6 +85,7 @@ impl Listeners {
             ("webhooks", &self.webhooks),
             ("metrics", &self.metrics),
             ("soarca", &self.soarca),
+            ("openwhisk", &self.openwhisk),
         ];
         let of = |(name, listener): (&str, &Option<Listener>)| {
             Some((name.to_owned(), listener.as_ref()?.certificates()?))
@@ -115,6 +125,14 @@ impl Listeners {
             "soarca",
             self.soarca,
             routers.soarca,
+            Stage::Api,
+            problem_json,
+        );
+        // Functions are called by runs, so that they end after them.
+        serve(
+            "openwhisk",
+            self.openwhisk,
+            routers.openwhisk,
             Stage::Api,
             problem_json,
         );

@@ -1,7 +1,8 @@
 //! The binary: server and client in one. This file is its table of contents.
 //!
-//! A script worker is this same program with one argument: that is looked at before
-//! anything else happens, since the worker's cage allows no runtime, thread or logger.
+//! A script worker, and the launcher of functions, is this same program with one argument: that
+//! is looked at before anything else happens, since their cages allow no runtime, thread or
+//! logger.
 
 mod bench;
 mod certificates;
@@ -23,6 +24,7 @@ mod logging;
 mod metrics;
 mod modules;
 mod notify;
+mod openwhisk;
 mod output;
 mod parts;
 mod playbooks;
@@ -42,6 +44,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
+use conche_openwhisk_host::runtimes::{CAGE_ARGUMENT, cage_main};
 use conche_script::{WORKER_ARGUMENT, worker_main};
 use failure::Failure;
 use tokio::runtime::Builder;
@@ -52,11 +55,16 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const COMMIT: Option<&str> = option_env!("CONCHE_COMMIT");
 
 fn main() -> ExitCode {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|first| first == WORKER_ARGUMENT)
-    {
+    let is_first = |argument: &str| {
+        std::env::args_os()
+            .nth(1)
+            .is_some_and(|first| first == argument)
+    };
+    if is_first(WORKER_ARGUMENT) {
         return worker_main();
+    }
+    if is_first(CAGE_ARGUMENT) {
+        return cage_main(std::env::args_os().skip(1));
     }
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
@@ -78,7 +86,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Failure> {
     // A client waits for one answer at a time: it needs no threads.
     let mut runtime = match &command {
-        Command::Serve(_) | Command::Run(_) | Command::Bench(_) => Builder::new_multi_thread(),
+        Command::Serve(_) | Command::Run(_) | Command::Bench(_) | Command::Openwhisk(_) => {
+            Builder::new_multi_thread()
+        }
         _ => Builder::new_current_thread(),
     };
     runtime.enable_all().build()?.block_on(carry_out(command))
@@ -87,6 +97,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
 async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
     let done = match command {
         Command::Serve(args) => return serve::serve(args).await,
+        Command::Openwhisk(verb) => return openwhisk::run(verb).await,
         Command::Run(args) => run::run(args).await,
         Command::Validate(args) => validate::validate(args).await,
         Command::Fmt(args) => playbooks::fmt(args),

@@ -14,7 +14,7 @@ use conche_runtime::clock::SystemClock;
 use conche_runtime::egress::Egress;
 use conche_runtime::secrets::Secrets;
 use conche_runtime::supervisor::{Backoff, OnFailure, Stage, Tasks};
-use conche_script::{Sandbox, WorkerCommand};
+use conche_script::{Limits, Sandbox, WorkerCommand};
 
 use crate::config::{Config, Fault, Key, Loaded, Place};
 use crate::failure::Failure;
@@ -82,9 +82,17 @@ impl Parts {
 
 /// Starts the script workers: this same program, executed again and locked in.
 pub(crate) async fn sandbox(config: &Config) -> Result<Sandbox, Failure> {
+    start_sandbox(config.script, config.script_workers).await
+}
+
+/// Starts workers with these limits; as many as the machine suggests where none are named.
+pub(crate) async fn start_sandbox(
+    limits: Limits,
+    workers: Option<usize>,
+) -> Result<Sandbox, Failure> {
     let mut script = conche_script::Config::new(WorkerCommand::current_executable());
-    script.limits = config.script;
-    script.workers = config.script_workers.unwrap_or(script.workers);
+    script.limits = limits;
+    script.workers = workers.unwrap_or(script.workers);
     Sandbox::start(script)
         .await
         .map_err(|error| Failure::of("can't start the script workers", error))

@@ -32,7 +32,7 @@ use crate::parts::{self, Parts};
 use crate::settings::ConfigArgs;
 use crate::signals::Signals;
 use crate::telemetry::Telemetry;
-use crate::{certificates, ledger, logging, notify, output, sealing};
+use crate::{certificates, ledger, logging, notify, openwhisk, output, sealing};
 
 /// Closing the store writes at most one more commit and a checkpoint.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
@@ -155,6 +155,7 @@ async fn start(
     parts.secrets.seal_by(&key);
     let evaluator = Arc::new(SandboxEvaluator::new(sandbox));
     let mut registries = Registries::new(store.clone(), evaluator.clone(), &tasks);
+    let functions = start_functions(config, &listeners, &store, &tasks).await?;
     let store: Arc<dyn Store> = store;
     parts.serve_fins(&tasks);
     let engine = Engine::start(conche_engine::Parts {
@@ -199,6 +200,7 @@ async fn start(
             origins: Origins::new(config.soarca.origins.clone()),
             fins: parts.fins.clone(),
         }),
+        openwhisk: functions,
         api: conche_api::router(state(auth, folder, registries.into_inner())),
     };
     certificates::watch(listeners.certificates(), &tasks)?;
@@ -215,6 +217,21 @@ async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, Failure> {
         .map_err(|panic| cannot(&panic))?
         .map_err(|error| cannot(&error))?;
     Ok(Arc::new(store))
+}
+
+/// Starts the embedded OpenWhisk host, where it has a listener.
+async fn start_functions(
+    config: &Config,
+    listeners: &Listeners,
+    store: &SqliteStore,
+    tasks: &Tasks,
+) -> Result<Router, Failure> {
+    let Some(address) = listeners.openwhisk() else {
+        return Ok(Router::new());
+    };
+    let data_dir = &config.data_dir;
+    let host = openwhisk::start(&config.openwhisk, address, store, data_dir, tasks).await?;
+    Ok(host.router())
 }
 
 /// Takes CSF's reactions over at the first start, before any event can come.

@@ -89,19 +89,20 @@ fn listeners_know_their_callers(config: &Config, faults: &mut Vec<Fault>) {
             && lets_strangers_in(listener)
         {
             faults.push(Fault::new(
-                Place::of(&[name, "listen"]),
+                Place::of(&name.split('.').chain(["listen"]).collect::<Vec<_>>()),
                 stranger(name, address),
             ));
         }
     }
 }
 
-fn listeners(config: &Config) -> [(&'static str, &ListenerConfig); 4] {
+fn listeners(config: &Config) -> [(&'static str, &ListenerConfig); 5] {
     [
         ("api", &config.api),
         ("webhooks", &config.webhooks),
         ("metrics", &config.metrics),
         ("soarca", &config.soarca),
+        ("openwhisk.host", &config.openwhisk_listener),
     ]
 }
 
@@ -129,7 +130,8 @@ fn certificates_are_there(config: &Config, faults: &mut Vec<Fault>) {
         ];
         for (key, file) in files {
             if let Some(Err(error)) = file.map(std::fs::metadata) {
-                let place = Place::of(&[name, "tls", key]);
+                let place: Vec<&str> = name.split('.').chain(["tls", key]).collect();
+                let place = Place::of(&place);
                 faults.push(Fault::new(place, format!("can't be read: {error}")));
             }
         }

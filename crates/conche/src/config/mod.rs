@@ -14,6 +14,7 @@ mod fault;
 mod limits;
 mod metrics;
 mod modules;
+mod openwhisk;
 mod overlay;
 mod playbooks;
 mod reactions;
@@ -45,6 +46,7 @@ use crate::failure::Failure;
 pub(crate) use conche_core::place::{Key, Place, find};
 pub(crate) use fault::{Error, Fault, closest};
 pub(crate) use modules::{ActionEntry, SourceEntry};
+pub(crate) use openwhisk::{Host, Runtimes};
 pub(crate) use overlay::{Variables, environment};
 pub(crate) use playbooks::add_grants;
 pub(crate) use reactions::Folder;
@@ -75,6 +77,8 @@ pub(crate) struct Authored {
     metrics: metrics::Metrics,
     /// The listener of the SOARCA-compatible API.
     soarca: soarca::Soarca,
+    /// OpenWhisk: the host for functions that comes with the program.
+    openwhisk: openwhisk::OpenWhisk,
     /// Reactions kept in files.
     reactions: reactions::Reactions,
     /// CACAO playbooks kept in files.
@@ -103,6 +107,7 @@ impl Default for Authored {
             webhooks: webhooks::Webhooks::default(),
             metrics: metrics::Metrics::default(),
             soarca: soarca::Soarca::default(),
+            openwhisk: openwhisk::OpenWhisk::default(),
             reactions: reactions::Reactions::default(),
             playbooks: playbooks::Playbooks::default(),
             recipes: recipes::Recipes::default(),
@@ -131,6 +136,10 @@ pub(crate) struct Config {
     pub(crate) metrics: ListenerConfig,
     /// The listener of the SOARCA-compatible API.
     pub(crate) soarca: ListenerConfig,
+    /// The embedded OpenWhisk host.
+    pub(crate) openwhisk: Host,
+    /// Its listener.
+    pub(crate) openwhisk_listener: ListenerConfig,
     /// The reactions folder.
     pub(crate) reactions: Folder,
     /// The playbooks folder.
@@ -249,6 +258,7 @@ impl Loaded {
             &mut config.webhooks,
             &mut config.metrics,
             &mut config.soarca,
+            &mut config.openwhisk_listener,
         ] {
             listener.allow_unauthenticated |= open;
             let loopback = |address: SocketAddr| address.ip().to_canonical().is_loopback();
@@ -322,6 +332,8 @@ impl Authored {
             webhooks,
             metrics: self.metrics.resolve(),
             soarca: self.soarca.resolve(),
+            openwhisk_listener: self.openwhisk.host.listener(),
+            openwhisk: self.openwhisk.host,
             reactions: self.reactions.resolve(),
             playbooks,
             grants,

@@ -9,6 +9,7 @@ mod csf;
 mod example_playbooks;
 mod extension_schemas;
 mod fuzz_playbooks;
+mod openwhisk;
 mod playbooks;
 mod recipes;
 mod reload;

@@ -101,23 +101,6 @@ fn commit(writes: Vec<Write>) -> Commit {
     }
 }
 
-fn text<'a>(arguments: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    arguments.get(name).and_then(Value::as_str)
-}
-
-impl Alarm {
-    /// The same, paused or going on from now.
-    fn paused(mut self, paused: bool, now: i64) -> Self {
-        self.active = !paused;
-        self.reason = paused.then(|| "paused".to_owned());
-        self.changed = now;
-        if self.active {
-            self.next = self.when.after(now);
-        }
-        self
-    }
-}
-
 fn read(stored: &Stored) -> Option<Alarm> {
     serde_json::from_value(stored.entity.document.clone()).ok()
 }
@@ -132,65 +115,72 @@ impl Inner {
     }
 
     async fn told(&self, feed: Feed, arguments: &Map<String, Value>) -> Result<Value, String> {
-        let event = text(arguments, "lifecycleEvent").unwrap_or("CREATE");
-        let (namespace, trigger) = self.belongs_to(arguments)?;
-        let stored = self.store.entity(&place(&namespace, &trigger)).await;
-        let stored = stored.map_err(|error| error.to_string())?;
-        let expected = stored.as_ref().map(|stored| stored.revision);
-        let there = stored.as_ref().map(|stored| {
-            let alarm = read(stored).ok_or("the alarm cannot be read")?;
-            Ok::<_, String>((stored, alarm))
-        });
-        let change = match (event, there.transpose()?) {
-            ("CREATE", _) => {
-                self.check_trigger(&namespace, &trigger).await?;
-                let alarm = self.alarm(feed, &namespace, trigger, arguments)?;
-                write(&alarm, expected)
-            }
-            (_, None) => return Err(format!("/{namespace}/{trigger} has no alarm")),
-            ("READ", Some((_, alarm))) => return Ok(shown(&alarm)),
-            ("UPDATE", Some((_, old))) => {
-                let merged = old.when.merged(arguments, &old.payload);
-                let alarm = self.alarm(old.feed, &namespace, trigger, &merged)?;
-                write(&alarm, expected)
-            }
-            ("DELETE", Some((stored, _))) => Write::Delete {
-                key: stored.entity.key.clone(),
-                expected: stored.revision,
-            },
-            ("PAUSE" | "UNPAUSE", Some((_, alarm))) => {
-                let paused = alarm.paused(event == "PAUSE", self.now());
-                write(&paused, expected)
-            }
-            (other, Some(_)) => return Err(format!("a feed knows no lifecycleEvent '{other}'")),
-        };
-        let done = self.commit(commit(vec![change])).await;
-        done.map_err(|error| error.to_string())?;
-        Ok(json!({ "status": "success" }))
-    }
-
-    /// The namespace and the trigger that a client names, which must be its own.
-    fn belongs_to(&self, arguments: &Map<String, Value>) -> Result<(String, Name), String> {
-        let pair = text(arguments, "authKey").and_then(|pair| pair.split_once(':'));
+        let text = |name: &str| arguments.get(name).and_then(Value::as_str);
+        let event = text("lifecycleEvent").unwrap_or("CREATE");
+        let pair = text("authKey").and_then(|pair| pair.split_once(':'));
         let who = pair.and_then(|(uuid, key)| self.users.authenticate(uuid, key));
         let who = who.ok_or("authKey is missing or wrong")?;
-        let named = text(arguments, "triggerName").ok_or("triggerName is missing")?;
+        let named = text("triggerName").ok_or("triggerName is missing")?;
         let named = FullyQualifiedName::parse_in_body(named).map_err(|error| error.to_string())?;
         let own = Name::parse(&who.namespace).map_err(|error| error.to_string())?;
         let named = named.resolve(&own);
         if named.namespace != own {
             return Err("the trigger is of another namespace".to_owned());
         }
-        Ok((who.namespace.clone(), named.name))
-    }
-
-    async fn check_trigger(&self, namespace: &str, trigger: &Name) -> Result<(), String> {
-        let namespace = Name::parse(namespace).map_err(|error| error.to_string())?;
-        let path = EntityPath::of(namespace);
-        let found = self.load::<Trigger>(&path, trigger).await;
-        match found.map_err(|refusal| refusal.text)? {
-            Some(_) => Ok(()),
-            None => Err(format!("there is no trigger /{path}/{trigger}")),
+        let there = self.store.entity(&place(&who.namespace, &named.name)).await;
+        let there = there.map_err(|error| error.to_string())?;
+        let failed = |error: crate::store::Error| error.to_string();
+        match (event, there) {
+            ("CREATE", there) => {
+                let path = EntityPath::of(own);
+                let trigger = self.load::<Trigger>(&path, &named.name).await;
+                if trigger.map_err(|refusal| refusal.text)?.is_none() {
+                    return Err(format!("there is no trigger {named}"));
+                }
+                let alarm = self.alarm(feed, &who.namespace, named.name, arguments)?;
+                let expected = there.map(|there| there.revision);
+                let made = self
+                    .store
+                    .commit(commit(vec![write(&alarm, expected)]))
+                    .await;
+                made.map_err(failed)?;
+                Ok(json!({ "status": "success" }))
+            }
+            (_, None) => Err(format!("{named} has no alarm")),
+            ("READ", Some(there)) => {
+                let alarm = read(&there).ok_or("the alarm cannot be read")?;
+                Ok(shown(&alarm))
+            }
+            ("UPDATE", Some(there)) => {
+                let old = read(&there).ok_or("the alarm cannot be read")?;
+                let merged = old.when.merged(arguments, &old.payload);
+                let alarm = self.alarm(old.feed, &who.namespace, named.name, &merged)?;
+                let change = commit(vec![write(&alarm, Some(there.revision))]);
+                self.commit(change).await.map_err(failed)?;
+                Ok(json!({ "status": "success" }))
+            }
+            ("DELETE", Some(there)) => {
+                let change = commit(vec![Write::Delete {
+                    key: there.entity.key,
+                    expected: there.revision,
+                }]);
+                self.commit(change).await.map_err(failed)?;
+                Ok(json!({ "status": "success" }))
+            }
+            ("PAUSE" | "UNPAUSE", Some(there)) => {
+                let mut alarm = read(&there).ok_or("the alarm cannot be read")?;
+                let now = self.now();
+                alarm.active = event == "UNPAUSE";
+                alarm.reason = (!alarm.active).then(|| "paused".to_owned());
+                alarm.changed = now;
+                if alarm.active {
+                    alarm.next = alarm.when.after(now);
+                }
+                let change = commit(vec![write(&alarm, Some(there.revision))]);
+                self.commit(change).await.map_err(failed)?;
+                Ok(json!({ "status": "success" }))
+            }
+            (other, Some(_)) => Err(format!("a feed knows no lifecycleEvent '{other}'")),
         }
     }
 

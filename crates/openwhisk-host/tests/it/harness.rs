@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use conche_openwhisk_host::runtimes::{Runtimes, Scripted};
+use conche_openwhisk_host::runtimes::Scripted;
 use conche_openwhisk_host::store::{MemoryStore, Store, User};
 use conche_openwhisk_host::{Host, Parts, Resumed, Settings};
 use conche_runtime::clock::Clock;
@@ -131,32 +131,10 @@ impl World {
         (runtimes, watch): (Arc<Scripted>, Arc<Watch>),
         settings: Settings,
     ) -> (Self, Resumed) {
-        let real = runtimes.clone();
-        Self::assembled((front, real), store, (runtimes, watch), settings).await
-    }
-
-    /// A host with runtimes that run code.
-    pub(crate) async fn with_runtimes(real: Arc<dyn Runtimes>) -> Self {
-        let store = Arc::new(MemoryStore::new());
-        let start = "2026-01-05T10:00:00Z".parse().expect("a time");
-        let scripted = (
-            Arc::new(Scripted::new()),
-            Arc::new(Watch(Mutex::new(start))),
-        );
-        let made = Self::assembled((store.clone(), real), store, scripted, Settings::default());
-        made.await.0
-    }
-
-    async fn assembled(
-        (front, real): (Arc<dyn Store>, Arc<dyn Runtimes>),
-        store: Arc<MemoryStore>,
-        (runtimes, watch): (Arc<Scripted>, Arc<Watch>),
-        settings: Settings,
-    ) -> (Self, Resumed) {
         let supervisor = Supervisor::new();
         let parts = Parts {
             store: front,
-            runtimes: real,
+            runtimes: runtimes.clone(),
             clock: watch.clone(),
             tasks: supervisor.tasks(),
         };

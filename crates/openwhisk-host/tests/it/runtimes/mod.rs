@@ -11,4 +11,3 @@ mod programs;
 mod python;
 mod rig;
 mod scripts;
-mod whole;

@@ -1,0 +1,146 @@
+//! The embedded OpenWhisk host: on the one database, with the one sandbox, behind a listener of
+//! its own; within `conche serve`, or alone by `conche openwhisk serve`.
+
+mod scripts;
+mod serve;
+mod storage;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Subcommand;
+use conche_openwhisk_host::runtimes::{CageCommand, Pool, Programs, Settings as Processes};
+use conche_openwhisk_host::{Host, Parts};
+use conche_runtime::clock::SystemClock;
+use conche_runtime::supervisor::Tasks;
+use conche_store::sqlite::SqliteStore;
+
+use self::scripts::Functions;
+use self::storage::Storage;
+use crate::config;
+use crate::failure::Failure;
+
+/// The file in the data folder by which `wsk` and other clients know the host and its first
+/// user.
+pub(crate) const CREDENTIALS: &str = "openwhisk.wskprops";
+
+/// Functions in OpenWhisk's way.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OpenWhisk {
+    /// Run the embedded host alone
+    Serve(serve::ServeArgs),
+}
+
+/// `conche openwhisk`.
+pub(crate) async fn run(verb: OpenWhisk) -> Result<std::process::ExitCode, Failure> {
+    match verb {
+        OpenWhisk::Serve(args) => serve::serve(args).await,
+    }
+}
+
+/// Starts the host; its routes answer as soon as they are mounted.
+///
+/// What the last process left is taken up; the credentials of its first user are written into
+/// the data folder, for its owner only.
+pub(crate) async fn start(
+    config: &config::Host,
+    address: SocketAddr,
+    store: &SqliteStore,
+    data_dir: &Path,
+    tasks: &Tasks,
+) -> Result<Host, Failure> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        Failure::of(&format!("can't start the OpenWhisk host: {what}"), error)
+    };
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let settings = config.settings(format!("{scheme}://{address}"));
+    let url = settings.url.clone();
+    let runtimes = Pool::start(
+        processes(&config.runtimes).await?,
+        Arc::new(SystemClock),
+        tasks,
+    )
+    .await
+    .map_err(|error| failed("its runtimes", &error))?;
+    let parts = Parts {
+        store: Arc::new(Storage(store.functions())),
+        runtimes: Arc::new(runtimes),
+        clock: Arc::new(SystemClock),
+        tasks: tasks.clone(),
+    };
+    let host = Host::new(settings, parts)
+        .await
+        .map_err(|error| failed("its users", &error))?;
+    let resumed = host
+        .start()
+        .await
+        .map_err(|error| failed("what the last process left", &error))?;
+    if resumed.started + resumed.ended > 0 {
+        let (started, ended) = (resumed.started, resumed.ended);
+        tracing::info!(
+            started,
+            ended,
+            "activations of the last process were taken up"
+        );
+    }
+    let path = data_dir.join(CREDENTIALS);
+    write_credentials(&path, &url, &host)
+        .map_err(|error| failed(&path.display().to_string(), &error))?;
+    Ok(host)
+}
+
+async fn processes(config: &config::Runtimes) -> Result<Processes, Failure> {
+    let memory = config.script_memory.bytes();
+    let scripts = Functions::start(config.script_workers.get(), memory).await?;
+    let defaults = Processes::new(CageCommand::current_executable());
+    let programs = Programs {
+        node_modules: config.node_modules.clone(),
+        readable: config.readable.clone(),
+        ..defaults.programs
+    };
+    Ok(Processes {
+        programs,
+        scripts: Some(Arc::new(scripts)),
+        processes: config.processes.map_or(defaults.processes, usize::from),
+        memory_mb: u32::try_from(config.memory.bytes() >> 20).unwrap_or(u32::MAX),
+        idle: config.idle.duration(),
+        network: config.network,
+        ..defaults
+    })
+}
+
+/// Written anew and then put in place, so that nobody reads half of it.
+fn write_credentials(path: &Path, url: &str, host: &Host) -> std::io::Result<()> {
+    let Some(user) = host
+        .users()
+        .into_iter()
+        .find(|user| user.namespace == "guest")
+    else {
+        return Ok(());
+    };
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    // Left by a process that was interrupted, maybe for others to read.
+    drop(fs::remove_file(&part));
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)?;
+    writeln!(
+        file,
+        "APIHOST={url}\nAUTH={}:{}\nNAMESPACE=_",
+        user.uuid, user.key
+    )?;
+    fs::rename(part, path)
+}

@@ -1,0 +1,273 @@
+//! The embedded OpenWhisk host as the program starts it: alone and within a server, over the
+//! real store, with functions in real processes and in the sandbox.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::server::{PATIENCE, Site, conche, eventually};
+
+/// The key that OpenWhisk's documentation prints for `guest`.
+const GUEST: &str = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:\
+                     123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP";
+
+/// A running host. Killed when dropped.
+struct Host {
+    child: Option<Child>,
+    address: String,
+    key: String,
+}
+
+impl Host {
+    /// `conche openwhisk serve --dev` over a folder.
+    fn start(data: &Path) -> Self {
+        let mut command = conche();
+        command.args(["openwhisk", "serve", "--dev", "--listen", "127.0.0.1:0"]);
+        command.arg("--data-dir").arg(data);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).ok();
+            tell.send(line).ok();
+        });
+        let line = told.recv_timeout(PATIENCE).unwrap();
+        let address = line.trim().strip_prefix("listening openwhisk=");
+        Self {
+            address: address.unwrap_or_else(|| panic!("{line}")).to_owned(),
+            child: Some(child),
+            key: GUEST.to_owned(),
+        }
+    }
+
+    /// Status and body of one request below `/api/v1/namespaces/_/`.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (body, key) = (body.to_string(), BASE64_STANDARD.encode(&self.key));
+        let request = format!(
+            "{method} /api/v1/namespaces/_/{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {key}\r\n\
+             Content-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let body = serde_json::from_str(body).unwrap_or_default();
+        (status.unwrap_or_else(|| panic!("{answer}")), body)
+    }
+
+    fn put(&self, path: &str, body: &Value) {
+        let (status, answer) = self.ask("PUT", path, body);
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    fn action(&self, name: &str, kind: &str, code: &str) {
+        let exec = json!({ "exec": { "kind": kind, "code": code } });
+        self.put(&format!("actions/{name}?overwrite=true"), &exec);
+    }
+
+    /// Status and result of a blocking invocation.
+    fn invoke(&self, name: &str, arguments: &Value) -> (u16, Value) {
+        let path = format!("actions/{name}?blocking=true&result=true");
+        self.ask("POST", &path, arguments)
+    }
+
+    fn activations(&self, name: &str) -> Vec<Value> {
+        let path = format!("activations?name={name}&docs=true");
+        let (status, answer) = self.ask("GET", &path, &Value::Null);
+        assert_eq!(status, 200, "{answer}");
+        answer.as_array().cloned().unwrap_or_default()
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn has(program: &str) -> bool {
+    let found = ["/usr/local/bin", "/usr/bin", "/bin"]
+        .iter()
+        .any(|folder| Path::new(folder).join(program).is_file());
+    if !found {
+        writeln!(std::io::stdout(), "skipped: there is no {program}").unwrap();
+    }
+    found
+}
+
+#[test]
+fn functions_in_the_sandbox_answer_at_once_later_and_with_errors() {
+    let data = TempDir::new().unwrap();
+    let host = Host::start(data.path());
+    for (code, answer) in [
+        (
+            "function main(p) { return { sum: p.a + p.b } }",
+            (200, json!({ "sum": 3 })),
+        ),
+        (
+            "async function main(p) { await null; return { a: p.a } }",
+            (200, json!({ "a": 1 })),
+        ),
+        ("exports.main = (p) => [p.b]", (200, json!([2]))),
+        ("function main() {}", (200, json!({}))),
+        (
+            "function main() { return { error: 'no' } }",
+            (502, json!({ "error": "no" })),
+        ),
+        (
+            "function main() { return Promise.reject('later no') }",
+            (502, json!({ "error": "later no" })),
+        ),
+        (
+            "function main() { throw new Error('T') }",
+            (502, json!({ "error": "An error has occurred: Error: T" })),
+        ),
+        (
+            "function main() { return 'text' }",
+            (
+                502,
+                json!({ "error": "The action did not return a dictionary." }),
+            ),
+        ),
+        (
+            "var other = 1",
+            (
+                502,
+                json!({ "error": "Initialization has failed due to: Action entrypoint 'main' is not a function." }),
+            ),
+        ),
+    ] {
+        host.action("f", "quickjs:1", code);
+        assert_eq!(
+            host.invoke("f", &json!({ "a": 1, "b": 2 })),
+            answer,
+            "{code}"
+        );
+    }
+    host.action("f", "quickjs:1", "function main( {");
+    let (status, answer) = host.invoke("f", &json!({}));
+    let text = answer["error"].as_str().unwrap_or_default();
+    assert!(
+        text.starts_with("Initialization has failed due to:"),
+        "{answer}"
+    );
+    assert_eq!(status, 502);
+
+    let exec = json!({ "exec": { "kind": "quickjs:1",
+        "code": "function main() { console.log('hello'); console.error('oh'); for (;;); }" },
+        "limits": { "timeout": 300 } });
+    host.put("actions/endless", &exec);
+    let (status, answer) = host.invoke("endless", &json!({}));
+    let over = "The action exceeded its time limits of 300 milliseconds.";
+    assert_eq!((status, &answer["error"]), (502, &json!(over)));
+
+    host.action(
+        "logs",
+        "quickjs:1",
+        "function main() { console.log('hello', {a: 1}); return {} }",
+    );
+    assert_eq!(host.invoke("logs", &json!({})).0, 200);
+    let logs = eventually("the activation", || {
+        host.activations("logs")
+            .first()
+            .map(|one| one["logs"].clone())
+    });
+    let line = logs[0].as_str().unwrap_or_default();
+    assert!(line.ends_with(r#"stdout: hello {"a":1}"#), "{logs}");
+}
+
+#[test]
+fn what_was_accepted_outlasts_a_kill_and_nothing_is_begun_twice() {
+    if !has("python3") {
+        return;
+    }
+    let data = TempDir::new().unwrap();
+    let mut host = Host::start(data.path());
+    host.action(
+        "slow",
+        "python:default",
+        "import time\ndef main(args):\n    print('begun', flush=True)\n    time.sleep(600)\n    return {}\n",
+    );
+    host.action(
+        "quick",
+        "quickjs:1",
+        "function main(p) { return { got: p.n } }",
+    );
+    host.put(
+        "triggers/alarm",
+        &json!({ "parameters": [{ "key": "n", "value": 7 }] }),
+    );
+    for action in ["slow", "quick"] {
+        let rule = json!({ "trigger": "/_/alarm", "action": format!("/_/{action}") });
+        host.put(&format!("rules/{action}-rule"), &rule);
+    }
+    let (status, fired) = host.ask("POST", "triggers/alarm", &json!({}));
+    assert_eq!(status, 202, "{fired}");
+    let done = |host: &Host| host.activations("quick").first().cloned();
+    let quick = eventually("the quick one", || done(&host));
+    assert_eq!(quick["response"]["result"], json!({ "got": 7 }));
+    assert!(host.activations("slow").is_empty(), "it is under way");
+    host.kill();
+
+    let host = Host::start(data.path());
+    let slow = eventually("the end of what had begun", || {
+        host.activations("slow").first().cloned()
+    });
+    assert_eq!(slow["response"]["status"], "whisk internal error", "{slow}");
+    assert_eq!(host.activations("slow").len(), 1);
+    assert_eq!(host.activations("quick").len(), 1, "not carried out again");
+    // What was defined is there.
+    assert_eq!(
+        host.invoke("quick", &json!({ "n": 1 })),
+        (200, json!({ "got": 1 }))
+    );
+}
+
+#[test]
+fn a_server_has_the_host_with_credentials_of_its_own() {
+    let site = Site::new("openwhisk: { host: { listen: \"127.0.0.1:0\" } }\n");
+    let server = site.start();
+    let file = site.path("conche-data/openwhisk.wskprops");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let properties = std::fs::read_to_string(&file).unwrap();
+    let property = |name: &str| {
+        let line = properties.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name}")).to_owned()
+    };
+    let mut host = Host {
+        child: None,
+        address: property("APIHOST=http://"),
+        key: property("AUTH="),
+    };
+    assert_ne!(host.key, GUEST);
+    host.action("f", "quickjs:1", "function main(p) { return p }");
+    let given = json!({ "ip": "192.0.2.1" });
+    assert_eq!(host.invoke("f", &given), (200, given.clone()));
+    let log = std::fs::read_to_string(site.path("log")).unwrap_or_default();
+    assert!(!log.contains(&host.key), "{log}");
+    GUEST.clone_into(&mut host.key);
+    assert_eq!(host.invoke("f", &given).0, 401);
+    drop(server);
+}
