@@ -271,3 +271,74 @@ fn a_server_has_the_host_with_credentials_of_its_own() {
     assert_eq!(host.invoke("f", &given).0, 401);
     drop(server);
 }
+
+/// The example functions, what each is given and a part of what it says.
+fn examples() -> Vec<(&'static str, Value, Value)> {
+    let finding = |id: &str, severity: &str, fixed_by: &str| json!({ "id": id, "severity": severity, "fixed_by": fixed_by });
+    let findings = json!([
+        finding("CVE-2", "Low", ""),
+        finding("CVE-1", "Critical", "1.2.4")
+    ]);
+    let named = |name: &str, version: &str| json!({ "name": name, "version": version });
+    let before = json!({ "components": [named("a", "1"), named("b", "1"), named("d", "1")] });
+    let after = json!({ "packages": [
+        { "name": "a", "versionInfo": "2" }, { "name": "c", "versionInfo": "1" }, { "name": "d", "versionInfo": "1" }] });
+    vec![
+        (
+            "indicators",
+            json!({ "text": "see hxxps://evil[.]example/a, 198.51.100[.]7 and 999.1.1.1", "defang": true }),
+            json!({ "urls": ["hxxps://evil[.]example/a"], "ipv4": ["198[.]51[.]100[.]7"], "count": 3 }),
+        ),
+        (
+            "enrich-ip",
+            json!({ "ip": "198.51.100.7", "networks": {
+                "198.51.100.0/24": { "label": "scanner", "score": 80 }, "10.0.0.0/8": { "score": 99 } } }),
+            json!({ "known": true, "score": 80, "labels": ["scanner"] }),
+        ),
+        (
+            "sbom-diff",
+            json!({ "before": before, "after": after }),
+            json!({ "added": [named("c", "1")], "removed": [named("b", "1")],
+                "changed": [{ "name": "a", "before": "1", "after": "2" }], "same": 1 }),
+        ),
+        (
+            "score-report",
+            json!({ "findings": findings }),
+            json!({ "score": 90, "decision": "block", "fixable": 1 }),
+        ),
+        (
+            "advisory",
+            json!({ "title": "nginx\n1.25", "decision": "block", "score": 90, "findings": findings }),
+            json!({ "subject": "[block] nginx 1.25: 2 findings, score 90",
+                "text": "nginx 1.25\nDecision: block\n\n- CVE-1 (Critical): fixed by 1.2.4\n- CVE-2 (Low): no fix yet\n" }),
+        ),
+    ]
+}
+
+#[test]
+fn the_example_functions_do_what_they_say_in_the_sandbox_and_in_node() {
+    let data = TempDir::new().unwrap();
+    let host = Host::start(data.path());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/functions");
+    let mut kinds = vec!["quickjs:1"];
+    kinds.extend(has("node").then_some("nodejs:default"));
+    let told = std::fs::read_dir(&folder).unwrap().flatten();
+    let told = told.filter(|file| file.path().extension().is_some_and(|end| end == "js"));
+    assert_eq!(told.count(), examples().len());
+    for kind in kinds {
+        for (name, given, wanted) in examples() {
+            let code = std::fs::read_to_string(folder.join(format!("{name}.js"))).unwrap();
+            host.action(name, kind, &code);
+            let (status, answer) = host.invoke(name, &given);
+            assert_eq!(status, 200, "{name}, {kind}: {answer}");
+            for (member, value) in wanted.as_object().into_iter().flatten() {
+                assert_eq!(&answer[member], value, "{name}, {kind}: {member}");
+            }
+            let (status, answer) = host.invoke(name, &json!({ "findings": 1 }));
+            assert!(
+                status == 502 || name == "advisory",
+                "{name}, {kind}: {answer}"
+            );
+        }
+    }
+}
