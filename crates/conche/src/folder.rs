@@ -45,7 +45,7 @@ pub(crate) async fn look(dir: &Path, loaded: &Loaded, parts: Parts) -> Result<Lo
         clock: Arc::new(SystemClock),
         tasks: supervisor.tasks(),
         secrets: parts.secrets.clone(),
-        config: loaded.config.engine,
+        config: loaded.config.engine.clone(),
     })
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;

@@ -165,7 +165,7 @@ async fn start(
         clock: Arc::new(SystemClock),
         tasks: tasks.clone(),
         secrets: parts.secrets.clone(),
-        config: config.engine,
+        config: config.engine.clone(),
     })
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use conche_core::definition::Limits;
 
+use crate::caps::Caps;
+
 /// Limits and intervals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// What one run may use.
     pub run_limits: Limits,
@@ -33,6 +35,8 @@ pub struct Config {
     pub lease: Duration,
     /// What is kept how long.
     pub retention: Retention,
+    /// How many targets playbooks may act on.
+    pub caps: Caps,
 }
 
 /// What is kept how long.
@@ -71,6 +75,7 @@ impl Default for Config {
                 dedup: DAY * 7,
                 every: Duration::from_mins(5),
             },
+            caps: Caps::default(),
         }
     }
 }

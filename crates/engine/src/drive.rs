@@ -342,7 +342,18 @@ impl<'a> Drive<'a> {
     /// A report that came too late, e.g. of a probe in a run that is being cancelled, is dropped.
     fn land(&mut self, visit: VisitNo, report: Report) -> Result<(), Broken> {
         let report = self.within_limits(report);
-        match self.report(visit, report) {
+        let held_back = match &report {
+            Report::HeldBack { reason } => Some(reason.clone()),
+            _ => None,
+        };
+        let told = match (self.report(visit, report), held_back) {
+            // A run that was paused meanwhile asks nobody: the attempt is one that was cut off.
+            (Err(Broken::Illegal(_)), Some(evidence)) => {
+                self.report(visit, Report::Uncertain { evidence })
+            }
+            (told, _) => told,
+        };
+        match told {
             Err(Broken::Illegal(error)) => {
                 tracing::warn!(run_id = %self.held.state.run(), %error, "report came too late");
                 Ok(())

@@ -9,6 +9,7 @@
 mod answers;
 mod budget;
 mod by;
+mod caps;
 mod config;
 mod csf_metrics;
 mod definitions;
@@ -53,6 +54,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub use by::By;
+pub use caps::{ACTED_ON, Cap, Caps};
 pub use config::{Config, Retention};
 pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFault};
 pub use filter::{FUNCTIONS, Filter};
@@ -126,6 +128,8 @@ pub(crate) struct Inner {
     tail: tail::Tail,
     complaints: storms::Complaints,
     lists: Arc<lists::Lists>,
+    /// Held while targets are counted, so that two runs never take the same last place.
+    counting: tokio::sync::Mutex<()>,
     metrics: Metrics,
 }
 
@@ -159,6 +163,7 @@ impl Engine {
             tail: tail::Tail::default(),
             complaints: storms::Complaints::default(),
             lists,
+            counting: tokio::sync::Mutex::default(),
             metrics: Metrics::new(),
         });
         let engine = Self(inner);

@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 
 use crate::Inner;
+use crate::caps::Capped;
 use crate::evaluator::{Evaluated, Evaluation, EvaluationError};
 use crate::faults::{self, point};
 use crate::host::HostOf;
@@ -242,6 +243,13 @@ pub(crate) async fn invoke(
         );
         return error_report(Error::permanent(message));
     }
+    let by = (subject.run, subject.definition.name.as_str());
+    let repeat = invocation.policy.repeat;
+    match engine.count_target(by, repeat, &invocation.input).await {
+        Ok(()) => {}
+        Err(Capped::Beyond(reason)) => return Report::HeldBack { reason },
+        Err(Capped::NotCounted(reason)) => return error_report(Error::retry(reason)),
+    }
     let invocation = match unsealed(&engine, &subject, invocation) {
         Ok(invocation) => invocation,
         Err(error) => return error_report(error),
@@ -406,5 +414,6 @@ fn outcome_word(report: &Report) -> &'static str {
         Report::Output(_) | Report::Found(_) | Report::Verdict { .. } => "succeeded",
         Report::Failed { .. } | Report::NotHappened => "failed",
         Report::Uncertain { .. } | Report::ProbeFailed { .. } => "uncertain",
+        Report::HeldBack { .. } => "held_back",
     }
 }

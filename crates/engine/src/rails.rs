@@ -35,12 +35,50 @@ struct Input {
     _command: serde::de::IgnoredAny,
     agent: Party,
     target: Option<Party>,
+    #[serde(default)]
+    context: Context,
 }
 
 #[derive(Deserialize)]
 struct Party {
     #[serde(default)]
+    name: String,
+    #[serde(default)]
     address: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Context {
+    #[serde(default)]
+    playbook_id: String,
+}
+
+/// What a command acts on.
+pub(crate) struct Target {
+    /// Its addresses, those of URLs by their hosts.
+    pub(crate) places: Vec<String>,
+    /// Its name in the playbook.
+    pub(crate) name: String,
+    /// The playbook whose command it is: the one that is run, or one that it calls.
+    pub(crate) playbook: String,
+}
+
+/// What the input of a command of a playbook says that it acts on: the target, else the agent.
+pub(crate) fn acted_on(input: &Json) -> Option<Target> {
+    let input: Input = input.read().ok()?;
+    let party = input.target.unwrap_or(input.agent);
+    let places = party.address.into_iter().flat_map(|(kind, values)| {
+        let host = move |value: String| match kind.as_str() {
+            "url" => host_of(&value).unwrap_or(value),
+            _ => value,
+        };
+        values.into_iter().map(host)
+    });
+    Some(Target {
+        places: places.collect(),
+        name: party.name,
+        playbook: input.context.playbook_id,
+    })
 }
 
 impl Inner {
@@ -57,15 +95,7 @@ impl Inner {
         if keys.is_empty() {
             return None;
         }
-        let Input { agent, target, .. } = input.read().ok()?;
-        let acted_on = target.unwrap_or(agent);
-        let places = acted_on.address.into_iter().flat_map(|(kind, values)| {
-            let host = move |value: String| match kind.as_str() {
-                "url" => host_of(&value).unwrap_or(value),
-                _ => value,
-            };
-            values.into_iter().map(host)
-        });
+        let places = acted_on(input)?.places;
         places
             .into_iter()
             .find(|place| keys.iter().any(|key| covers(key, place)))

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::fault::Fault;
 use super::place::{Key, Place};
 use super::playbooks::grants_make_sense;
+use super::safety::caps_make_sense;
 use super::{Authored, Config, Folder};
 
 /// A rule about what is written.
@@ -21,7 +22,12 @@ type ValueRule = fn(&Authored, &mut Vec<Fault>);
 type ServerRule = fn(&Config, &mut Vec<Fault>);
 
 /// Hold always.
-const VALUES: &[ValueRule] = &[data_dir_is_named, limits_leave_something, grants_make_sense];
+const VALUES: &[ValueRule] = &[
+    data_dir_is_named,
+    limits_leave_something,
+    grants_make_sense,
+    caps_make_sense,
+];
 /// Hold where a server is to run.
 const SERVER: &[ServerRule] = &[
     listeners_know_their_callers,

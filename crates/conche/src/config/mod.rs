@@ -20,6 +20,7 @@ mod playbooks;
 mod reactions;
 mod recipes;
 mod retention;
+mod safety;
 mod schema;
 mod secrets;
 mod soarca;
@@ -83,6 +84,8 @@ pub(crate) struct Authored {
     reactions: reactions::Reactions,
     /// CACAO playbooks kept in files.
     playbooks: playbooks::Playbooks,
+    /// How many targets playbooks may act on.
+    safety: safety::Safety,
     /// Recipes, which are action modules described by data, kept in files.
     recipes: recipes::Recipes,
     /// Secrets by name, and where each value is found. Default: none.
@@ -110,6 +113,7 @@ impl Default for Authored {
             openwhisk: openwhisk::OpenWhisk::default(),
             reactions: reactions::Reactions::default(),
             playbooks: playbooks::Playbooks::default(),
+            safety: safety::Safety::default(),
             recipes: recipes::Recipes::default(),
             secrets: BTreeMap::new(),
             sources: Vec::new(),
@@ -318,6 +322,7 @@ impl Authored {
         let webhooks = self.webhooks.resolve(&sources, &mut faults);
         let engine = conche_engine::Config {
             retention: self.retention.clone().resolve(),
+            caps: self.safety.caps(),
             ..self.limits.engine()
         };
         if !faults.is_empty() {

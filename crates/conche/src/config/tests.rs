@@ -423,3 +423,33 @@ fn fuzz_configurations() {
         }
     });
 }
+
+#[test]
+fn grants_and_caps_that_mean_nothing_are_named_with_their_line() {
+    let secrets = "secrets: { fw: { env: FW }, admin: { env: A } }\n";
+    for (text, expected) in [
+        (
+            "playbooks: { secrets: { fv: { hosts: [a.example] } } }\n",
+            "c.yaml:2:25: playbooks.secrets.fv: unknown secret `fv`; did you mean `fw`?",
+        ),
+        (
+            "playbooks: { secrets: { fw: {} } }\n",
+            "c.yaml:2:25: playbooks.secrets.fw: names nobody who may get it: write `hosts` or `fins`",
+        ),
+        (
+            "playbooks: { secrets: { admin: { hosts: [\"*\"] } } }\napi: { auth: token, token: { secret: admin } }\n",
+            "c.yaml:2:25: playbooks.secrets.admin: is the API's own token: no playbook may have it",
+        ),
+        (
+            "safety: { targets: { most: 5, within: 0s } }\n",
+            "c.yaml:2:31: safety.targets.within: must be more than 0: nothing would be counted",
+        ),
+        (
+            "safety: { playbooks: { isolate: { most: 5, within: 1h } } }\n",
+            "c.yaml:2:24: safety.playbooks.isolate: is no identifier of a playbook",
+        ),
+    ] {
+        let error = complaint(&format!("{secrets}{text}"), &[]);
+        assert!(error.starts_with(expected), "{error}\nnot {expected}");
+    }
+}

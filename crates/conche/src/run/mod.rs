@@ -156,7 +156,7 @@ async fn on_an_engine(
         clock: Arc::new(SystemClock),
         tasks: supervisor.tasks(),
         secrets: parts.secrets.clone(),
-        config: loaded.config.engine,
+        config: loaded.config.engine.clone(),
     })
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;

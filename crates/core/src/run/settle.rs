@@ -45,6 +45,11 @@ pub enum Report {
         /// What is known.
         evidence: String,
     },
+    /// It was not begun, and a person says whether it is.
+    HeldBack {
+        /// Why.
+        reason: String,
+    },
     /// A probe found that it did not happen.
     NotHappened,
     /// A probe could not tell.
@@ -97,6 +102,7 @@ pub fn settle(
         Report::Found(variables) => settling.found(variables),
         Report::Failed { error, after, logs } => settling.failed(error, after, logs),
         Report::Uncertain { evidence } => settling.uncertain(evidence),
+        Report::HeldBack { reason } => Entry::AttentionNeeded { visit, reason },
         Report::NotHappened => settling.failed(
             StepError {
                 kind: ErrorKind::Transient,

@@ -6,7 +6,7 @@
 //! | open        | opened (a higher turn) → open · closed → done; both only when nothing within is unfinished, but for a close with an error |
 //! | waiting     | elapsed → done |
 //! | asked       | answered → done · failed → done |
-//! | performing  | succeeded → done · failed → backing off or done · interrupted → uncertain |
+//! | performing  | succeeded → done · failed → backing off or done · interrupted → uncertain · attention needed → attention, where it was not begun |
 //! | backing off | intended → performing · evaluated → done · found → done · failed → backing off or done · interrupted → uncertain, where in doubt |
 //! | uncertain   | intended → performing · succeeded → done · failed → backing off or done · attention needed → attention |
 //! | attention   | resumed → ready or done |
@@ -257,7 +257,9 @@ impl Visit {
                     retry_at,
                 }
             }
-            (S::Uncertain { .. }, Entry::AttentionNeeded { reason, .. }) => S::Attention { reason },
+            (S::Performing { .. } | S::Uncertain { .. }, Entry::AttentionNeeded { reason, .. }) => {
+                S::Attention { reason }
+            }
             (S::Attention { .. }, Entry::Resumed { resolution, .. }) => self.resumed(resolution),
             (state, entry) => {
                 return Err(Illegal {

@@ -6,6 +6,7 @@
 )]
 
 mod ask;
+mod caps;
 mod children;
 mod crash;
 mod emits;
