@@ -74,8 +74,8 @@ pub(crate) struct Counts {
 pub(crate) struct RefusalOut {
     /// The playbook that it is about: this one, or one that it calls.
     playbook: String,
-    /// What kind of refusal it is: `not_runnable`, `secret_unknown`, `secret_not_granted`,
-    /// `secret_exposed`.
+    /// What kind of refusal it is: `not_runnable`, `playbook_missing`, `calls_in_a_circle`,
+    /// `signature_incorrect`, `secret_unknown`, `secret_not_granted`, `secret_exposed`.
     code: &'static str,
     /// Where, as a JSON Pointer.
     pointer: String,

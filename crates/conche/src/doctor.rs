@@ -94,6 +94,7 @@ pub(crate) async fn doctor(args: DoctorArgs) -> Result<bool, Failure> {
     checks.extend(secrets(config));
     checks.push(sandbox(config).await);
     checks.extend(reactions(&loaded).await);
+    checks.extend(playbooks(&loaded).await);
     checks.push(data_dir(&config.data_dir));
     checks.push(store(&config.data_dir).await);
     checks.push(disk(&config.data_dir));
@@ -231,6 +232,34 @@ async fn reactions(loaded: &Loaded) -> Vec<Check> {
             let detail = format!("{}: {} can be in force", dir.display(), look.reactions);
             checks.insert(0, check(name, State::Ok, detail));
             checks
+        }
+        Err(error) => vec![check(name, State::Error, error.to_string())],
+    }
+}
+
+/// The same for the playbooks folder.
+async fn playbooks(loaded: &Loaded) -> Vec<Check> {
+    let name = "playbooks";
+    let dir = match &loaded.config.playbooks {
+        Folder::Default(dir) if !dir.is_dir() => {
+            let detail = format!("there is no folder {}", dir.display());
+            return vec![check(name, State::Ok, detail)];
+        }
+        Folder::Default(dir) | Folder::Named(dir) => dir,
+    };
+    let Ok(parts) = Parts::build(loaded) else {
+        return Vec::new();
+    };
+    match folder::look_at_playbooks(dir, loaded, parts).await {
+        Ok(look) => {
+            let detail = format!("{}: {} can be run", dir.display(), look.playbooks);
+            let faults = look.faults.into_iter().map(|fault| {
+                let fault = dir.join(fault.to_string()).display().to_string();
+                check(name, State::Error, fault)
+            });
+            std::iter::once(check(name, State::Ok, detail))
+                .chain(faults)
+                .collect()
         }
         Err(error) => vec![check(name, State::Error, error.to_string())],
     }

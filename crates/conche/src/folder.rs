@@ -1,4 +1,4 @@
-//! The reactions folder as a server would load it, looked at without one.
+//! The folders of reactions and playbooks as a server would load them, looked at without one.
 //!
 //! An engine with its store in memory loads the folder, so that what only shows among all
 //! files (a name that is there twice) is found as well; then each file that was refused is
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conche_api::words;
-use conche_engine::{Engine, FileFault, SandboxEvaluator};
+use conche_engine::{Engine, FileFault, LoadedPlaybooks, PlaybookFolder, SandboxEvaluator};
 use conche_runtime::clock::SystemClock;
 use conche_runtime::supervisor::{Grace, Supervisor};
 use conche_script::Sandbox;
@@ -34,9 +34,34 @@ pub(crate) struct Look {
     pub(crate) faults: Vec<String>,
 }
 
-/// Looks at a folder.
+/// Looks at a folder of reactions.
 pub(crate) async fn look(dir: &Path, loaded: &Loaded, parts: Parts) -> Result<Look, Failure> {
     let supervisor = Supervisor::new();
+    let (engine, evaluator) = engine(&supervisor, loaded, parts).await?;
+    let looked = found(&engine, dir, evaluator.sandbox()).await;
+    supervisor.shutdown(GRACE).await;
+    looked
+}
+
+/// Looks at a folder of playbooks.
+pub(crate) async fn look_at_playbooks(
+    dir: &Path,
+    loaded: &Loaded,
+    parts: Parts,
+) -> Result<LoadedPlaybooks, Failure> {
+    let supervisor = Supervisor::new();
+    let (engine, _evaluator) = engine(&supervisor, loaded, parts).await?;
+    let watched = PlaybookFolder::watch(&engine, dir).await;
+    let looked = watched.map(|watched| watched.loaded());
+    supervisor.shutdown(GRACE).await;
+    looked.map_err(|error| Failure::of(&format!("can't list {}", dir.display()), error))
+}
+
+async fn engine(
+    supervisor: &Supervisor,
+    loaded: &Loaded,
+    parts: Parts,
+) -> Result<(Engine, Arc<SandboxEvaluator>), Failure> {
     let evaluator = Arc::new(SandboxEvaluator::new(parts::sandbox(&loaded.config).await?));
     let engine = Engine::start(conche_engine::Parts {
         store: Arc::new(MemoryStore::new()),
@@ -49,9 +74,7 @@ pub(crate) async fn look(dir: &Path, loaded: &Loaded, parts: Parts) -> Result<Lo
     })
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;
-    let looked = found(&engine, dir, evaluator.sandbox()).await;
-    supervisor.shutdown(GRACE).await;
-    looked
+    Ok((engine, evaluator))
 }
 
 async fn found(engine: &Engine, dir: &Path, sandbox: &Sandbox) -> Result<Look, Failure> {

@@ -126,7 +126,7 @@ impl Listeners {
             self.soarca,
             routers.soarca,
             Stage::Api,
-            problem_json,
+            conche_api::soarca::render,
         );
         // Functions are called by runs, so that they end after them.
         serve(

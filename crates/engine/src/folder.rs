@@ -19,7 +19,7 @@ use conche_runtime::supervisor::{Backoff, OnFailure, Stage, ticker};
 use crate::Engine;
 use crate::reactions::FileRefusal;
 
-/// Bytes of a reaction, script or playbook file.
+/// Bytes of a reaction or script file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// How often a folder is looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -191,7 +191,7 @@ impl Folder {
         let refused = self.engine.sync_folder(good.clone()).await;
         let reactions = good.len() - refused.len();
         for (file, refusal, earlier_in_force) in refused {
-            let text = text_of(&self.dir.join(&file)).unwrap_or_default();
+            let text = text_of(&self.dir.join(&file), FILE_BYTES_MAX).unwrap_or_default();
             let Wrong { at, message } = Wrong::placed(&refusal, &text);
             faults.push(FileFault {
                 file,
@@ -258,7 +258,7 @@ impl Folder {
 impl File {
     fn read(&mut self, dir: &Path, path: &Path, format: Format) {
         self.stamps = BTreeMap::from([(path.to_owned(), Stamp::of(path))]);
-        let parsed = text_of(path)
+        let parsed = text_of(path, FILE_BYTES_MAX)
             .map_err(Wrong::new)
             .and_then(|text| Ok(Authored::parse(&text, format)?));
         let resolved = parsed.and_then(|authored| {
@@ -267,7 +267,7 @@ impl File {
                 .resolve(&mut |script| {
                     let script = script_path(dir, path, script)?;
                     stamps.insert(script.clone(), Stamp::of(&script));
-                    text_of(&script)
+                    text_of(&script, FILE_BYTES_MAX)
                 })
                 .map_err(Wrong::from)
         });
@@ -347,11 +347,11 @@ fn script_path(dir: &Path, reaction: &Path, script: &str) -> Result<PathBuf, Str
 }
 
 /// The text of a file that is not too large.
-pub(crate) fn text_of(path: &Path) -> Result<String, String> {
+pub(crate) fn text_of(path: &Path, most: u64) -> Result<String, String> {
     let bytes = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if bytes > FILE_BYTES_MAX {
+    if bytes > most {
         return Err(format!(
-            "the file has {bytes} bytes; at most {FILE_BYTES_MAX} are allowed"
+            "the file has {bytes} bytes; at most {most} are allowed"
         ));
     }
     fs::read_to_string(path).map_err(|error| error.to_string())

@@ -65,6 +65,7 @@ pub use metrics::Metrics;
 pub use playbook_runs::{PlaybookBegun, Start, StartError};
 pub use playbooks::{
     Checked, LoadedPlaybooks, NewPlaybook, PlaybookError, PlaybookFolder, PlaybookInfo,
+    incorrect_signatures,
 };
 pub use rails::{PROTECTED, STOPPED};
 pub use reactions::{Owner, ReactionError, ReactionInfo};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use conche_cacao::variable::scope;
 use conche_core::event::PLAYBOOK_REQUESTED;
 use conche_core::playbook::{Executors, Lowered, Program, Refusal, SecretUse, lower};
-use conche_core::run::{Declared, Scope};
+use conche_core::run::{Declared, Scope, no_text};
 use conche_core::{Definition, Digest, EventId, Json, RunId, json};
 use conche_modules::NewEvent;
 use conche_runtime::secrets::ForPlaybooks;
@@ -93,7 +93,10 @@ fn listed(refusals: &[Refusal]) -> String {
 impl Engine {
     /// Whether a program can be run here: what keeps it from it, all at once.
     pub fn check_program(&self, program: &Program) -> Result<(), Vec<Refusal>> {
-        lower(program, &*self.0, &self.0.defaults()).map(drop)
+        match self.0.unfit(program) {
+            refusals if refusals.is_empty() => Ok(()),
+            refusals => Err(refusals),
+        }
     }
 
     /// What a run of a playbook would follow and start with; nothing is started.
@@ -102,7 +105,7 @@ impl Engine {
         program: &Program,
         start: &Start,
     ) -> Result<(Definition, Declared), StartError> {
-        let lowered = self.0.lowered(program).map_err(StartError::Refused)?;
+        let lowered = self.0.beginning(program).map_err(StartError::Refused)?;
         let values = values(&start.variables)?;
         full(&lowered.variables, &values)?;
         let mut scope = given(lowered.variables, &values)?;
@@ -137,6 +140,23 @@ impl Engine {
 }
 
 impl Inner {
+    /// What keeps a program from being run here, all at once.
+    pub(crate) fn unfit(&self, program: &Program) -> Vec<Refusal> {
+        let lowered = lower(program, self, &self.defaults());
+        let mut refusals = lowered.err().unwrap_or_default();
+        refusals.extend(program.cycle());
+        refusals
+    }
+
+    /// Lowers a program that is to begin: one whose playbooks call each other in a circle does
+    /// not, though runs that began before go on.
+    fn beginning(&self, program: &Program) -> Result<Lowered, Vec<Refusal>> {
+        match program.cycle() {
+            Some(refusal) => Err(vec![refusal]),
+            None => self.lowered(program),
+        }
+    }
+
     /// Lowers a program and has its secrets held.
     pub(crate) fn lowered(&self, program: &Program) -> Result<Lowered, Vec<Refusal>> {
         let mut lowered = lower(program, self, &self.defaults())?;
@@ -154,7 +174,7 @@ impl Inner {
         start: Start,
         id: Option<String>,
     ) -> Result<PlaybookBegun, StartError> {
-        let lowered = self.lowered(program).map_err(StartError::Refused)?;
+        let lowered = self.beginning(program).map_err(StartError::Refused)?;
         let mut values = values(&start.variables)?;
         full(&lowered.variables, &values)?;
         let mut scope = given(lowered.variables, &values)?;
@@ -249,11 +269,17 @@ fn full(variables: &Declared, given: &Values) -> Result<(), StartError> {
     for (name, value) in given {
         let declared = variables.0.get(name.as_str());
         let text = declared.is_none_or(|variable| variable.kind.is_text());
+        let unreadable = |message: String| StartError::Unreadable {
+            name: name.clone(),
+            message,
+        };
         if !text && value.as_str() == Some("") {
-            return Err(StartError::Unreadable {
-                name: name.clone(),
-                message: "it is empty".to_owned(),
-            });
+            return Err(unreadable("it is empty".to_owned()));
+        }
+        if let Some(found) = declared.and_then(|variable| no_text(variable, value)) {
+            return Err(unreadable(format!(
+                "it is {found}, and its type is `string`"
+            )));
         }
     }
     Ok(())

@@ -6,15 +6,17 @@
 //! time is over) is told, and refused when it is to be run. Runs under way are not touched:
 //! they follow the versions with which they began.
 
+mod files;
 mod folder;
 mod known;
+mod signed;
 mod sync;
 
 use std::sync::Arc;
 
 use conche_cacao::{Document, Finding, Playbook, Profile, Severity};
 use conche_core::Timestamp;
-use conche_core::playbook::{Program, ProgramError, Refusal, runnable};
+use conche_core::playbook::{Program, ProgramError, Refusal, codes, runnable};
 use conche_store::{Act, Change, PlaybookPut, PlaybookRow};
 
 use crate::intake::Origin;
@@ -22,6 +24,7 @@ use crate::{Engine, Owner, PlaybookBegun, Start, StartError};
 
 pub use folder::{LoadedPlaybooks, PlaybookFolder};
 pub(crate) use known::Known;
+pub use signed::incorrect_signatures;
 
 /// A version of a playbook at hand.
 #[derive(Debug, Clone)]
@@ -72,8 +75,15 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Whether it would be taken.
+    /// Whether it would be taken by the API: it is sound, and may lack nothing but playbooks that
+    /// it calls, which may come later.
     pub fn is_valid(&self) -> bool {
+        let waits = |refusal: &Refusal| refusal.code == codes::PLAYBOOK_MISSING;
+        self.refusals.iter().all(waits) && !self.errors().any(|_| true)
+    }
+
+    /// Whether it could be run as things are.
+    pub(crate) fn is_runnable(&self) -> bool {
         self.refusals.is_empty() && !self.errors().any(|_| true)
     }
 
@@ -234,7 +244,10 @@ impl Engine {
         };
         known.insert(info.clone());
         known.settle(&self.0);
-        Ok((info, true))
+        // What it lacks beside the others is noted there.
+        let (id, modified) = (&info.playbook.id, &info.playbook.modified);
+        let settled = known.find(id, Some(modified)).cloned();
+        Ok((settled.unwrap_or(info), true))
     }
 
     /// Removes every version of a playbook that was put. Runs under way go on.
@@ -278,7 +291,7 @@ impl Engine {
             version: version.map(str::to_owned),
         };
         let root = known.find(id, version).ok_or_else(not_found)?;
-        Ok(known.program(root)?)
+        known.sound_program(root, self.0.now())
     }
 
     /// Starts a run of a playbook that is not kept; those that it calls are looked for at hand.
@@ -289,7 +302,7 @@ impl Engine {
     ) -> Result<PlaybookBegun, PlaybookError> {
         let now = self.0.now();
         let info = known::read(document, Owner::Api, now).map_err(PlaybookError::Refused)?;
-        let program = self.0.playbooks.lock().await.program(&info)?;
+        let program = self.0.playbooks.lock().await.sound_program(&info, now)?;
         self.run_program(&program, start).await
     }
 

@@ -20,10 +20,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use conche_core::Timestamp;
 use conche_modules::fins::{self, Fins};
+use conche_runtime::listener;
 use http::{HeaderMap, StatusCode};
 
 use self::answer::Answer;
@@ -50,6 +51,13 @@ pub(crate) struct Soarca {
 }
 
 type Here = State<Arc<Soarca>>;
+
+/// Answers the listener's own problems, such as a body that is too large, in the form of SOARCA's
+/// errors.
+pub fn render(problem: &listener::Problem) -> Response {
+    let detail = &*problem.detail;
+    Answer::new(problem.status, detail, "", detail).into_response()
+}
 
 /// The routes of SOARCA's API.
 pub fn router(state: SoarcaState) -> Router {

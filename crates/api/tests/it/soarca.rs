@@ -2,7 +2,7 @@
 
 use conche_api::{Authorizer, Role};
 use conche_core::run::Status;
-use conche_runtime::listener::Auth;
+use conche_runtime::listener::{Auth, Problem};
 use conche_runtime::listener::guard::TokenSet;
 use http::Method;
 use serde_json::{Value, json};
@@ -422,4 +422,23 @@ async fn callers_show_a_token_where_it_is_asked_for() {
         .as_bearer(&operator, Method::POST, &path, Some(json!({})))
         .await;
     answer.ok(200);
+}
+
+#[tokio::test]
+async fn what_the_listener_refuses_has_the_form_of_soarcas_errors() {
+    let status = http::StatusCode::PAYLOAD_TOO_LARGE;
+    let problem = Problem::new(status, "body-too-large", "the request body is too large");
+    let response = conche_api::soarca::render(&problem);
+    assert_eq!(response.status(), status);
+    let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+    let told: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        told,
+        json!({
+            "downstream-call": "the request body is too large",
+            "message": "the request body is too large",
+            "original-call": "",
+            "status": "413",
+        })
+    );
 }

@@ -16,14 +16,15 @@ use clap::Args;
 use conche_api::{ApiState, Authorizer, VersionInfo};
 use conche_core::run::Status;
 use conche_core::{Json, RunId};
-use conche_engine::{Engine, SandboxEvaluator};
+use conche_engine::{Engine, PlaybookFolder, SandboxEvaluator};
 use conche_runtime::clock::SystemClock;
 use conche_runtime::supervisor::{Grace, Supervisor};
 use conche_store::memory::MemoryStore;
+use conche_store::{Page, RunFilter};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::config::{self, Loaded};
+use crate::config::{self, Folder, Loaded};
 use crate::failure::Failure;
 use crate::output::OutputArgs;
 use crate::parts::{self, Parts};
@@ -31,6 +32,8 @@ use crate::{input, logging, story};
 
 /// The run is looked at so often even where no change is told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Runs that one reaction's run may start and that are waited for.
+const RUNS_MAX: u32 = 100;
 /// Bytes of the answer; the API cuts what is larger.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const GRACE: Grace = Grace {
@@ -48,6 +51,7 @@ const GRACE: Grace = Grace {
   conche run playbooks/isolate.json --var host=web-1 --dry-run --outcome action--…=failed
   conche run playbooks/isolate.json --config conche.yaml --grant edr_token=edr.example.com
 
+A reaction may start the playbooks of the folder that --config names; their runs are waited for.
 A reaction to Conche's own events, such as `conche.run.failed`, is tried in the same way. Storm
 control does not hold it up: a group has the one event.
 
@@ -161,13 +165,54 @@ async fn on_an_engine(
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;
     let run = match work {
-        Work::Reaction(prepared) => reaction::carry_out(&engine, *prepared, data).await?,
+        Work::Reaction(prepared) => {
+            watch_playbooks(&engine, loaded).await?;
+            let run = reaction::carry_out(&engine, *prepared, data).await?;
+            others(&engine, run).await?;
+            run
+        }
         Work::Playbook(prepared) if prepared.dry => {
             return playbook::rehearse(&engine, &prepared);
         }
         Work::Playbook(prepared) => playbook::carry_out(&engine, *prepared).await?,
     };
     show(engine, loaded, supervisor, run).await
+}
+
+/// Has the playbooks at hand that a reaction may start: those of the configuration's folder.
+async fn watch_playbooks(engine: &Engine, loaded: &Loaded) -> Result<(), Failure> {
+    let dir = match &loaded.config.playbooks {
+        _ if loaded.file().is_none() => return Ok(()),
+        Folder::Default(dir) if !dir.is_dir() => return Ok(()),
+        Folder::Default(dir) | Folder::Named(dir) => dir,
+    };
+    let watched = PlaybookFolder::watch(engine, dir).await.map_err(|error| {
+        let what = format!("can't read the playbooks folder {}", dir.display());
+        Failure::of(&what, error)
+    })?;
+    for fault in watched.loaded().faults {
+        tracing::warn!(%fault, "playbook file refused");
+    }
+    Ok(())
+}
+
+/// Waits for the runs that a run has started: nothing of them outlives this process.
+async fn others(engine: &Engine, run: RunId) -> Result<(), Failure> {
+    let mut changes = engine.tail();
+    let page = Page {
+        before: None,
+        limit: RUNS_MAX,
+    };
+    let runs = engine.store().runs(RunFilter::default(), page).await;
+    let runs = runs.map_err(|error| Failure::of("can't look at the runs", error))?;
+    for other in runs.into_iter().filter(|other| other.run != run) {
+        let status = wait(engine, other.run, &mut changes).await?;
+        if status != Status::Succeeded {
+            let name = &other.name;
+            tracing::warn!(run = %other.run, name, %status, "a run that was started did not succeed");
+        }
+    }
+    Ok(())
 }
 
 /// Waits until a run is over or only a person can say how it goes on. A run has a deadline,

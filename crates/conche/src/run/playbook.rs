@@ -8,7 +8,7 @@ use conche_cacao::{Document, Profile, Severity};
 use conche_core::playbook::{Program, runnable};
 use conche_core::run::{Answer, Question, RunState, Status, VisitNo, VisitState};
 use conche_core::{Json, RunId};
-use conche_engine::{Engine, Start};
+use conche_engine::{Engine, Start, incorrect_signatures};
 
 use super::dry::{self, Outcomes};
 use super::{RunArgs, wait};
@@ -61,9 +61,15 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
             errors.join("\n")
         )));
     }
-    let program = Program::new(&document, &beside(&args.file))
+    let others = beside(&args.file);
+    let program = Program::new(&document, &others)
         .map_err(|error| Failure::Failed(format!("{}: {error}", args.file.display())))?;
     let now = conche_core::Timestamp::now();
+    let changed = changed(&program, &document, &others, now);
+    if !changed.is_empty() {
+        let file = args.file.display();
+        return Err(Failure::Failed(format!("{file}: {}", changed.join("; "))));
+    }
     runnable(program.root(), now)
         .map_err(|reason| Failure::Failed(format!("{}: {reason}", args.file.display())))?;
     Ok(Prepared {
@@ -74,6 +80,26 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
         dry: args.dry_run,
         outcomes: Outcomes::read(&args.outcomes)?,
     })
+}
+
+/// The signatures, of the playbook and of those that it calls, that are not of what is there.
+fn changed(
+    program: &Program,
+    document: &Document,
+    others: &[Document],
+    now: conche_core::Timestamp,
+) -> Vec<String> {
+    let called = program.called();
+    let is_called = |other: &&Document| {
+        let playbook = other.playbook();
+        playbook.is_ok_and(|playbook| called.contains(&&playbook))
+    };
+    let all = std::iter::once(document).chain(others.iter().filter(is_called));
+    let refused = all.flat_map(|one| {
+        let id = one.value()["id"].as_str().unwrap_or_default();
+        incorrect_signatures(one, id, now)
+    });
+    refused.map(|refusal| refusal.to_string()).collect()
 }
 
 /// The other playbooks of a file's folder, for those that it calls.

@@ -1,6 +1,8 @@
 //! Playbooks on a server: from a folder, by the verbs of the client, run and answered.
 
-use conche_testkit::playbooks::{asking, calling, playbook, playbook_id, playbook_version};
+use conche_testkit::playbooks::{
+    asking, calling, playbook, playbook_id, playbook_version, unbound,
+};
 use serde_json::Value;
 
 use crate::server::{Server, Site, eventually};
@@ -108,13 +110,14 @@ fn playbooks_are_put_listed_shown_run_answered_and_removed() {
 fn a_playbook_that_is_refused_is_told_with_every_place() {
     let site = Site::new("");
     let server = site.start();
-    let mut value = playbook(1, 1, &calling(9, None));
+    let mut value = playbook(1, 1, &unbound());
     site.write("lost.json", &value.to_string());
     let file = site.path("lost.json");
     let put = ["playbooks", "put", file.to_str().unwrap()];
     let (code, error) = told(&server, &put);
     assert_eq!(code, Some(1));
-    let line = "\n  not_runnable /workflow/playbook-action--00000000-0000-4000-8000-000000000002/playbook_id: ";
+    let line =
+        "\n  not_runnable /workflow/action--00000000-0000-4000-8000-000000000002/commands/0: ";
     assert!(error.contains("(422 playbook-refused)"), "{error}");
     assert!(error.contains(line), "{error}");
     value["spec_version"] = "cacao-3.0".into();
@@ -145,4 +148,61 @@ fn the_folders_playbooks_are_served_and_its_bad_files_listed() {
         let listed = server.ask(&["playbooks", "list"]);
         (listed["playbooks"][1]["modified"] == playbook_version(2)).then_some(())
     });
+}
+
+/// A key of Ed25519.
+const KEY: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../cacao/tests/it/keys/ed25519.pem"
+);
+
+#[test]
+fn a_playbook_that_was_changed_since_it_was_signed_is_nowhere_run() {
+    let site = Site::new("playbooks: { dir: soc }\n");
+    std::fs::create_dir(site.path("soc")).unwrap();
+    site.write("plain.json", &playbook(1, 1, &asking()).to_string());
+    let sign = [
+        "sign",
+        "plain.json",
+        "--key",
+        KEY,
+        "--algorithm",
+        "Ed25519",
+        "--signee",
+        "SOC",
+        "--out",
+        "signed.json",
+    ];
+    let done = site.command(&sign).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let signed = std::fs::read_to_string(site.path("signed.json")).unwrap();
+    let changed = signed.replace("Is the host isolated?", "Is the host gone?");
+    assert_ne!(changed, signed);
+    site.write("changed.json", &changed);
+    site.write("soc/changed.json", &changed);
+    let server = site.start();
+    let listed = server.ask(&["playbooks", "list"]);
+    assert_eq!(listed["playbooks"], serde_json::json!([]), "{listed}");
+    site.logged("is `incorrect`");
+    let path = |name: &str| site.path(name).display().to_string();
+    let (changed, signed) = (path("changed.json"), path("signed.json"));
+    let (code, refused) = told(&server, &["playbooks", "put", &changed]);
+    assert_eq!(code, Some(1));
+    assert!(
+        refused.contains("/signatures/0: the signature by `SOC` is `incorrect`"),
+        "{refused}"
+    );
+    let run = site
+        .command(&["run", "changed.json", "--confirm"])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&run.stderr);
+    assert!(
+        !run.status.success() && error.contains("is `incorrect`"),
+        "{error}"
+    );
+    // By a stranger, and as it was signed: that is nobody's fault.
+    std::fs::remove_file(site.path("soc/changed.json")).unwrap();
+    let (code, taken) = told(&server, &["playbooks", "put", &signed]);
+    assert_eq!(code, Some(0), "{taken}");
 }

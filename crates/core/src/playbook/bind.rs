@@ -37,6 +37,10 @@ const KNOWN: [&str; 13] = [
 /// Commands that speak to the network address of what they act on.
 const ADDRESSED: [&str; 3] = ["http-api", "openc2-http", "ssh"];
 
+/// Commands that a server carries out: that of the agent or target, where it has an address, and
+/// else the configured one.
+const SERVED: [&str; 3] = ["caldera-cmd", "jupyter", "kestrel"];
+
 /// Modules that need nothing of the run but what is filled in.
 const FILLED_IN: [&str; 7] = [
     "bash",
@@ -114,11 +118,14 @@ pub(super) fn bind(
     let module = module_of(command, agent);
     // A Fin speaks the language of the command, whatever that is.
     let language = if module == FIN { &command.kind } else { module };
+    let is_somewhere = |party: &Party| party.address.is_some();
+    let has_server =
+        SERVED.contains(&module) && (is_somewhere(agent) || target.is_some_and(is_somewhere));
     let bound = |action| {
         let module = if module == MANUAL {
             None
         } else {
-            Some(offered(command, module, action, executors)?)
+            Some(offered(command, (module, has_server), action, executors)?)
         };
         Ok(Bound {
             language: language.to_owned(),
@@ -146,7 +153,7 @@ pub(super) fn bind(
 
 fn offered(
     command: &Command,
-    module: &str,
+    (module, has_server): (&str, bool),
     action: &str,
     executors: &dyn Executors,
 ) -> Result<Module, String> {
@@ -160,7 +167,7 @@ fn offered(
             )
         });
     };
-    if let Some(reason) = executors.unavailable(module) {
+    if let Some(reason) = executors.unavailable(module).filter(|_| !has_server) {
         return Err(reason);
     }
     Ok(Module {

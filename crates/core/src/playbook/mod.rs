@@ -33,6 +33,12 @@ use conche_cacao::Pointer;
 pub mod codes {
     /// It cannot be carried out as it is written, or not here.
     pub const NOT_RUNNABLE: &str = "not_runnable";
+    /// A playbook that it calls is not there.
+    pub const PLAYBOOK_MISSING: &str = "playbook_missing";
+    /// Playbooks call each other in a circle.
+    pub const CALLS_IN_A_CIRCLE: &str = "calls_in_a_circle";
+    /// A signature is not of what the document says.
+    pub const SIGNATURE_INCORRECT: &str = "signature_incorrect";
     /// It names a secret that is not configured.
     pub const SECRET_UNKNOWN: &str = "secret_unknown";
     /// It names a secret that playbooks may not use.

@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use conche_cacao::{Document, Playbook};
+use conche_cacao::model::Work;
+use conche_cacao::pointer::Key;
+use conche_cacao::{Document, Playbook, Pointer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::exposed;
+use super::{Refusal, codes, exposed};
 use crate::id::Digest;
 
 /// A playbook and those that it calls, directly or through others.
@@ -91,6 +93,60 @@ impl Program {
         &self.callees
     }
 
+    /// The callees that are called, directly or through others; others may stand beside them.
+    pub fn called(&self) -> Vec<&Playbook> {
+        let mut found: Vec<&Playbook> = Vec::new();
+        let mut waiting = vec![&self.root];
+        while let Some(playbook) = waiting.pop() {
+            for (_, id, version) in calls(playbook) {
+                let Some(callee) = self.callee(id, version) else {
+                    continue;
+                };
+                if !found.contains(&callee) && *callee != self.root {
+                    found.push(callee);
+                    waiting.push(callee);
+                }
+            }
+        }
+        found
+    }
+
+    /// The playbooks that call each other in a circle, named one after the other, at the step that
+    /// closes it. One that calls itself is not meant: that is a finding of its own (CACAO041).
+    pub fn cycle(&self) -> Option<Refusal> {
+        let mut open = vec![(&self.root, calls(&self.root))];
+        let mut done: BTreeSet<(&str, &str)> = BTreeSet::new();
+        while let Some((playbook, calls_left)) = open.last_mut() {
+            let playbook = *playbook;
+            let Some((step, id, version)) = calls_left.pop() else {
+                done.insert((playbook.id.as_str(), playbook.modified.as_str()));
+                open.pop();
+                continue;
+            };
+            let Some(callee) = self.callee(id, version).filter(|one| one.id != playbook.id) else {
+                continue;
+            };
+            let mut names = open.iter();
+            if let Some(first) = names.position(|(one, _)| std::ptr::eq(*one, callee)) {
+                let ids = open[first..].iter().map(|(one, _)| one.id.as_str());
+                let ids: Vec<&str> = ids.chain([callee.id.as_str()]).collect();
+                return Some(Refusal {
+                    playbook: playbook.id.clone(),
+                    code: codes::CALLS_IN_A_CIRCLE,
+                    pointer: Pointer::of(["workflow", step, "playbook_id"].map(Key::from)),
+                    message: format!(
+                        "playbooks call each other in a circle: {}",
+                        ids.join(" calls ")
+                    ),
+                });
+            }
+            if !done.contains(&(callee.id.as_str(), callee.modified.as_str())) {
+                open.push((callee, calls(callee)));
+            }
+        }
+        None
+    }
+
     /// The variables that feed credentials: what they are given is to be sealed before it is
     /// stored.
     pub fn sealed(&self) -> BTreeSet<String> {
@@ -111,6 +167,16 @@ impl Program {
             None => of_id.max_by(|a, b| time(a).cmp(&time(b))),
         }
     }
+}
+
+/// The steps of a playbook that call others, with the identifiers and versions of these.
+fn calls(playbook: &Playbook) -> Vec<(&str, &str, Option<&str>)> {
+    let steps = playbook.workflow.iter();
+    let calls = steps.filter_map(|(id, step)| match step.work() {
+        Some(Work::PlaybookAction { playbook, version }) => Some((id, playbook, version)),
+        _ => None,
+    });
+    calls.collect()
 }
 
 fn time(playbook: &Playbook) -> Option<jiff::Timestamp> {

@@ -30,7 +30,7 @@ pub use entry::{
 pub use key::IdempotencyKey;
 pub use retry::{OnUncertain, Policy, Repeat, Retry};
 pub use scope::{Declared, written};
-pub use settle::{Answer, AnswerError, Report, answer, resume, settle};
+pub use settle::{Answer, AnswerError, Report, answer, no_text, resume, settle};
 pub use state::{Phase, RunState};
 pub use summary::{Status, Summary};
 pub use visit::{Done, Illegal, Visit, VisitState};

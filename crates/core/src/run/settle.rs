@@ -5,10 +5,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use conche_cacao::variable::{Name, Type, Variable};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, ErrorKind, LogLine, Path, Resolution, StepError, Verdict, VisitNo};
+use super::entry::{
+    Entry, ErrorKind, LogLine, Path, Question, Resolution, StepError, Verdict, VisitNo,
+};
 use super::retry::Retry;
 use super::state::{Phase, RunState};
 use super::visit::{Illegal, Visit, VisitState};
@@ -179,6 +182,25 @@ pub fn answer(
     else {
         return Err(AnswerError::NotAsked { visit });
     };
+    fits(question, &answer)?;
+    state
+        .can_assign(path, &answer.values)
+        .map_err(AnswerError::Value)?;
+    let given = Json::from_value(&answer.values);
+    Ok(Entry::Answered {
+        visit,
+        answer: given.map_err(|error| AnswerError::Value(error.to_string()))?,
+        error: answer.failed.map(|message| StepError {
+            kind: ErrorKind::Operator,
+            message,
+        }),
+        variables: answer.values,
+        by,
+    })
+}
+
+/// Whether an answer has what was asked for, and nothing else.
+fn fits(question: &Question, answer: &Answer) -> Result<(), AnswerError> {
     let stranger = answer
         .values
         .keys()
@@ -196,20 +218,25 @@ pub fn answer(
             "the value of `{name}` is empty"
         )));
     }
-    state
-        .can_assign(path, &answer.values)
-        .map_err(AnswerError::Value)?;
-    let given = Json::from_value(&answer.values);
-    Ok(Entry::Answered {
-        visit,
-        answer: given.map_err(|error| AnswerError::Value(error.to_string()))?,
-        error: answer.failed.map(|message| StepError {
-            kind: ErrorKind::Operator,
-            message,
-        }),
-        variables: answer.values,
-        by,
-    })
+    for (name, value) in &answer.values {
+        let declared = question.answers.0.get(name.as_str());
+        let read: serde_json::Value = value.read().unwrap_or_default();
+        if let Some(found) = declared.and_then(|variable| no_text(variable, &read)) {
+            return Err(AnswerError::Value(format!(
+                "the value of `{name}` is {found}, and its type is `string`"
+            )));
+        }
+    }
+    if answer.failed.is_none() {
+        let names = question.answers.0.keys().map(Name::as_str);
+        let missing = names.filter(|name| !answer.values.contains_key(*name));
+        let missing: Vec<String> = missing.map(|name| format!("`{name}`")).collect();
+        if !missing.is_empty() {
+            let names = missing.join(", ");
+            return Err(AnswerError::Missing { names });
+        }
+    }
+    Ok(())
 }
 
 /// What a person answered.
@@ -238,9 +265,26 @@ pub enum AnswerError {
         /// The variable.
         name: String,
     },
+    /// Values that were asked for and are not there.
+    #[error("a value is asked for {names} too; say that it failed where there is none")]
+    Missing {
+        /// The variables.
+        names: String,
+    },
     /// A value that its variable cannot hold.
     #[error("{0}")]
     Value(String),
+}
+
+/// What a value is that somebody gives, where it is no text and its variable is for text: its
+/// JSON would be taken for what was meant.
+pub fn no_text(variable: &Variable, value: &serde_json::Value) -> Option<&'static str> {
+    let found = match value {
+        serde_json::Value::Object(_) => "an object",
+        serde_json::Value::Array(_) => "a list",
+        _ => return None,
+    };
+    (variable.kind == Type::String).then_some(found)
 }
 
 /// The variables that `output` sets, or why they cannot be.

@@ -11,8 +11,9 @@ use conche_core::words;
 use conche_runtime::supervisor::{Backoff, OnFailure, Stage, ticker};
 
 use super::PlaybookError;
+use super::files::list;
 use super::sync::Files;
-use crate::folder::{LOOK_EVERY, Stamp, list, text_of};
+use crate::folder::{LOOK_EVERY, Stamp, text_of};
 use crate::{Engine, FileFault};
 
 /// What a look at the folder found.
@@ -122,13 +123,17 @@ impl PlaybookFolder {
         let listed = list(&self.dir).inspect_err(|error| {
             tracing::error!(dir = %self.dir.display(), %error, "cannot list the playbooks folder");
         });
-        let mut listed = listed.ok()?;
-        listed.retain(|_, (path, _)| path.extension().is_some_and(|ending| ending == "json"));
+        let listed = listed.ok()?;
         let mut files = lock(&self.files);
         let before = files.len();
-        files.retain(|name, _| listed.contains_key(name));
+        let is_there = |name: &String| listed.files.contains_key(name);
+        files.retain(|name, _| is_there(name) || listed.outside.contains(name));
         let mut changed = files.len() != before;
-        for (name, (path, _)) in &listed {
+        for name in &listed.outside {
+            let known = files.entry(name.clone()).or_default();
+            changed |= known.leads_out();
+        }
+        for (name, path) in &listed.files {
             let stamp = Stamp::of(path);
             let known = files.entry(name.clone()).or_default();
             if known.stamp.is_none() || known.stamp != stamp {
@@ -163,8 +168,22 @@ fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl File {
+    /// Notes that it is none of the folder's. Whether that is new.
+    fn leads_out(&mut self) -> bool {
+        let message = "it is a link that leads out of the folder";
+        let was = self.fault.as_ref();
+        let is_new = was.is_none_or(|was| was.message != message);
+        self.stamp = None;
+        self.fault = Some(Wrong {
+            at: None,
+            message: message.to_owned(),
+        });
+        is_new
+    }
+
     fn read(&mut self, path: &Path) {
-        let parsed = text_of(path).map_err(|message| Wrong {
+        let most = json::Limits::default().bytes as u64;
+        let parsed = text_of(path, most).map_err(|message| Wrong {
             at: None,
             message: words::plain(&message),
         });

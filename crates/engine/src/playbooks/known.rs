@@ -10,8 +10,9 @@ use conche_cacao::model::Work;
 use conche_cacao::{Document, Finding, Playbook, Pointer, Profile, Severity};
 use conche_core::Timestamp;
 use conche_core::playbook::codes::NOT_RUNNABLE;
-use conche_core::playbook::{Program, ProgramError, Refusal, lower};
+use conche_core::playbook::{Program, ProgramError, Refusal};
 
+use super::signed::incorrect_signatures;
 use super::{Checked, PlaybookError, PlaybookInfo};
 use crate::{Inner, Owner};
 
@@ -177,6 +178,11 @@ impl Known {
 
     /// A playbook with all that it calls, directly or through others, as far as they are at hand.
     pub(super) fn program(&self, root: &PlaybookInfo) -> Result<Program, ProgramError> {
+        Ok(self.gathered(root)?.0)
+    }
+
+    /// The same with the documents of all that it calls, in the order of its callees.
+    fn gathered(&self, root: &PlaybookInfo) -> Result<(Program, Vec<Document>), ProgramError> {
         let mut seen = BTreeSet::from([version(&root.playbook)]);
         let (mut callees, mut waiting) = (BTreeMap::new(), vec![root]);
         while let Some(caller) = waiting.pop() {
@@ -192,7 +198,27 @@ impl Known {
             }
         }
         let callees: Vec<Document> = callees.into_values().collect();
-        Program::new(&root.document, &callees)
+        Ok((Program::new(&root.document, &callees)?, callees))
+    }
+
+    /// The same, if what is signed in them is what is there.
+    pub(super) fn sound_program(
+        &self,
+        root: &PlaybookInfo,
+        now: Timestamp,
+    ) -> Result<Program, PlaybookError> {
+        let (program, documents) = self.gathered(root)?;
+        let mut refusals = incorrect_signatures(&root.document, &root.playbook.id, now);
+        for (playbook, document) in program.callees().iter().zip(&documents) {
+            refusals.extend(incorrect_signatures(document, &playbook.id, now));
+        }
+        if refusals.is_empty() {
+            return Ok(program);
+        }
+        Err(PlaybookError::Refused(Checked {
+            findings: Vec::new(),
+            refusals,
+        }))
     }
 
     /// As [`Known::find`], where one more may be there that is not at hand yet.
@@ -255,10 +281,16 @@ impl Known {
     }
 
     fn refusals(&self, engine: &Inner, info: &PlaybookInfo) -> Vec<Refusal> {
+        let mut signed = incorrect_signatures(&info.document, &info.playbook.id, engine.now());
+        let others = self.lowering(engine, info);
+        signed.extend(others);
+        signed
+    }
+
+    /// What keeps a playbook from being made into steps here.
+    fn lowering(&self, engine: &Inner, info: &PlaybookInfo) -> Vec<Refusal> {
         match self.program(info) {
-            Ok(program) => lower(&program, engine, &engine.defaults())
-                .err()
-                .unwrap_or_default(),
+            Ok(program) => engine.unfit(&program),
             Err(error) => vec![Refusal {
                 playbook: info.playbook.id.clone(),
                 code: NOT_RUNNABLE,

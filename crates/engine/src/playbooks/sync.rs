@@ -137,7 +137,7 @@ fn unfit(
         let Owner::Folder(file) = info.owner.clone() else {
             continue;
         };
-        if checked.is_valid() {
+        if checked.is_runnable() {
             info.findings = checked.findings.into();
             next.insert(info);
         } else {

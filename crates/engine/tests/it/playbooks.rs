@@ -91,6 +91,12 @@ async fn what_is_asked_is_answered_and_the_run_goes_on() {
         .answer(begun.run, None, answer(json!("")), "ana")
         .await;
     assert!(matches!(empty, Err(SignalError::Answer(_))), "{empty:?}");
+    let nothing = rig
+        .engine
+        .answer(begun.run, None, Answer::default(), "ana")
+        .await;
+    let nothing = nothing.expect_err("a value is asked for").to_string();
+    assert!(nothing.contains("`__ok__`"), "{nothing}");
     let other = Answer {
         values: BTreeMap::from([("__host__".to_owned(), Json::from(&json!("x")))]),
         failed: None,
@@ -186,7 +192,12 @@ async fn a_question_outlives_the_process_that_asked_it() {
 #[tokio::test]
 async fn a_value_that_nobody_can_read_is_refused() {
     let rig = Rig::new().await;
-    for text in ["\"\\ud800\"", "1e400"] {
+    for text in [
+        "\"\\ud800\"",
+        "1e400",
+        "{\"name\": \"web-1\"}",
+        "[\"web-1\"]",
+    ] {
         let value = Json::parse(text.as_bytes(), conche_core::json::Limits::default());
         let start = Start {
             variables: BTreeMap::from([("__host__".to_owned(), value.expect("JSON as text"))]),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use conche_cacao::{Document, Profile};
+use conche_core::playbook::codes;
 use conche_core::run::Status;
 use conche_engine::{
     Checked, Config, NewPlaybook, Owner, PlaybookError, PlaybookFolder, PlaybookInfo, Start,
@@ -104,20 +105,41 @@ async fn what_is_not_valid_or_cannot_be_run_is_refused_with_its_place_and_change
     assert!(refusal.pointer.to_string().starts_with(place), "{refusal}");
     assert!(refusal.message.contains("`caldera-cmd`"), "{refusal}");
 
-    let caller = playbook(1, 1, &calling(2, None));
-    let checked = refused(put(&rig, &caller).await.unwrap_err());
-    assert!(
-        checked.refusals[0].message.contains(&playbook_id(2)),
-        "{checked:?}"
-    );
-
     let asked = rig
         .engine
-        .check_playbook(document(&caller), Profile::Standard)
+        .check_playbook(document(&playbook(1, 1, &unbound())), Profile::Standard)
         .await;
     assert_eq!(asked, checked, "a check says the same");
     assert!(rig.engine.playbooks().await.is_empty());
     assert!(rig.store.playbooks().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn playbooks_that_call_each_other_are_put_in_any_order_and_in_no_circle() {
+    let rig = Rig::new().await;
+    let caller = playbook(1, 1, &calling(2, None));
+    let checked = rig
+        .engine
+        .check_playbook(document(&caller), Profile::Standard)
+        .await;
+    assert!(checked.is_valid(), "it would be taken: {checked:?}");
+    let (info, _) = put(&rig, &caller).await.unwrap();
+    assert_eq!(info.refusals[0].code, codes::PLAYBOOK_MISSING);
+    let id = playbook_id(1);
+    let run = rig.engine.run_playbook(&id, None, Start::default()).await;
+    assert!(matches!(run, Err(PlaybookError::Start(_))), "{run:?}");
+
+    let back = playbook(2, 1, &calling(1, None));
+    let circle = refused(put(&rig, &back).await.unwrap_err());
+    assert_eq!(circle.refusals[0].code, codes::CALLS_IN_A_CIRCLE);
+    let names = format!("{} calls {id} calls {}", playbook_id(2), playbook_id(2));
+    assert!(circle.refusals[0].message.ends_with(&names), "{circle:?}");
+
+    put(&rig, &playbook(2, 1, &asking())).await.unwrap();
+    let info = rig.engine.playbook(&id, None).await.unwrap();
+    assert!(info.refusals.is_empty(), "{:?}", info.refusals);
+    let run = rig.engine.run_playbook(&id, None, Start::default()).await;
+    run.expect("it is started");
 }
 
 #[tokio::test]
@@ -278,6 +300,9 @@ async fn a_folders_playbooks_call_each_other_and_a_bad_file_never_replaces_a_goo
     write_playbook(dir.path(), "lost.json", &playbook(3, 1, &calling(4, None)));
     write_playbook(dir.path(), "unbound.json", &playbook(5, 1, &unbound()));
     write(dir.path(), "torn.json", "{\n  \"type\": \"playbook\",\n");
+    let elsewhere = tempfile::tempdir().unwrap();
+    write_playbook(elsewhere.path(), "x.json", &playbook(7, 1, &asking()));
+    std::os::unix::fs::symlink(elsewhere.path().join("x.json"), dir.path().join("z.json")).unwrap();
     let rig = Rig::new().await;
     let folder = PlaybookFolder::watch(&rig.engine, dir.path())
         .await
@@ -285,11 +310,13 @@ async fn a_folders_playbooks_call_each_other_and_a_bad_file_never_replaces_a_goo
     let loaded = folder.loaded();
     assert_eq!(loaded.playbooks, 2, "{loaded:?}");
     let faults: Vec<&str> = loaded.faults.iter().map(|fault| &*fault.file).collect();
-    assert_eq!(faults, ["torn.json", "lost.json", "unbound.json"]);
-    assert!(
-        loaded.faults.iter().all(|fault| fault.at.is_some()),
-        "{loaded:?}"
-    );
+    assert_eq!(faults, ["torn.json", "z.json", "lost.json", "unbound.json"]);
+    let (out, placed): (Vec<_>, Vec<_>) = loaded
+        .faults
+        .iter()
+        .partition(|fault| fault.file == "z.json");
+    assert!(out[0].message.contains("leads out"), "{out:?}");
+    assert!(placed.iter().all(|fault| fault.at.is_some()), "{loaded:?}");
 
     let id = playbook_id(2);
     let error = put(&rig, &playbook(2, 2, &asking())).await.unwrap_err();

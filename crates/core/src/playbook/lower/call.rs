@@ -5,6 +5,7 @@ use conche_cacao::variable::Name;
 
 use super::{Lowering, Of, at, prefix_of};
 use crate::definition::Opens;
+use crate::playbook::codes;
 use crate::playbook::step::names;
 
 impl<'a> Lowering<'a> {
@@ -21,7 +22,7 @@ impl<'a> Lowering<'a> {
             let message = format!(
                 "there is no playbook `{playbook}`{version}: put it into the folder of playbooks or upload it"
             );
-            self.refuse(of, at(id, "playbook_id"), message);
+            self.refuse_as(codes::PLAYBOOK_MISSING, of, at(id, "playbook_id"), message);
             return None;
         };
         let prefix = prefix_of(callee);

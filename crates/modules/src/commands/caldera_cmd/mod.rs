@@ -216,6 +216,10 @@ impl Caldera {
 
 #[async_trait]
 impl Action for Caldera {
+    fn unavailable(&self) -> Option<String> {
+        over_http::unavailable(PLACE, self.configured.as_ref())
+    }
+
     async fn invoke(&self, call: &Call) -> Result<Output, Error> {
         let input: CommandInput = input(call)?;
         let result = self.execute(call, &input).await;

@@ -225,6 +225,10 @@ impl Jupyter {
 
 #[async_trait]
 impl Action for Jupyter {
+    fn unavailable(&self) -> Option<String> {
+        over_http::unavailable(self.kind.place, self.configured.as_ref())
+    }
+
     async fn invoke(&self, call: &Call) -> Result<Output, Error> {
         let result = self.execute(call).await;
         result.map_err(|error| self.client.masked(error))

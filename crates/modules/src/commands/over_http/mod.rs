@@ -29,7 +29,7 @@ use url::Url;
 
 pub(super) use self::address::Base;
 pub(super) use self::line::StartLine;
-pub(super) use self::server::{Configured, Server};
+pub(super) use self::server::{Configured, Server, unavailable};
 use crate::action::Error;
 use crate::clients::outcome::{Faults, Judge, Promise};
 use crate::clients::request::{HEADERS_MAX, agent, basic, header_name, header_value, sensitive};

@@ -63,6 +63,19 @@ impl Configured {
     }
 }
 
+/// Why commands can't be carried out where neither agent nor target has an address: no server
+/// is configured.
+pub(in crate::commands) fn unavailable(
+    place: &str,
+    configured: Option<&Configured>,
+) -> Option<String> {
+    configured.is_none().then(|| {
+        format!(
+            "nobody says which server carries out such commands: set `{place}.url`, or give the agent an address"
+        )
+    })
+}
+
 impl Server {
     /// The server of a command.
     pub(in crate::commands) fn of(
