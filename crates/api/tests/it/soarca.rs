@@ -2,8 +2,8 @@
 
 use conche_api::{Authorizer, Role};
 use conche_core::run::Status;
-use conche_runtime::listener::{Auth, Problem};
 use conche_runtime::listener::guard::TokenSet;
+use conche_runtime::listener::{Auth, Problem};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -430,7 +430,9 @@ async fn what_the_listener_refuses_has_the_form_of_soarcas_errors() {
     let problem = Problem::new(status, "body-too-large", "the request body is too large");
     let response = conche_api::soarca::render(&problem);
     assert_eq!(response.status(), status);
-    let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 4096)
+        .await
+        .unwrap();
     let told: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(
         told,

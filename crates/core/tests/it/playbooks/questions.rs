@@ -65,7 +65,7 @@ fn an_answer_sets_its_variables_by_their_types() {
 fn an_answer_of_the_wrong_type_is_not_taken_and_the_question_stays() {
     let mut play = Play::of(&answering());
     let error = play
-        .try_answer("it", json!({"__n__": "many"}))
+        .try_answer("it", json!({"__n__": "many", "__b__": true}))
         .expect_err("no number");
     assert!(matches!(error, AnswerError::Value(_)), "{error}");
     play.awaits(["ask it"]).has("__n__", "0");
@@ -81,12 +81,27 @@ fn an_answer_that_was_not_asked_for_is_not_taken() {
 }
 
 #[test]
+fn an_answer_without_a_value_that_is_asked_for_is_not_taken() {
+    let mut play = Play::of(&answering());
+    for (given, named) in [
+        (json!({}), "`__b__`, `__n__`"),
+        (json!({"__n__": 1}), "`__b__`"),
+    ] {
+        let error = play
+            .try_answer("it", given)
+            .expect_err("a value is missing");
+        let words = format!("a value is asked for {named} too");
+        assert!(error.to_string().starts_with(&words), "{error}");
+    }
+    play.refuses("it").awaits(["bad"]);
+}
+
+#[test]
 fn a_question_is_answered_once() {
     let mut play = Play::of(&answering());
-    play.answers("it", json!({}));
-    let error = play
-        .try_answer("it", json!({}))
-        .expect_err("answered already");
+    let both = json!({"__n__": 1, "__b__": true});
+    play.answers("it", both.clone());
+    let error = play.try_answer("it", both).expect_err("answered already");
     assert!(matches!(error, AnswerError::NotAsked { .. }), "{error}");
 }
 
@@ -123,7 +138,7 @@ fn a_question_survives_the_death_of_the_process() {
     play.awaits(["ask it"]);
     play.run.crash();
     play.awaits(["ask it"])
-        .answers("it", json!({"__n__": 1}))
+        .answers("it", json!({"__n__": 1, "__b__": true}))
         .awaits(["good"]);
 }
 
