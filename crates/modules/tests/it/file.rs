@@ -8,7 +8,7 @@ use std::sync::Arc;
 use conche_modules::{Refusal, Source};
 use serde_json::{Value, json};
 
-use crate::running::{Running, data, soon, stored, until};
+use crate::running::{Log, Running, data, soon, stored, until};
 use crate::support::{FakeIntake, context, source};
 
 fn files(folder: &Path, pattern: &str, more: Value) -> Arc<dyn Source> {
@@ -208,6 +208,56 @@ async fn with_start_end_only_what_comes_is_read_and_links_are_not_followed() {
     let mut found = data(&all);
     found.sort_by_key(|line| line["n"].as_u64());
     assert_eq!(found, numbers(3..5));
+}
+
+#[tokio::test]
+async fn whole_files_and_lines_of_one_folder_are_each_read_once_over_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = folder.path().join("in");
+    std::fs::create_dir(&inbox).unwrap();
+    let source = files(&inbox, "", json!({ "start": "end" }));
+    let intake = FakeIntake::new();
+    let running = Running::start(&source, &intake);
+    let begun = intake.until(|stored| !stored.cursors.is_empty());
+    soon("the first cursor", begun).await;
+    std::fs::write(inbox.join("a.json"), "[0]").unwrap();
+    append(&inbox.join("b.ndjson"), &lines(0..5));
+    stored(&intake, 6).await;
+    running.stop().await;
+    for (name, count) in [("c.json", 7), ("d.json", 8)] {
+        // Written while nobody looks, and no first start finds it.
+        std::fs::write(inbox.join(name), "[1]").unwrap();
+        let running = Running::start(&source, &intake);
+        let all = stored(&intake, count).await;
+        running.stop().await;
+        assert_eq!(all.events.len(), count, "{:?}", data(&all));
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_lost_loses_no_line_and_doubles_them_once_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = folder.path().join("in");
+    std::fs::create_dir(&inbox).unwrap();
+    std::fs::write(inbox.join("a.json"), "[0]").unwrap();
+    append(&inbox.join("b.ndjson"), &lines(0..3));
+    let source = files(&inbox, "", json!({}));
+    let intake = FakeIntake::new();
+    let running = Running::start(&source, &intake);
+    stored(&intake, 4).await;
+    running.stop().await;
+    let at_the_end = files(&inbox, "", json!({ "start": "end" }));
+    for (line, count) in [(3, 8), (4, 9)] {
+        intake.resume("s", r#"{"files":"gone"}"#);
+        append(&inbox.join("b.ndjson"), &lines(line..line + 1));
+        let log = Log::new();
+        let running = Running::start(&at_the_end, &intake);
+        let all = stored(&intake, count).await;
+        running.stop().await;
+        assert!(log.text().contains("cannot be read"), "{}", log.text());
+        let last = data(&all).pop().unwrap();
+        assert_eq!((all.events.len(), last), (count, json!({ "n": line })));
+    }
 }
 
 #[test]

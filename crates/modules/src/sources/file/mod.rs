@@ -34,7 +34,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use self::cursor::Cursor;
+use self::cursor::Memory;
 use self::folder::Pattern;
 use self::reader::{Look, Reader};
 use super::delivery::{Entrance, Envelope, Format, Naming, Payload, Rejects, Stopping};
@@ -236,7 +236,8 @@ impl Source for Files {
             rejects: &self.rejects,
         };
         let stored = intake.cursor(&self.id).await?;
-        let mut reader = Reader::new(self.rules.clone(), self.remembered(stored.as_deref()));
+        let memory = self.remembered(&*intake, stored.as_deref());
+        let mut reader = Reader::new(self.rules.clone(), memory);
         while !stop.is_requested() {
             let (back, look) = look(reader).await?;
             reader = back;
@@ -270,12 +271,16 @@ async fn look(mut reader: Reader) -> Result<(Reader, Look), BoxError> {
 }
 
 impl Files {
-    fn remembered(&self, stored: Option<&str>) -> Option<Cursor> {
-        let cursor = Cursor::read(stored?);
-        if cursor.is_none() {
-            tracing::warn!(source = %self.id, "the stored cursor cannot be read: all files are read anew");
+    fn remembered(&self, intake: &dyn Intake, stored: Option<&str>) -> Memory {
+        let memory = Memory::read(stored);
+        if let Memory::Lost(reason) = &memory {
+            intake.refused(&self.id, "cursor");
+            tracing::error!(
+                source = %self.id, %reason,
+                "the stored cursor cannot be read: all files are read anew from their beginning; whole files are known again by their ids, lines may come twice"
+            );
         }
-        cursor
+        memory
     }
 
     /// Stores what was read with the new cursor.

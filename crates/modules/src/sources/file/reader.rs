@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::cursor::{Cursor, Head, Identity, Mark, Progress};
+use super::cursor::{Cursor, Head, Identity, Mark, Memory, Progress};
 use super::folder::Found;
 use super::lines::{self, Line};
 use super::{OnDone, Read, Rules, Start};
@@ -17,6 +17,10 @@ use super::{OnDone, Read, Rules, Start};
 /// Pieces and bytes of one look: they go into one transaction.
 const PIECES_MAX: usize = 200;
 const BYTES_MAX: usize = 1 << 20;
+
+/// Begins the id of a file that was read anew because the cursor was lost: its lines' ids hold
+/// a digest of the line, since the same inode may have held another file before.
+const BY_CONTENT: &str = "content:";
 
 /// What one look found.
 #[derive(Debug, Default)]
@@ -54,20 +58,36 @@ struct Followed {
     file: Option<File>,
 }
 
+/// What the first look, and no other, means for files that are not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// The source never ran: `start` decides.
+    First,
+    /// It ran, and its memory is lost: they are read from their beginning, and their lines
+    /// have ids by content, so that a second loss makes no new events of them.
+    Anew,
+    /// They are new.
+    Past,
+}
+
 pub(super) struct Reader {
     rules: Rules,
     files: HashMap<Identity, Followed>,
     /// Whole files whose events are stored or about to be.
     done: HashSet<Identity>,
-    first: bool,
+    begin: Begin,
     told_full: bool,
 }
 
 impl Reader {
     /// Goes on where the cursor says; at the very first start there is none.
-    pub(super) fn new(rules: Rules, cursor: Option<Cursor>) -> Self {
-        let first = cursor.is_none();
-        let marks = cursor.unwrap_or_default().files.into_iter();
+    pub(super) fn new(rules: Rules, memory: Memory) -> Self {
+        let (begin, cursor) = match memory {
+            Memory::None => (Begin::First, Cursor::default()),
+            Memory::Cursor(cursor) => (Begin::Past, cursor),
+            Memory::Lost(_) => (Begin::Anew, Cursor::default()),
+        };
+        let marks = cursor.files.into_iter();
         let files = marks.map(|mark| {
             let followed = Followed {
                 name: String::new(),
@@ -81,7 +101,7 @@ impl Reader {
             rules,
             files: files.collect(),
             done: HashSet::new(),
-            first,
+            begin,
             told_full: false,
         }
     }
@@ -120,8 +140,8 @@ impl Reader {
                 look.refuse(&found.name, &error.to_string());
             }
         }
-        if self.first && !look.more {
-            self.first = false;
+        if self.begin != Begin::Past && !look.more {
+            self.begin = Begin::Past;
             look.changed = true;
         }
         Ok(look)
@@ -164,7 +184,7 @@ impl Reader {
             self.done.insert(found.identity);
             return Ok(());
         }
-        let skipped = self.first && self.rules.start == Start::End;
+        let skipped = self.begin == Begin::First && self.rules.start == Start::End;
         let limit = self.rules.bytes_max;
         let refused = match found.bytes {
             _ if skipped => true,
@@ -224,7 +244,7 @@ impl Reader {
         let offset = match known {
             Some((offset, head)) if lines::continues(&file, offset, &head)? => Some(offset),
             Some(_) => None,
-            None if self.first && self.rules.start == Start::End => {
+            None if self.begin == Begin::First && self.rules.start == Start::End => {
                 self.start_at_end(found, file, look)?;
                 return Ok(());
             }
@@ -270,7 +290,14 @@ impl Reader {
             .entry(found.identity)
             .or_insert_with(|| Followed {
                 name: String::new(),
-                id: uuid::Uuid::now_v7().to_string(),
+                id: if self.begin == Begin::Anew {
+                    format!(
+                        "{BY_CONTENT}{}:{}",
+                        found.identity.device, found.identity.inode
+                    )
+                } else {
+                    uuid::Uuid::now_v7().to_string()
+                },
                 progress: Progress::Lines {
                     offset: 0,
                     head: Head::default(),
@@ -352,6 +379,15 @@ fn move_to(from: &Path, folder: &Path, followed: &Followed) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 
+/// The id of a line: its file's and its place, which no other line has.
+fn line_id(file: &str, offset: u64, line: &[u8]) -> String {
+    if file.starts_with(BY_CONTENT) {
+        format!("{file}:{offset}:{}", lines::digest(line))
+    } else {
+        format!("{file}:{offset}")
+    }
+}
+
 impl Look {
     fn refuse(&mut self, place: &str, reason: &str) {
         self.refusals.push(Refusal {
@@ -366,7 +402,7 @@ impl Look {
                 Line::Whole { offset, bytes } => {
                     self.bytes += bytes.len();
                     self.pieces.push(Piece {
-                        id: format!("{id}:{offset}"),
+                        id: line_id(id, offset, &bytes),
                         name: name.to_owned(),
                         bytes,
                     });

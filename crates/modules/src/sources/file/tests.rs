@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 
+use super::cursor::{Cursor, Head, Identity, Mark, Memory, Progress};
 use super::folder::Pattern;
 use super::lines::{self, Limits, Line, Taken};
 
@@ -125,7 +126,70 @@ fn other_contents_under_the_same_name_are_noticed() {
     assert!(lines::continues(&file(b"one\ntwo\nthree\n"), 8, &head).unwrap());
 }
 
+#[test]
+fn a_cursor_that_cannot_be_read_is_no_first_start() {
+    assert_eq!(Memory::read(None), Memory::None);
+    for text in [
+        "",
+        "{",
+        r#"{"files":[{"device":1,"inode":2,"id":"a"}]}"#,
+        r#"{"files":[{"device":1,"inode":2,"id":"a","offset":1,"bytes":1,"modified":1}]}"#,
+    ] {
+        assert!(
+            matches!(Memory::read(Some(text)), Memory::Lost(_)),
+            "{text}"
+        );
+    }
+    // As versions before this one wrote it.
+    let text = r#"{"files":[
+        {"device":1,"inode":2,"id":"a","bytes":14,"modified":1790000000123456789},
+        {"device":1,"inode":3,"id":"b","offset":7,"head":{"bytes":7,"digest":"00"}}]}"#;
+    let Memory::Cursor(cursor) = Memory::read(Some(text)) else {
+        panic!("{:?}", Memory::read(Some(text)));
+    };
+    let (bytes, modified) = (14, 1_790_000_000_123_456_789);
+    assert_eq!(
+        cursor.files[0].progress,
+        Progress::Whole { bytes, modified }
+    );
+}
+
+/// Any time of change that a file system can tell, in nanoseconds.
+fn modified() -> impl Strategy<Value = i128> {
+    (any::<i64>(), 0..1_000_000_000_i128)
+        .prop_map(|(seconds, more)| i128::from(seconds) * 1_000_000_000 + more)
+}
+
+fn progress() -> impl Strategy<Value = Progress> {
+    let lines =
+        (any::<u64>(), any::<u64>(), "[0-9a-f]{0,16}").prop_map(|(offset, bytes, digest)| {
+            Progress::Lines {
+                offset,
+                head: Head { bytes, digest },
+            }
+        });
+    let whole = (any::<u64>(), modified())
+        .prop_map(|(bytes, modified)| Progress::Whole { bytes, modified });
+    prop_oneof![lines, whole]
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    (any::<u64>(), any::<u64>(), any::<String>(), progress()).prop_map(
+        |(device, inode, id, progress)| Mark {
+            identity: Identity { device, inode },
+            id,
+            progress,
+        },
+    )
+}
+
 proptest! {
+    #[test]
+    fn whatever_a_cursor_holds_is_read_back(files in proptest::collection::vec(mark(), 0..4)) {
+        let cursor = Cursor { files };
+        prop_assert_eq!(Memory::read(Some(&cursor.write())), Memory::Cursor(cursor));
+    }
+
     #[test]
     fn however_it_is_taken_no_line_is_lost_or_read_twice(
         all in proptest::collection::vec("[a-z]{1,8}", 0..20),
