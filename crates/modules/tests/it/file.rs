@@ -140,7 +140,7 @@ async fn a_whole_json_file_is_one_event_and_is_then_moved() {
     let running = Running::start(&source, &intake);
     stored(&intake, 1).await;
     until("the move", async || done.join("a.json").exists()).await;
-    // A half-written file is waited for, one that stays bad is left out, others go on.
+    // A half-written file is waited for, one that stays bad stays, others go on.
     append(&inbox.join("b.json"), "[1,");
     std::fs::write(inbox.join("c.json"), "bad").unwrap();
     std::fs::write(inbox.join("a.json"), "2").unwrap();
@@ -148,12 +148,74 @@ async fn a_whole_json_file_is_one_event_and_is_then_moved() {
     append(&inbox.join("b.json"), "2]");
     let all = stored(&intake, 3).await;
     until("all moves", async || {
-        std::fs::read_dir(&inbox).unwrap().count() == 0
+        std::fs::read_dir(&inbox).unwrap().count() == 1
     })
     .await;
     running.stop().await;
     assert_eq!(data(&all), [json!({ "n": 1 }), json!(2), json!([1, 2])]);
-    assert_eq!(std::fs::read_dir(&done).unwrap().count(), 4);
+    assert!(inbox.join("c.json").exists());
+    assert_eq!(std::fs::read_dir(&done).unwrap().count(), 3);
+}
+
+#[tokio::test]
+async fn a_file_whose_event_is_refused_stays_and_is_told_by_name_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = folder.path().join("in");
+    std::fs::create_dir(&inbox).unwrap();
+    let refused = [
+        (
+            "big.json",
+            format!(r#"{{"id":"b","x":"{}"}}"#, "x".repeat(5000)),
+        ),
+        ("deep.json", "[".repeat(100) + &"]".repeat(100)),
+        ("long.json", format!(r#"{{"id":"{}"}}"#, "i".repeat(3000))),
+        ("none.json", r#"{"a":1}"#.to_owned()),
+    ];
+    for (name, text) in &refused {
+        std::fs::write(inbox.join(name), text).unwrap();
+    }
+    std::fs::write(inbox.join("tab\tname.json"), r#"{"id":"t"}"#).unwrap();
+    let more = json!({ "on_done": "delete", "id_from": "/id", "event_bytes": "4KiB" });
+    let source = files(&inbox, "*.json", more);
+    let intake = FakeIntake::new();
+    let log = Log::new();
+    for round in 1..3 {
+        std::fs::write(inbox.join("good.json"), format!(r#"{{"id":"{round}"}}"#)).unwrap();
+        let running = Running::start(&source, &intake);
+        until("the good ones to go", async || {
+            !inbox.join("good.json").exists() && !inbox.join("tab\tname.json").exists()
+        })
+        .await;
+        running.stop().await;
+    }
+    assert_eq!(intake.stored().events.len(), 3);
+    for (name, _) in &refused {
+        assert!(inbox.join(name).exists(), "{name}");
+        let told = log.text().matches(&format!("place={name}")).count();
+        assert_eq!(told, 1, "{name}: {}", log.text());
+    }
+}
+
+#[tokio::test]
+async fn files_that_start_end_passes_over_are_not_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = folder.path().join("in");
+    std::fs::create_dir(&inbox).unwrap();
+    std::fs::write(inbox.join("a.json"), "1").unwrap();
+    let source = files(
+        &inbox,
+        "*.json",
+        json!({ "start": "end", "on_done": "delete" }),
+    );
+    let intake = FakeIntake::new();
+    let running = Running::start(&source, &intake);
+    let begun = intake.until(|stored| !stored.cursors.is_empty());
+    soon("the first cursor", begun).await;
+    std::fs::write(inbox.join("b.json"), "2").unwrap();
+    until("b to go", async || !inbox.join("b.json").exists()).await;
+    running.stop().await;
+    assert!(inbox.join("a.json").exists());
+    assert_eq!(data(&intake.stored()), [json!(2)]);
 }
 
 #[tokio::test]

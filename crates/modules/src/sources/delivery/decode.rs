@@ -142,13 +142,19 @@ impl Format {
                 .unwrap_or_default(),
         )?;
         let id = find("id", &naming.id_from)?.or(envelope.id);
-        let subject = find("subject", &naming.subject_from)?.or(envelope.subject);
+        // A name that the wire happens to have and that cannot be shown is no reason to lose
+        // the event.
+        let named = envelope
+            .subject
+            .and_then(|subject| plain("subject", subject).ok());
+        let subject = find("subject", &naming.subject_from)?
+            .map(|subject| plain("subject", subject))
+            .transpose()?
+            .or(named);
         Ok(NewEvent {
             id: id.map(|id| plain("id", id)).transpose()?,
             event_type,
-            subject: subject
-                .map(|subject| plain("subject", subject))
-                .transpose()?,
+            subject,
             time: None,
             data,
         })
@@ -275,6 +281,22 @@ mod tests {
             (event.id.as_deref(), event.subject.as_deref()),
             (Some("wire"), Some("topic"))
         );
+    }
+
+    #[test]
+    fn a_wires_name_that_cannot_be_a_subject_is_left_out() {
+        for subject in [
+            "x".repeat(TEXT_MAX + 1),
+            "tab\tname".to_owned(),
+            String::new(),
+        ] {
+            let envelope = Envelope {
+                id: None,
+                subject: Some(subject),
+            };
+            let event = format(fixed(Payload::Json)).decode(b"1", envelope).unwrap();
+            assert_eq!(event.subject, None);
+        }
     }
 
     #[test]

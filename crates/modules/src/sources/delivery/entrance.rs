@@ -41,10 +41,10 @@ impl Rejects {
     }
 
     /// Counts one; `place` says where it came from. A sender's bytes are never logged.
-    fn count(&self, place: &dyn Display, reason: &dyn Display) {
+    fn count(&self, place: &dyn Display, reason: &dyn Display, always: bool) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.total += 1;
-        if told.last.is_none_or(|last| last.elapsed() >= TELL_EVERY) {
+        if always || told.last.is_none_or(|last| last.elapsed() >= TELL_EVERY) {
             told.last = Some(Instant::now());
             tracing::warn!(
                 source = %self.source, %place, %reason, refused_so_far = told.total,
@@ -148,7 +148,14 @@ impl Entrance<'_> {
     /// Counts a delivery that cannot be used, in the metrics and, now and then, in the log.
     pub(in crate::sources) fn refuse(&self, place: &dyn Display, reason: &dyn Display) {
         self.intake.refused(self.source, "unusable");
-        self.rejects.count(place, reason);
+        self.rejects.count(place, reason, false);
+    }
+
+    /// As [`refuse`](Self::refuse), and always in the log: for what is refused once each, is
+    /// few and somebody has to look after.
+    pub(in crate::sources) fn refuse_aloud(&self, place: &dyn Display, reason: &dyn Display) {
+        self.intake.refused(self.source, "unusable");
+        self.rejects.count(place, reason, true);
     }
 
     /// One delivery becomes one event, that of an undecodable one, or none.

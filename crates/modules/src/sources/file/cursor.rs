@@ -37,11 +37,14 @@ struct Stored {
     bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     modified: Option<i128>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    passed_over: bool,
 }
 
 impl From<Mark> for Stored {
     fn from(mark: Mark) -> Self {
         let (mut offset, mut head, mut bytes, mut modified) = (None, None, None, None);
+        let mut is_passed_over = false;
         match mark.progress {
             Progress::Lines {
                 offset: at,
@@ -50,8 +53,10 @@ impl From<Mark> for Stored {
             Progress::Whole {
                 bytes: size,
                 modified: at,
+                passed_over,
             } => {
                 (bytes, modified) = (Some(size), Some(at));
+                is_passed_over = passed_over;
             }
         }
         Self {
@@ -62,6 +67,7 @@ impl From<Mark> for Stored {
             head,
             bytes,
             modified,
+            passed_over: is_passed_over,
         }
     }
 }
@@ -72,7 +78,11 @@ impl TryFrom<Stored> for Mark {
     fn try_from(stored: Stored) -> Result<Self, Self::Error> {
         let progress = match (stored.offset, stored.head, stored.bytes, stored.modified) {
             (Some(offset), Some(head), None, None) => Progress::Lines { offset, head },
-            (None, None, Some(bytes), Some(modified)) => Progress::Whole { bytes, modified },
+            (None, None, Some(bytes), Some(modified)) => Progress::Whole {
+                bytes,
+                modified,
+                passed_over: stored.passed_over,
+            },
             _ => return Err("a mark is of lines or of a whole file"),
         };
         Ok(Self {
@@ -99,8 +109,13 @@ pub(super) enum Progress {
     /// Line by line, up to here. `head` is a digest of the file's first bytes, so that other
     /// contents are noticed.
     Lines { offset: u64, head: Head },
-    /// As a whole, when it looked like this.
-    Whole { bytes: u64, modified: i128 },
+    /// As a whole, when it looked like this. One that was passed over has no event: it is
+    /// neither moved nor deleted.
+    Whole {
+        bytes: u64,
+        modified: i128,
+        passed_over: bool,
+    },
 }
 
 /// A digest of a file's beginning.

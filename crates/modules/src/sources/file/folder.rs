@@ -116,7 +116,8 @@ impl Pattern {
     }
 }
 
-fn found(metadata: &std::fs::Metadata) -> Found {
+/// What the system says of a file, without its name.
+pub(super) fn found(metadata: &std::fs::Metadata) -> Found {
     Found {
         identity: identity(metadata),
         name: String::new(),

@@ -12,8 +12,11 @@
 //! millisecond. Between looks open files are held, so that the rest of a file that is moved
 //! away or deleted is still read. Links are not followed.
 //!
+//! A whole file of which there is no event, because it was refused or passed over, stays where
+//! it is: that is written down, so that no later start takes it for done.
+//!
 //! The parts: [`folder`] what is there, [`cursor`] what is remembered, [`lines`] what follows
-//! an offset, [`reader`] one look. No file is deleted or moved before its event is on disk.
+//! an offset, [`reader`] one look, [`whole`] files that are one event each. No file is deleted or moved before its event is on disk.
 
 mod cursor;
 mod folder;
@@ -21,6 +24,7 @@ mod lines;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,7 +40,7 @@ use serde_json::Value;
 
 use self::cursor::Memory;
 use self::folder::Pattern;
-use self::reader::{Look, Reader};
+use self::reader::{Look, Reader, Refusal};
 use super::delivery::{Entrance, Envelope, Format, Naming, Payload, Rejects, Stopping};
 use crate::intake::{Intake, NewEvent};
 use crate::source::{Source, SourceModule};
@@ -62,7 +66,8 @@ struct Config {
     #[serde(default)]
     read: Read,
     /// What becomes of a whole JSON file whose event is stored: `keep`, `move` (to `move_to`)
-    /// or `delete`. Files read line by line are always kept. Default: `keep`.
+    /// or `delete`. Files read line by line are always kept, and so is a file that is refused,
+    /// also where `invalid_event_type` makes an event of it. Default: `keep`.
     #[serde(default)]
     on_done: OnDone,
     /// The folder, on the same file system, that `on_done: move` moves to. Default: none.
@@ -241,11 +246,20 @@ impl Source for Files {
         while !stop.is_requested() {
             let (back, look) = look(reader).await?;
             reader = back;
-            for refusal in &look.refusals {
-                entrance.refuse(&refusal.place, &refusal.reason);
+            for Refusal {
+                place,
+                reason,
+                is_file,
+            } in &look.refusals
+            {
+                if *is_file {
+                    entrance.refuse_aloud(place, reason);
+                } else {
+                    entrance.refuse(place, reason);
+                }
             }
             let more = look.more;
-            if look.changed && self.hand_over(&entrance, look, &reader).await.is_err() {
+            if look.changed && self.hand_over(&entrance, look, &mut reader).await.is_err() {
                 break;
             }
             for (place, reason) in reader.settle_done() {
@@ -283,23 +297,33 @@ impl Files {
         memory
     }
 
-    /// Stores what was read with the new cursor.
+    /// Stores what was read with the new cursor. A whole file that cannot be decoded stays.
     async fn hand_over(
         &self,
         entrance: &Entrance<'_>,
         look: Look,
-        reader: &Reader,
+        reader: &mut Reader,
     ) -> Result<(), Stopping> {
-        let events = look.pieces.iter().filter_map(|piece| {
+        let mut events: Vec<NewEvent> = Vec::new();
+        for piece in look.pieces {
             let envelope = Envelope {
-                id: Some(piece.id.clone()),
+                id: Some(piece.id),
                 subject: Some(piece.name.clone()),
             };
-            entrance
-                .decode(&self.format, &piece.bytes, envelope)
-                .event()
-        });
-        let events: Vec<NewEvent> = events.collect();
+            let Some(file) = piece.whole else {
+                let decoded = entrance.decode(&self.format, &piece.bytes, envelope);
+                events.extend(decoded.event());
+                continue;
+            };
+            match self.format.decode(&piece.bytes, envelope.clone()) {
+                Ok(event) => events.push(event),
+                Err(reject) => {
+                    reader.pass_over(file);
+                    entrance.refuse_aloud(&piece.name, &reject);
+                    events.extend(self.format.invalid(&piece.bytes, envelope, &reject));
+                }
+            }
+        }
         let cursor = reader.cursor().write();
         entrance.accept_usable(events, Some(cursor)).await
     }

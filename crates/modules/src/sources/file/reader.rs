@@ -5,14 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::cursor::{Cursor, Head, Identity, Mark, Memory, Progress};
 use super::folder::Found;
 use super::lines::{self, Line};
-use super::{OnDone, Read, Rules, Start};
+use super::{Read, Rules, Start};
 
 /// Pieces and bytes of one look: they go into one transaction.
 const PIECES_MAX: usize = 200;
@@ -31,7 +30,7 @@ pub(super) struct Look {
     pub(super) changed: bool,
     /// Whether there is more to be read at once.
     pub(super) more: bool,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// The bytes of one event.
@@ -40,6 +39,8 @@ pub(super) struct Piece {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
+    /// The file, where it is one event as a whole.
+    pub(super) whole: Option<Identity>,
 }
 
 /// What could not be read.
@@ -47,20 +48,22 @@ pub(super) struct Piece {
 pub(super) struct Refusal {
     pub(super) place: String,
     pub(super) reason: String,
+    /// A whole file, which is refused once and stays: each is told.
+    pub(super) is_file: bool,
 }
 
 /// A file that is followed.
-struct Followed {
-    name: String,
-    id: String,
-    progress: Progress,
+pub(super) struct Followed {
+    pub(super) name: String,
+    pub(super) id: String,
+    pub(super) progress: Progress,
     /// Held for lines, so that what is moved away is read to its end.
     file: Option<File>,
 }
 
 /// What the first look, and no other, means for files that are not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Begin {
+pub(super) enum Begin {
     /// The source never ran: `start` decides.
     First,
     /// It ran, and its memory is lost: they are read from their beginning, and their lines
@@ -71,11 +74,11 @@ enum Begin {
 }
 
 pub(super) struct Reader {
-    rules: Rules,
-    files: HashMap<Identity, Followed>,
+    pub(super) rules: Rules,
+    pub(super) files: HashMap<Identity, Followed>,
     /// Whole files whose events are stored or about to be.
-    done: HashSet<Identity>,
-    begin: Begin,
+    pub(super) done: HashSet<Identity>,
+    pub(super) begin: Begin,
     told_full: bool,
 }
 
@@ -173,63 +176,6 @@ impl Reader {
         self.look_at_lines(found, look)
     }
 
-    fn look_at_whole(&mut self, found: &Found, look: &mut Look) -> io::Result<()> {
-        let now = Progress::Whole {
-            bytes: found.bytes,
-            modified: found.modified,
-        };
-        let known = self.files.get(&found.identity);
-        if known.is_some_and(|known| known.progress == now) {
-            self.remember(found, now, None);
-            self.done.insert(found.identity);
-            return Ok(());
-        }
-        let skipped = self.begin == Begin::First && self.rules.start == Start::End;
-        let limit = self.rules.bytes_max;
-        let refused = match found.bytes {
-            _ if skipped => true,
-            0 if !self.settled(found) => return Ok(()),
-            bytes if bytes > limit as u64 => {
-                look.refuse(
-                    &found.name,
-                    &format!("it has {bytes} bytes; at most {limit} are allowed"),
-                );
-                true
-            }
-            _ => false,
-        };
-        if !refused {
-            let mut bytes = Vec::new();
-            let file = self.rules.pattern.open(found)?;
-            file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-            let is_json = serde_json::from_slice::<&serde_json::value::RawValue>(&bytes).is_ok();
-            if !is_json && !self.settled(found) {
-                return Ok(());
-            }
-            let id = format!(
-                "{}:{}:{}:{}",
-                found.identity.device, found.identity.inode, found.modified, found.bytes
-            );
-            look.bytes += bytes.len();
-            look.pieces.push(Piece {
-                id,
-                name: found.name.clone(),
-                bytes,
-            });
-            self.done.insert(found.identity);
-        }
-        look.changed = true;
-        self.remember(found, now, None);
-        Ok(())
-    }
-
-    /// Whether the file was left alone for long enough to be complete.
-    fn settled(&self, found: &Found) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |now| now.as_nanos() as i128);
-        now - found.modified >= self.rules.settle.as_nanos() as i128
-    }
-
     fn look_at_lines(&mut self, found: &Found, look: &mut Look) -> io::Result<()> {
         let held = self.files.get_mut(&found.identity);
         let file = match held.and_then(|followed| followed.file.take()) {
@@ -284,7 +230,12 @@ impl Reader {
     }
 
     /// Notes how far a file was read; gives its id.
-    fn remember(&mut self, found: &Found, progress: Progress, file: Option<File>) -> String {
+    pub(super) fn remember(
+        &mut self,
+        found: &Found,
+        progress: Progress,
+        file: Option<File>,
+    ) -> String {
         let followed = self
             .files
             .entry(found.identity)
@@ -344,39 +295,6 @@ impl Reader {
             }
         }
     }
-
-    /// Moves or deletes whole files whose events are stored; gives what did not work.
-    pub(super) fn settle_done(&mut self) -> Vec<(String, io::Error)> {
-        let done: Vec<_> = self.done.drain().collect();
-        let mut failed = Vec::new();
-        if self.rules.on_done == OnDone::Keep {
-            return failed;
-        }
-        for identity in done {
-            let Some(followed) = self.files.get(&identity) else {
-                continue;
-            };
-            let from = self.rules.pattern.folder.join(&followed.name);
-            let result = match (self.rules.on_done, &self.rules.move_to) {
-                (OnDone::Delete, _) => std::fs::remove_file(&from),
-                (OnDone::Move, Some(folder)) => move_to(&from, folder, followed),
-                _ => Ok(()),
-            };
-            if let Err(error) = result {
-                failed.push((followed.name.clone(), error));
-            }
-        }
-        failed
-    }
-}
-
-/// Never over a file that is there already.
-fn move_to(from: &Path, folder: &Path, followed: &Followed) -> io::Result<()> {
-    let mut to = folder.join(&followed.name);
-    if to.try_exists()? {
-        to = folder.join(format!("{}.{}", followed.name, followed.id));
-    }
-    std::fs::rename(from, to)
 }
 
 /// The id of a line: its file's and its place, which no other line has.
@@ -393,6 +311,15 @@ impl Look {
         self.refusals.push(Refusal {
             place: place.to_owned(),
             reason: reason.to_owned(),
+            is_file: false,
+        });
+    }
+
+    pub(super) fn refuse_file(&mut self, name: &str, reason: String) {
+        self.refusals.push(Refusal {
+            place: name.to_owned(),
+            reason,
+            is_file: true,
         });
     }
 
@@ -405,6 +332,7 @@ impl Look {
                         id: line_id(id, offset, &bytes),
                         name: name.to_owned(),
                         bytes,
+                        whole: None,
                     });
                 }
                 Line::TooLong { offset, bytes } => self.refuse(

@@ -147,11 +147,12 @@ fn a_cursor_that_cannot_be_read_is_no_first_start() {
     let Memory::Cursor(cursor) = Memory::read(Some(text)) else {
         panic!("{:?}", Memory::read(Some(text)));
     };
-    let (bytes, modified) = (14, 1_790_000_000_123_456_789);
-    assert_eq!(
-        cursor.files[0].progress,
-        Progress::Whole { bytes, modified }
-    );
+    let whole = Progress::Whole {
+        bytes: 14,
+        modified: 1_790_000_000_123_456_789,
+        passed_over: false,
+    };
+    assert_eq!(cursor.files[0].progress, whole);
 }
 
 /// Any time of change that a file system can tell, in nanoseconds.
@@ -168,8 +169,14 @@ fn progress() -> impl Strategy<Value = Progress> {
                 head: Head { bytes, digest },
             }
         });
-    let whole = (any::<u64>(), modified())
-        .prop_map(|(bytes, modified)| Progress::Whole { bytes, modified });
+    let whole =
+        (any::<u64>(), modified(), any::<bool>()).prop_map(|(bytes, modified, passed_over)| {
+            Progress::Whole {
+                bytes,
+                modified,
+                passed_over,
+            }
+        });
     prop_oneof![lines, whole]
 }
 
