@@ -86,11 +86,10 @@ pub(super) async fn delete_pod(cluster: &Cluster, pod: &Pod) -> Result<Changed, 
         options["dryRun"] = json!(["All"]);
     }
     let path = pod_path(pod)?;
-    gone(
-        cluster
-            .call(Method::DELETE, &path, Some((JSON, &options)))
-            .await,
-    )
+    let answer = cluster
+        .call(Method::DELETE, &path, Some((JSON, &options)))
+        .await;
+    gone(cluster, pod, answer).await
 }
 
 /// Deletes this very pod where its disruption budget allows it; else that is tried again.
@@ -101,11 +100,10 @@ pub(super) async fn evict_pod(cluster: &Cluster, pod: &Pod) -> Result<Changed, E
         "deleteOptions": { "preconditions": { "uid": pod.uid } },
     });
     let path = dry(&format!("{}/eviction", pod_path(pod)?), pod.dry_run, false);
-    gone(
-        cluster
-            .call(Method::POST, &path, Some((JSON, &eviction)))
-            .await,
-    )
+    let answer = cluster
+        .call(Method::POST, &path, Some((JSON, &eviction)))
+        .await;
+    gone(cluster, pod, answer).await
 }
 
 /// Has a policy in the pod's namespace that lets pods of our label neither call nor be called,
@@ -158,17 +156,44 @@ async fn merge(
     })
 }
 
-/// What is gone already is as it was to be, also where another has its name now.
-fn gone(answer: Result<Value, kubernetes::Error>) -> Result<Changed, Error> {
+/// What is gone already is as it was to be, also where another has its name now. That is
+/// looked for and not taken from the refusal: a 404 may be a proxy's, a 409 a busy store's.
+async fn gone(
+    cluster: &Cluster,
+    pod: &Pod,
+    answer: Result<Value, kubernetes::Error>,
+) -> Result<Changed, Error> {
     let changed = match answer {
         Ok(_) => true,
-        Err(error) if matches!(error.code(), Some(404 | 409)) => false,
+        Err(error) if matches!(error.code(), Some(404 | 409)) => {
+            if !is_gone(cluster, pod).await? {
+                let code = error.code();
+                return Err(match Error::from(error) {
+                    // It is there and could not be changed just now.
+                    Error::Permanent(message) if code == Some(409) => Error::retry(message),
+                    error => error,
+                });
+            }
+            false
+        }
         Err(error) => return Err(error.into()),
     };
     Ok(Changed {
         changed,
         resource_version: None,
     })
+}
+
+/// Whether the API server itself says that this very pod is not there.
+async fn is_gone(cluster: &Cluster, pod: &Pod) -> Result<bool, Error> {
+    match cluster.get(&pod_path(pod)?).await {
+        Ok(found) => match found["metadata"]["uid"].as_str() {
+            Some(uid) => Ok(uid != pod.uid),
+            None => Err(Error::retry("the Kubernetes API sent a pod without a UID")),
+        },
+        Err(error) if error.is_missing() => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn dry(path: &str, dry_run: bool, force: bool) -> String {

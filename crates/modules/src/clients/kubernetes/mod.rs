@@ -68,6 +68,12 @@ impl Error {
         }
     }
 
+    /// Whether the API server says that there is no such object. Another's 404 has no reason
+    /// of Kubernetes'.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Status { code: 404, reason, .. } if reason == "NotFound")
+    }
+
     /// Whether the history that was asked for is no longer there.
     pub(crate) fn is_expired(&self) -> bool {
         self.code() == Some(410)
@@ -251,6 +257,12 @@ fn unsent(error: &kube::Error) -> Error {
 
 fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
     let object: StatusObject = serde_json::from_slice(body).unwrap_or_default();
+    // A proxy's answer in JSON is no word of Kubernetes'.
+    let object = if object.kind == "Status" {
+        object
+    } else {
+        StatusObject::default()
+    };
     let after = headers
         .get(RETRY_AFTER)
         .and_then(|after| after.to_str().ok());

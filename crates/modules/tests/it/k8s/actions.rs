@@ -220,6 +220,40 @@ async fn a_pod_is_deleted_once_and_never_its_successor() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_is_there_is_not_gone_whatever_refuses_its_deletion() {
+    let (server, module, _dir) = rig().await;
+    fill(&server);
+    let gone = json!({ "name": "web", "uid": uid(&server, WEB) });
+    let html = "<html>404</html>";
+    let busy = json!({ "kind": "Status", "code": 409, "reason": "Conflict",
+        "message": "etcd is busy" });
+    let missing = json!({ "kind": "Status", "code": 404, "reason": "NotFound" });
+    for name in ["delete_pod", "evict_pod"] {
+        for (status, body, again) in [
+            (404, html.to_owned(), false),
+            (404, missing.to_string(), false),
+            (409, busy.to_string(), true),
+        ] {
+            server.fail(Faults {
+                changes: Some((status, body.clone())),
+                ..Faults::default()
+            });
+            let failed = invoke(&module, name, gone.clone()).await.unwrap_err();
+            let repeats = matches!(failed, Error::Retry { .. });
+            assert_eq!(repeats, again, "{name} {body}: {failed:?}");
+        }
+        // A proxy that has nothing to say of reading either.
+        server.fail(Faults {
+            page: Some((404, html.to_owned())),
+            ..Faults::default()
+        });
+        let failed = invoke(&module, name, gone.clone()).await;
+        assert!(matches!(failed, Err(Error::Permanent(_))), "{failed:?}");
+    }
+    assert!(server.get(WEB).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_in_quarantine_has_the_label_of_a_policy_that_lets_nothing_through() {
     let (server, module, _dir) = rig().await;
     fill(&server);

@@ -33,6 +33,10 @@ pub(crate) struct Faults {
     pub(crate) nonsense: bool,
     /// Every answer has this status.
     pub(crate) status: Option<(u16, Option<u64>)>,
+    /// Every answer is this.
+    pub(crate) page: Option<(u16, String)>,
+    /// Whatever would change something is answered so, and not done.
+    pub(crate) changes: Option<(u16, String)>,
     /// No answer comes for so long.
     pub(crate) slow: Option<Duration>,
     /// Each watch breaks within the line after so many.
@@ -254,6 +258,10 @@ async fn answer(
         && text("authorization") != format!("Bearer {token}")
     {
         return Ok(refusal(401, "Unauthorized"));
+    }
+    let told = faults.changes.filter(|_| head.method != Method::GET);
+    if let Some((status, body)) = faults.page.or(told) {
+        return Ok(whole(status, body));
     }
     if let Some((status, after)) = faults.status {
         let mut response = refusal(status, "AsTold");
