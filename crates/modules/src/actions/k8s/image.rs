@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::clients::registry;
+
 /// How images are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -12,7 +14,8 @@ pub(super) enum Match {
     Suffix,
     /// It is written exactly so.
     Exact,
-    /// It is of the same repository, whatever the tag; `nginx` is `docker.io/library/nginx`.
+    /// It is of the same repository, whatever the tag; `nginx` is `docker.io/library/nginx` and
+    /// every other way to write it.
     Repository,
     /// It has the same digest, written there or told by the node that runs it.
     Digest,
@@ -50,25 +53,46 @@ fn digest(image: &str) -> Option<&str> {
     digest.starts_with("sha256:").then_some(digest)
 }
 
-/// The whole name of an image's repository, without tag and digest.
-fn repository(image: &str) -> String {
+/// Registry and repository of an image, without tag and digest.
+fn repository(image: &str) -> (String, String) {
     let name = image.split_once('@').map_or(image, |(name, _)| name);
     let name = match name.rsplit_once(':') {
         // A `/` after the colon: that was the port of a registry.
         Some((name, tag)) if !tag.contains('/') => name,
         _ => name,
     };
-    let is_registry = |part: &str| part.contains(['.', ':']) || part == "localhost";
-    match name.split_once('/') {
-        Some((first, _)) if is_registry(first) => name.to_owned(),
-        Some(_) => format!("docker.io/{name}"),
-        None => format!("docker.io/library/{name}"),
-    }
+    registry::place(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn docker_hub_is_one_registry_however_it_is_written() {
+        let all = [
+            "nginx",
+            "library/nginx:1",
+            "docker.io/nginx:3",
+            "docker.io/library/nginx",
+            "index.docker.io/library/nginx:4",
+            "index.docker.io/nginx",
+            "registry-1.docker.io/library/nginx:5",
+            "Docker.IO/nginx@sha256:01",
+        ];
+        for image in all {
+            let running = Running {
+                image,
+                image_id: None,
+            };
+            for wanted in all {
+                assert!(Match::Repository.fits(&running, wanted), "{image} {wanted}");
+            }
+            for other in ["quay.io/library/nginx", "docker.io/acme/nginx"] {
+                assert!(!Match::Repository.fits(&running, other), "{image} {other}");
+            }
+        }
+    }
 
     #[test]
     fn images_are_compared_as_asked() {

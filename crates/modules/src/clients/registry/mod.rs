@@ -34,7 +34,7 @@ use url::Url;
 use self::challenge::Challenge;
 use self::manifest::Manifest;
 pub(crate) use self::manifest::{Layer, Platform};
-pub(crate) use self::reference::{Invalid, Reference, is_digest};
+pub(crate) use self::reference::{Invalid, Reference, is_digest, place};
 use crate::config::SecretName;
 
 /// A manifest is not larger (the Distribution specification's own limit).

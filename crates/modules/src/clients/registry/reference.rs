@@ -73,20 +73,7 @@ impl FromStr for Reference {
             Some((name, tag)) if !tag.contains('/') => (name, Some(tag.to_owned())),
             _ => (rest, None),
         };
-        let is_host = |first: &&str| first.contains(['.', ':']) || *first == "localhost";
-        let (registry, repository) = match name.split_once('/') {
-            Some((first, path)) if is_host(&first) => (first.to_ascii_lowercase(), path.to_owned()),
-            _ => (HUB.to_owned(), name.to_owned()),
-        };
-        let registry = match &*registry {
-            "index.docker.io" | "registry-1.docker.io" => HUB.to_owned(),
-            _ => registry,
-        };
-        let repository = if registry == HUB && !repository.contains('/') {
-            format!("library/{repository}")
-        } else {
-            repository
-        };
+        let (registry, repository) = place(name);
         let is_whole = is_host_name(&registry)
             && repository.split('/').all(is_component)
             && tag.as_deref().is_none_or(is_tag);
@@ -104,6 +91,26 @@ impl FromStr for Reference {
             digest,
         })
     }
+}
+
+/// Registry and repository of a name without tag and digest, as complete as `docker` makes
+/// them: every way to write Docker Hub is one. Whether they can be used is not asked.
+pub(crate) fn place(name: &str) -> (String, String) {
+    let is_host = |first: &&str| first.contains(['.', ':']) || *first == "localhost";
+    let (registry, repository) = match name.split_once('/') {
+        Some((first, path)) if is_host(&first) => (first.to_ascii_lowercase(), path.to_owned()),
+        _ => (HUB.to_owned(), name.to_owned()),
+    };
+    let registry = match &*registry {
+        "index.docker.io" | HUB_HOST => HUB.to_owned(),
+        _ => registry,
+    };
+    let repository = if registry == HUB && !repository.contains('/') {
+        format!("library/{repository}")
+    } else {
+        repository
+    };
+    (registry, repository)
 }
 
 impl fmt::Display for Reference {
