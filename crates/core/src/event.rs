@@ -1,5 +1,7 @@
 //! An event: an immutable fact that came from outside, or from one of our own runs.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,14 @@ pub const RUN_REQUESTED: &str = "conche.run.requested";
 pub const PLAYBOOK_REQUESTED: &str = "conche.playbook.requested";
 /// The event of a run that asks a person.
 pub const RUN_AWAITING_ANSWER: &str = "conche.run.awaiting_answer";
+
+/// Whether a time can be an event's: stores keep microseconds and cannot keep the very first
+/// and last days that a [`Timestamp`] has.
+#[must_use]
+pub fn is_storable(time: Timestamp) -> bool {
+    let day = Duration::from_hours(24);
+    (Timestamp::MIN + day..Timestamp::MAX - day).contains(&time)
+}
 
 /// An immutable fact, shaped after [CloudEvents 1.0](https://cloudevents.io).
 ///

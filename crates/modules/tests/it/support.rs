@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use conche_core::event::is_storable;
 use conche_core::run::IdempotencyKey;
 use conche_core::{EventId, Json, RunId, StepId, Timestamp};
 use conche_modules::{
@@ -236,6 +237,11 @@ impl FakeIntake {
     fn take(&self, batch: Batch) -> Result<Vec<Receipt>, Refusal> {
         if let Some(refusal) = self.refusal.lock().unwrap().clone() {
             return Err(refusal);
+        }
+        let mut times = batch.events.iter().filter_map(|event| event.time);
+        if times.any(|time| !is_storable(time)) {
+            let reason = "the event's time is out of range";
+            return Err(Refusal::Invalid(reason.to_owned()));
         }
         let mut receipts = Vec::new();
         self.stored.send_modify(|stored| {

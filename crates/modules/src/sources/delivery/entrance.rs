@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use conche_core::event;
 use conche_runtime::supervisor::Stop;
 
 use super::consume::Decoded;
@@ -80,11 +81,17 @@ pub(in crate::sources) struct Entrance<'a> {
 impl Entrance<'_> {
     /// Hands events and cursor over in one transaction, waiting as long as they are refused
     /// for now. When it returns `Ok`, they are on disk.
+    ///
+    /// A time that no store keeps is left out, so that the time of receipt is taken: whoever
+    /// sends here cannot be told, and the text that it was read from is in the data.
     pub(in crate::sources) async fn accept(
         &self,
-        events: Vec<NewEvent>,
+        mut events: Vec<NewEvent>,
         cursor: Option<String>,
     ) -> Result<Vec<Receipt>, Refused> {
+        for event in &mut events {
+            event.time = event.time.filter(|time| event::is_storable(*time));
+        }
         let mut wait = STORE_WAITS.0;
         loop {
             let batch = Batch {

@@ -231,9 +231,16 @@ async fn nonsense_goes_to_the_dead_letters(broker: &Rabbit) {
     // It comes twice.
     publish(&channel, INFO, &good).await;
     publish(&channel, INFO, &good).await;
-    publish(&channel, INFO, &good.replace("i4", "i5")).await;
+    // A time that no store keeps costs the time, not the event.
+    let sample = include_str!("../samples/nova_error.json");
+    let mut odd: Value = serde_json::from_str(sample).unwrap();
+    odd["timestamp"] = "9999-12-30 10:00:00".into();
+    let odd = captured(&odd.to_string(), "instance.create.end", "i5");
+    publish(&channel, INFO, &odd).await;
     let all = stored(&intake, 2).await;
     assert_eq!(told(&all).len(), 2);
+    let (_, event) = &all.events[1];
+    assert!(event.time.is_none() && event.data.as_str().contains("9999-12-30"));
     assert_eq!(intake.refusals(), vec!["unusable"; nonsense.len()]);
     is_in(&connection, DEAD, u32::try_from(nonsense.len()).unwrap(), 0).await;
     running.stop().await;

@@ -138,6 +138,23 @@ async fn pods_that_come_and_go_become_events_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_time_that_cannot_be_kept_is_left_out_and_the_event_is_not() {
+    let server = ApiServer::start().await;
+    let mut odd = pod();
+    odd["metadata"]["creationTimestamp"] = "9999-12-30T10:00:00Z".into();
+    server.put(&path("odd"), odd);
+    server.put(&path("web"), pod());
+    let rig = Rig::new(&server, &json!({ "events": ["new_pod"] }));
+    let running = rig.run();
+    let all = stored(&rig.intake, 2).await;
+    running.stop().await;
+    let times = all.events.iter().map(|(_, event)| event.time.is_some());
+    assert_eq!(times.collect::<Vec<_>>(), [false, true]);
+    assert!(all.events[0].1.data.as_str().contains("9999-12-30"));
+    assert!(rig.intake.refusals().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_list_is_read_page_by_page() {
     let server = ApiServer::start().await;
     for number in 0..1100 {
