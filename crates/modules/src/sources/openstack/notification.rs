@@ -62,10 +62,10 @@ impl Notification {
 
     /// The event, without what must not be stored.
     pub(super) fn event(mut self, event_type: &str) -> Result<NewEvent, Reject> {
-        if mask(&mut self.message)
-            && let Some((_, text)) = &mut self.envelope
-        {
-            // The text that came holds what is masked.
+        mask(&mut self.message);
+        if let Some((_, text)) = &mut self.envelope {
+            // The text that came holds what is masked, and may hold it under a name that
+            // comes twice, of which only the last was seen.
             Json::from_value(&self.message)?.as_str().clone_into(text);
         }
         let text = |name: &str| {
@@ -202,11 +202,22 @@ mod tests {
         assert!(!event.data.as_str().contains("gAAAAA"));
         let text = data["oslo.message"].as_str().unwrap();
         assert!(text.contains(r#""_context_auth_token":"***""#), "{text}");
-        // Where nothing is masked the text stays as it came.
-        let came = r#"{ "event_type":  "instance.x" }"#;
-        let event = decoded(json!({ "oslo.message": came }).to_string().as_bytes()).unwrap();
-        let data: Value = event.data.read().unwrap();
-        assert_eq!(data["oslo.message"], came);
+    }
+
+    #[test]
+    fn a_secret_under_a_name_that_comes_twice_is_not_kept() {
+        for came in [
+            r#"{ "event_type": "x", "auth_token": "S3cret", "auth_token": null }"#,
+            r#"{ "event_type": "x", "a": { "token": "S3cret" }, "a": {} }"#,
+            r#"{ "event_type": "x", "payload": [{ "password": "S3cret", "password": "" }] }"#,
+        ] {
+            let bare = decoded(came.as_bytes()).unwrap();
+            let within = json!({ "oslo.message": came, "oslo.version": "2.0" });
+            let within = decoded(within.to_string().as_bytes()).unwrap();
+            for event in [bare, within] {
+                assert!(!event.data.as_str().contains("S3cret"), "{came}");
+            }
+        }
     }
 
     #[test]
