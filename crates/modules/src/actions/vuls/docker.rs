@@ -178,15 +178,37 @@ fn unpack(bytes: &[u8], work: &Work) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The last lines that the container wrote.
+/// The end of what the container wrote: its last lines, however long they are.
 async fn written(docker: &Docker, id: &str) -> Result<String> {
     let options = LogsOptionsBuilder::new().stdout(true).stderr(true);
     let mut logs = Box::pin(docker.logs(id, Some(options.tail("20").build())));
-    let mut text = String::new();
+    let mut end = End::default();
     while let Some(line) = logs.next().await {
-        text.push_str(&line?.to_string());
+        end.push(&line?.into_bytes());
     }
-    Ok(text)
+    Ok(end.text())
+}
+
+/// The last bytes of what passes by; what comes before them is let go.
+#[derive(Default)]
+struct End(Vec<u8>);
+
+impl End {
+    /// More than is ever shown of it.
+    const BYTES: usize = 64 << 10;
+
+    fn push(&mut self, piece: &[u8]) {
+        let piece = &piece[piece.len().saturating_sub(Self::BYTES)..];
+        self.0.extend_from_slice(piece);
+        if self.0.len() > 2 * Self::BYTES {
+            self.0.drain(..self.0.len() - Self::BYTES);
+        }
+    }
+
+    fn text(&self) -> String {
+        let end = &self.0[self.0.len().saturating_sub(Self::BYTES)..];
+        String::from_utf8_lossy(end).into_owned()
+    }
 }
 
 /// Removes a container, running or not.
@@ -229,5 +251,25 @@ fn failed(endpoint: &str, error: &bollard::errors::Error) -> Error {
     match status(error) {
         Some(400..=499) => Error::Permanent(message),
         _ => Error::retry(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_log_without_an_end_only_its_last_bytes_are_held() {
+        let mut end = End::default();
+        for piece in 0..1000 {
+            end.push(&vec![b'a'; piece * 300]);
+            assert!(end.0.capacity() <= 8 * End::BYTES, "{}", end.0.capacity());
+        }
+        end.push("the last words: é".as_bytes());
+        let text = end.text();
+        assert!(text.ends_with("the last words: é") && text.len() == End::BYTES);
+        let mut short = End::default();
+        short.push(b"\xffx");
+        assert_eq!(short.text(), "\u{fffd}x");
     }
 }
