@@ -53,6 +53,10 @@ pub(super) struct Config {
     /// The most images that `scan_images` takes, and that are scanned at a time. Default: 100 and 4.
     #[serde(default)]
     images: Images,
+    /// The most vulnerabilities of one image that are given, the worst first; how many were left
+    /// out is in `report.omitted`. Default: 1000.
+    #[serde(default = "default_findings")]
+    max_findings: usize,
     /// Registries by host, with port where one is written in images' names; `docker.io` for
     /// Docker Hub. One that is named here may be in a private network. Default: none.
     #[serde(default)]
@@ -183,6 +187,10 @@ const fn default_clair_timeout() -> Seconds {
     Seconds::Number(0)
 }
 
+const fn default_findings() -> usize {
+    1000
+}
+
 const fn default_max_response() -> Size {
     Size::from_mib(64)
 }
@@ -196,6 +204,9 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) platform: Platform,
     pub(super) images: Images,
+    pub(super) max_findings: usize,
+    /// What a whole result may measure.
+    pub(super) result_bytes: usize,
     pub(super) registries: Registries,
 }
 
@@ -241,6 +252,8 @@ impl Config {
             timeout: timeout.duration(),
             platform: self.platform.unwrap_or_default(),
             images: self.images,
+            max_findings: self.max_findings,
+            result_bytes: cx.json.bytes,
             registries,
         })
     }

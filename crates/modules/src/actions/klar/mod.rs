@@ -8,9 +8,14 @@
 //! that could not be scanned has no list of vulnerabilities, which would look like a clean one:
 //! `scan_image` fails, `scan_images` tells it in `report.failed` and goes on with the others.
 //! Credentials stay with the registry that they are configured for.
+//!
+//! The worst images have more vulnerabilities than a result can hold: then the least severe are
+//! left out, which the report says, and its counts are of all. It never fails for that.
 
 mod config;
+mod room;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +90,7 @@ struct Several {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Scanned {
     /// The vulnerabilities; an empty list where there are none.
+    /// The worst first.
     vulns: Vec<Vulnerability>,
     /// What was scanned, and how it looks.
     report: Report,
@@ -121,12 +127,15 @@ struct Report {
     api: Api,
     /// Whether Clair knew the image as it is.
     cached: bool,
-    /// Vulnerabilities by severity.
+    /// Vulnerabilities by severity, also of those left out.
     summary: BTreeMap<String, usize>,
     /// How many of them can be mended by a newer package.
     fixable: usize,
     /// Whether there are more of them than `threshold`.
     over_threshold: bool,
+    /// How many of them are not in the list of vulnerabilities, the least severe: there were more
+    /// than `max_findings`, or than the result has room for.
+    omitted: usize,
 }
 
 struct Klar(Settings);
@@ -144,7 +153,11 @@ impl Action for Klar {
                 let One { image, platform } = input(call)?;
                 let platform = platform.as_ref().unwrap_or(&self.0.platform);
                 let scanned = self.scan(&image, platform, call.timeout).await;
-                output(&scanned.map_err(|failed| told(&image, &failed))?)
+                let mut scanned = scanned.map_err(|failed| told(&image, &failed))?;
+                let excess = room::excess(&scanned, self.0.result_bytes);
+                let lists = [(&mut scanned.vulns, &mut scanned.report.omitted)];
+                room::make(lists.into(), excess);
+                output(&scanned)
             }
             "scan_images" => {
                 let input: Several = input(call)?;
@@ -180,18 +193,21 @@ impl Klar {
         let scanned = self.0.clair.scan(api, &found, &mut session, limit).await?;
         let mut vulns = scanned.vulnerabilities;
         vulns.retain(|vulnerability| vulnerability.severity >= self.0.least);
+        let (count, summary) = (vulns.len(), summary(&vulns));
+        let fixable = vulns.iter().filter(|found| !found.fixed_by.is_empty());
+        let fixable = fixable.count();
+        vulns.sort_by_key(|found| Reverse(found.severity));
+        vulns.truncate(self.0.max_findings);
         let report = Report {
             image: found.reference.to_string(),
             digest: found.digest,
             platform: platform.to_string(),
             api: scanned.api,
             cached: scanned.was_known,
-            fixable: vulns
-                .iter()
-                .filter(|vulnerability| !vulnerability.fixed_by.is_empty())
-                .count(),
-            over_threshold: vulns.len() as u64 > self.0.threshold,
-            summary: summary(&vulns),
+            fixable,
+            over_threshold: count as u64 > self.0.threshold,
+            summary,
+            omitted: count - vulns.len(),
         };
         Ok(Scanned { vulns, report })
     }
@@ -246,7 +262,14 @@ impl Klar {
         match passing {
             // Nothing is known of any of them, and that may change.
             Some(error) if result.vulns.is_empty() => Err(error),
-            _ => output(&result),
+            _ => {
+                let excess = room::excess(&result, self.0.result_bytes);
+                let lists = result.vulns.values_mut();
+                let omitted = result.report.images.values_mut();
+                let lists = lists.zip(omitted.map(|report| &mut report.omitted));
+                room::make(lists.collect(), excess);
+                output(&result)
+            }
         }
     }
 }

@@ -460,6 +460,48 @@ async fn a_registry_that_answers_another_manifest_than_the_one_pinned_is_not_bel
     );
 }
 
+#[tokio::test]
+async fn of_more_vulnerabilities_than_a_result_holds_the_least_severe_are_left_out() {
+    let Some(registry) = Registry::start(false).await else {
+        return;
+    };
+    let many = (0..6000).fold(String::new(), |text, at| {
+        text + &format!("package zlib {at}\n")
+    });
+    let mut images = Vec::new();
+    for name in ["a", "b"] {
+        let layers = [&*format!("{many}package curl {name}\n"), APP];
+        registry.image("team/app", name, false, &layers).await;
+        images.push(format!("{}/team/app:{name}", registry.host()));
+    }
+    let site = Site::new(Kind::V4).await;
+    let count = |vulns: &Value| vulns.as_array().unwrap().len();
+    let omitted = |report: &Value| usize::try_from(report["omitted"].as_u64().unwrap()).unwrap();
+    for (most, given) in [(None, Some(1000)), (Some(100_000), None)] {
+        let mut more = plain(&registry.host());
+        if let Some(most) = most {
+            more["max_findings"] = json!(most);
+        }
+        let klar = site.module(more);
+        let one = invoke(&klar, "scan_image", json!({ "image": images[0] }));
+        let one = one.await.unwrap();
+        let found = count(&one["vulns"]);
+        assert!(given.is_none_or(|given| given == found), "{found}");
+        assert_eq!(one["vulns"][0]["Severity"], "High");
+        assert_eq!(found + omitted(&one["report"]), 6001);
+        let low = one["report"]["summary"]["Low"].as_u64();
+        assert_eq!((low, one.to_string().len() <= 1 << 20), (Some(6000), true));
+        let all = invoke(&klar, "scan_images", json!({ "images": images }));
+        let all = all.await.unwrap();
+        assert!(all.to_string().len() <= 1 << 20);
+        for image in &images {
+            assert_eq!(all[image][0]["Severity"], "High");
+            let left = omitted(&all["report"]["images"][image]);
+            assert_eq!(count(&all[image]) + left, 6001);
+        }
+    }
+}
+
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let folder = tempfile::tempdir().unwrap();
