@@ -249,7 +249,7 @@ impl Session<'_> {
     /// registry redirects to is passed on and never followed.
     pub(crate) async fn place(&mut self, layer: &Layer) -> Result<Place, Error> {
         let own = format!("{}/blobs/{}", self.base, layer.digest);
-        if let Some(elsewhere) = &layer.elsewhere {
+        if let Some(elsewhere) = layer.elsewhere.as_deref().filter(|to| !is_at(&own, to)) {
             return self.elsewhere(&own, elsewhere).await;
         }
         let range = (header::RANGE, HeaderValue::from_static("bytes=0-0"));
@@ -384,6 +384,16 @@ impl Session<'_> {
         let token = token.ok_or_else(|| Error::Realm("it gave no token".to_owned()))?;
         sensitive(format!("Bearer {token}"))
     }
+}
+
+/// Whether a layer's address is at its own registry. It was written by whoever made the image,
+/// who must not send anybody to another path there with our credentials: a layer that is in
+/// the registry is where all layers are.
+fn is_at(own: &str, to: &str) -> bool {
+    let Ok(own) = Url::parse(own) else {
+        return false;
+    };
+    own.join(to).is_ok_and(|to| to.origin() == own.origin())
 }
 
 fn sensitive(text: String) -> Result<HeaderValue, Error> {

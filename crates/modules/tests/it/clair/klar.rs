@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
 use conche_modules::{Action, Error};
 use conche_runtime::egress::{Egress, EgressConfig};
+use http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use super::fake::{FakeClair, Fault, Kind, Served, certificate};
-use super::registry::{Gate, Registry};
+use super::fake_scan::sha256;
+use super::registry::{Gate, Registry, Seen, note};
 use crate::running::soon;
 use crate::support::{action, context, invoke};
 
@@ -458,6 +463,43 @@ async fn a_registry_that_answers_another_manifest_than_the_one_pinned_is_not_bel
         matches!(&refused, Error::Permanent(why) if why.contains("egress")),
         "{refused}"
     );
+}
+
+/// A registry whose image names, as the place of its layer, another path there.
+fn misleading(request: &Request) -> Response {
+    let headers = request.headers();
+    if headers.get(header::AUTHORIZATION).is_none() {
+        let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"r\"")];
+        return (StatusCode::UNAUTHORIZED, ask).into_response();
+    }
+    if request.uri().path().contains("/blobs/") {
+        return APP.into_response();
+    }
+    let host = headers[header::HOST].to_str().unwrap();
+    let digest = sha256(APP.as_bytes());
+    let layer = json!({ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest,
+        "urls": [format!("http://{host}/v2/other/secret/blobs/{digest}")] });
+    Json(json!({ "schemaVersion": 2, "layers": [layer] })).into_response()
+}
+
+#[tokio::test]
+async fn an_image_sends_clair_to_no_other_path_of_its_registry() {
+    let seen = Seen::default();
+    let log = seen.clone();
+    let router = Router::new().fallback(move |request: Request| {
+        note(&log, "registry", &request);
+        async move { misleading(&request) }
+    });
+    let registry = Served::start(router, 0, None).await;
+    let host = registry.address.to_string();
+    let site = Site::new(Kind::V4).await;
+    let access = json!({ "plain_http": true, "user": "u", "password": { "secret": "registry" } });
+    let klar = site.module(json!({ "registries": { &host: access } }));
+    let input = json!({ "image": format!("{host}/team/app:1") });
+    let result = invoke(&klar, "scan_image", input).await.unwrap();
+    assert_eq!(named(&result["vulns"]), ["CVE-2099-0001"]);
+    let seen = seen.lock().unwrap().join("\n");
+    assert!(!seen.contains("/other/"), "{seen}");
 }
 
 #[tokio::test]

@@ -216,7 +216,7 @@ pub(super) struct Gate {
     pub(super) seen: Seen,
 }
 
-fn note(seen: &Seen, who: &str, request: &Request) {
+pub(super) fn note(seen: &Seen, who: &str, request: &Request) {
     let shown = request.headers().get(header::AUTHORIZATION);
     let shown = shown.map_or("-", |value| value.to_str().unwrap());
     let line = format!("{who} {} {} {shown}", request.method(), request.uri());
