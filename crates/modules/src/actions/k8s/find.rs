@@ -5,13 +5,7 @@ use serde_json::Value;
 use super::image::{Match, Running};
 use super::input::{Find, FindWorkloads, Workload};
 use crate::action::Error;
-use crate::clients::kubernetes::{Cluster, Resource, is_name, query};
-
-/// Objects of one page of a list.
-const PAGE: &str = "500";
-
-/// A cluster has at most 150 000 pods; a list that goes on has gone wrong.
-const PAGES_MAX: usize = 1000;
+use crate::clients::kubernetes::{Cluster, Pages, Resource, is_name};
 
 /// Lists that change while they are read are begun anew so often.
 const BEGIN_MAX: usize = 3;
@@ -126,27 +120,35 @@ async fn look(cluster: &Cluster, kind: &Kind, wanted: Wanted<'_>) -> Result<Vec<
     let mut begun = 0;
     'anew: loop {
         begun += 1;
-        let (mut found, mut token) = (Vec::new(), None::<String>);
-        for _ in 0..PAGES_MAX {
-            let pairs = [("limit", Some(PAGE)), ("continue", token.as_deref())];
-            let page = match cluster.get(&query(&path, &pairs)).await {
+        let mut found = Vec::new();
+        let mut pages = Pages::new(cluster, &path, &[]);
+        loop {
+            let page = match pages.next().await {
                 Err(error) if error.is_expired() && begun < BEGIN_MAX => continue 'anew,
                 page => page?,
             };
-            let Some(items) = page["items"].as_array() else {
-                return Err(Error::retry("the Kubernetes API sent a list without items"));
+            let Some(page) = page else {
+                return Ok(found);
             };
-            for item in items {
+            for item in &page.items {
+                if !page.is_whole {
+                    return Err(unread(kind, item));
+                }
                 gather(item, kind, wanted, &mut found);
             }
-            let next = page["metadata"]["continue"].as_str().unwrap_or_default();
-            if next.is_empty() {
-                return Ok(found);
-            }
-            token = Some(next.to_owned());
         }
-        return Err(Error::permanent("the list has no end"));
     }
+}
+
+/// An object that could not be read may run the image: no list without it is an answer.
+fn unread(kind: &Kind, item: &Value) -> Error {
+    let text = |name: &str| item["metadata"][name].as_str().unwrap_or_default();
+    Error::permanent(format!(
+        "the {} {}/{} is too large to be read",
+        kind.kind,
+        text("namespace"),
+        text("name")
+    ))
 }
 
 fn gather(object: &Value, kind: &Kind, wanted: Wanted<'_>, found: &mut Vec<Workload>) {

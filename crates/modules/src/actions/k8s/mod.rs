@@ -153,7 +153,7 @@ impl From<kubernetes::Error> for Error {
         match error {
             Api::Config(_) => Self::Permanent(message),
             Api::Unreachable(_) | Api::Nonsense(_) => Self::retry(message),
-            Api::Interrupted(_) => Self::Uncertain(message),
+            Api::Interrupted(_) | Api::TooLarge => Self::Uncertain(message),
             // A token may be renewed, and a server come to itself.
             Api::Status {
                 code: 401 | 429 | 500..,

@@ -7,6 +7,7 @@
 
 mod config;
 mod lines;
+mod pages;
 mod path;
 
 use std::sync::{Mutex, PoisonError};
@@ -15,20 +16,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use kube::client::Body;
 use serde::Deserialize;
 use serde_json::Value;
 
 pub(crate) use self::config::ClusterConfig;
 pub(crate) use self::lines::Lines;
+pub(crate) use self::pages::Pages;
 pub(crate) use self::path::{Resource, group_path, is_name, query};
 
 /// An answer that has not begun by then does not come; nor does the rest of it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// A page of 500 large objects.
+/// More than a page of 500 usual objects has; a page of larger ones is asked for in parts.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+const JSON: &str = "application/json";
+
+/// Of a list's objects only who they are.
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// Why the server did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +50,9 @@ pub(crate) enum Error {
     /// It may have been sent and done.
     #[error("the Kubernetes API gave no whole answer: {0}")]
     Interrupted(String),
+    /// It came, and is more than is held in memory.
+    #[error("the answer of the Kubernetes API is larger than {} MiB", ANSWER_BYTES_MAX >> 20)]
+    TooLarge,
     /// The server refuses.
     #[error("the Kubernetes API answers {code} {reason}: {message}")]
     Status {
@@ -134,7 +145,12 @@ impl Cluster {
 
     /// Asks for something.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Error> {
-        self.call(Method::GET, path, None).await
+        self.whole(Method::GET, path, JSON, None).await
+    }
+
+    /// Asks for a list, and of its objects for their metadata only.
+    pub(crate) async fn metadata(&self, path: &str) -> Result<Value, Error> {
+        self.whole(Method::GET, path, METADATA, None).await
     }
 
     /// Sends a request and reads the whole answer, which is a JSON object. `body` comes with
@@ -145,8 +161,18 @@ impl Cluster {
         path: &str,
         body: Option<(&'static str, &Value)>,
     ) -> Result<Value, Error> {
+        self.whole(method, path, JSON, body).await
+    }
+
+    async fn whole(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &'static str,
+        body: Option<(&'static str, &Value)>,
+    ) -> Result<Value, Error> {
         let whole = async {
-            let response = self.send(method, path, body).await?;
+            let response = self.send(method, path, accept, body).await?;
             let bytes = collect(response.into_body()).await?;
             serde_json::from_slice(&bytes).map_err(|error| Error::Nonsense(error.to_string()))
         };
@@ -155,7 +181,7 @@ impl Cluster {
 
     /// Begins to read an answer that has no end, line by line; a pause of `idle` ends it.
     pub(crate) async fn lines(&self, path: &str, idle: Duration) -> Result<Lines, Error> {
-        let response = within(self.send(Method::GET, path, None)).await?;
+        let response = within(self.send(Method::GET, path, JSON, None)).await?;
         Ok(Lines::new(response.into_body(), idle))
     }
 
@@ -164,12 +190,13 @@ impl Cluster {
         &self,
         method: Method,
         path: &str,
+        accept: &'static str,
         body: Option<(&'static str, &Value)>,
     ) -> Result<Response<Body>, Error> {
-        match self.send_once(&method, path, body).await {
+        match self.send_once(&method, path, accept, body).await {
             Err(Error::Status { code: 401, .. }) => {
                 *self.lock() = None;
-                let again = self.send_once(&method, path, body).await;
+                let again = self.send_once(&method, path, accept, body).await;
                 if again.is_err() {
                     *self.lock() = None;
                 }
@@ -183,13 +210,14 @@ impl Cluster {
         &self,
         method: &Method,
         path: &str,
+        accept: &'static str,
         body: Option<(&'static str, &Value)>,
     ) -> Result<Response<Body>, Error> {
         let client = self.client().await?;
         let request = Request::builder()
             .method(method.clone())
             .uri(path)
-            .header(ACCEPT, "application/json");
+            .header(ACCEPT, accept);
         let request = match body {
             None => request.body(Body::empty()),
             Some((content_type, body)) => request
@@ -233,8 +261,18 @@ async fn within<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Er
 }
 
 async fn collect(body: Body) -> Result<Bytes, Error> {
+    // Where the length is told it need not be read to be known.
+    if body.size_hint().lower() > ANSWER_BYTES_MAX as u64 {
+        return Err(Error::TooLarge);
+    }
     let whole = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-    let whole = whole.map_err(|error| Error::Interrupted(error.to_string()))?;
+    let whole = whole.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Error::TooLarge
+        } else {
+            Error::Interrupted(error.to_string())
+        }
+    })?;
     Ok(whole.to_bytes())
 }
 

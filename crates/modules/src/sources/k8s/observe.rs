@@ -65,6 +65,10 @@ impl Object {
         &self.uid
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Says in a list's item what the list says for all of them.
     pub(super) fn of_kind(mut self, watched: &Watched) -> Self {
         if let Some(members) = self.value.as_object_mut() {
@@ -129,6 +133,13 @@ impl Observer<'_> {
             updated.into_iter().collect()
         };
         self.bounded(made, &object)
+    }
+
+    /// An object of a list of which no more than the metadata could be read.
+    pub(super) fn unread(&self, position: &mut Position, object: &Object) -> Vec<NewEvent> {
+        let (uid, name) = (object.uid.clone(), object.name.clone());
+        position.live.insert(uid, name);
+        vec![self.too_large(object)]
     }
 
     /// Objects that were alive and are not in a whole list: they vanished unseen.
@@ -229,9 +240,13 @@ impl Observer<'_> {
         if made.iter().all(fits) {
             return made;
         }
+        vec![self.too_large(object)]
+    }
+
+    fn too_large(&self, object: &Object) -> NewEvent {
         let about = format!("{}:{}", object.uid, object.version);
         let more = json!({ "object": object.name, "uid": object.uid });
-        vec![self.gap("object_too_large", &about, more)]
+        self.gap("object_too_large", &about, more)
     }
 }
 

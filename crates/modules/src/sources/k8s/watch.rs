@@ -17,12 +17,9 @@ use super::config::{Initial, Watched};
 use super::cursor::{Kept, Position};
 use super::observe::{Change, Object, Observer};
 use crate::clients::backoff::Reconnects;
-use crate::clients::kubernetes::{Error, Lines, Resource, group_path, query, status_error};
+use crate::clients::kubernetes::{Error, Lines, Pages, Resource, group_path, query, status_error};
 use crate::intake::NewEvent;
 use crate::sources::delivery::{Entrance, Stopping};
-
-/// Objects of one page of a list.
-const PAGE: &str = "500";
 
 /// The server ends a watch after this many seconds, as clients of Kubernetes usually ask.
 const WATCH_SECONDS: &str = "290";
@@ -121,15 +118,14 @@ impl Watcher<'_> {
                 Some(version) => version,
                 None => self.list(&path).await?,
             };
-            let path = self.query(
-                &path,
-                &[
-                    ("watch", Some("1")),
-                    ("resourceVersion", Some(&version)),
-                    ("allowWatchBookmarks", Some("true")),
-                    ("timeoutSeconds", Some(WATCH_SECONDS)),
-                ],
-            );
+            let mut pairs = vec![
+                ("watch", Some("1")),
+                ("resourceVersion", Some(&*version)),
+                ("allowWatchBookmarks", Some("true")),
+                ("timeoutSeconds", Some(WATCH_SECONDS)),
+            ];
+            pairs.extend(self.selectors());
+            let path = query(&path, &pairs);
             let mut lines = self.source.cluster.lines(&path, self.source.idle).await?;
             tracing::debug!(source = %self.source.id, watch = %self.watched.key(), "watching");
             while self.take(&mut lines).await? {}
@@ -164,11 +160,11 @@ impl Watcher<'_> {
         }
     }
 
-    fn query(&self, path: &str, more: &[(&str, Option<&str>)]) -> String {
-        let mut pairs = more.to_vec();
-        pairs.push(("labelSelector", self.watched.label_selector.as_deref()));
-        pairs.push(("fieldSelector", self.watched.field_selector.as_deref()));
-        query(path, &pairs)
+    fn selectors(&self) -> [(&str, Option<&str>); 2] {
+        [
+            ("labelSelector", self.watched.label_selector.as_deref()),
+            ("fieldSelector", self.watched.field_selector.as_deref()),
+        ]
     }
 
     fn observer(&self) -> Observer<'_> {
@@ -184,42 +180,34 @@ impl Watcher<'_> {
         let key = self.watched.key();
         let observer = self.observer();
         let mut listed = BTreeSet::new();
-        let (mut token, mut version) = (None::<String>, None::<String>);
-        let mut appeared = 0;
-        loop {
-            let pairs = [("limit", Some(PAGE)), ("continue", token.as_deref())];
-            let page = self.source.cluster.get(&self.query(path, &pairs)).await?;
-            let strange = || Error::Nonsense("a list without items or version".to_owned());
-            let Value::Object(mut page) = page else {
-                return Err(strange().into());
-            };
-            let metadata = page.remove("metadata").unwrap_or_default();
-            let Some(Value::Array(items)) = page.remove("items") else {
-                return Err(strange().into());
-            };
-            let text = |name: &str| Some(metadata[name].as_str()?.to_owned());
+        let (mut version, mut appeared) = (None::<String>, 0);
+        let selectors = self.selectors();
+        let mut pages = Pages::new(&self.source.cluster, path, &selectors);
+        while let Some(page) = pages.next().await? {
             // All pages are of the version of the first.
-            version = version.or(text("resourceVersion"));
+            version = version.or(page.version);
             let mut kept = self.kept.lock().await;
             let mut events = Vec::new();
             let position = kept.cursor.position(&key);
             let silent = !position.listed && self.source.initial == Initial::Skip;
-            for object in items.into_iter().filter_map(Object::read) {
+            for object in page.items.into_iter().filter_map(Object::read) {
                 let object = object.of_kind(self.watched);
                 listed.insert(object.uid().to_owned());
                 appeared += usize::from(!position.live.contains_key(object.uid()));
-                let made = observer.there(position, object);
+                let made = if page.is_whole {
+                    observer.there(position, object)
+                } else {
+                    tracing::warn!(source = %self.source.id, watch = %key, object = object.name(), "an object is too large to be read");
+                    observer.unread(position, &object)
+                };
                 events.extend(made.into_iter().filter(|_| !silent));
             }
             self.store_all(events).await?;
-            drop(kept);
-            token = text("continue").filter(|token| !token.is_empty());
-            if token.is_none() {
-                let version = version.ok_or_else(strange)?;
-                self.finish_list(&version, &listed, appeared).await?;
-                return Ok(version);
-            }
         }
+        let strange = || Error::Nonsense("a list without a version".to_owned());
+        let version = version.ok_or_else(strange)?;
+        self.finish_list(&version, &listed, appeared).await?;
+        Ok(version)
     }
 
     /// What a whole list says beside what is in it.

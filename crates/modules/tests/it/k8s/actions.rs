@@ -139,6 +139,27 @@ async fn a_long_list_is_searched_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_objects_are_searched_and_none_is_passed_over() {
+    let (server, module, _dir) = rig().await;
+    fill(&server);
+    let mut faults = Faults {
+        page_items: Some(1),
+        ..Faults::default()
+    };
+    server.fail(faults.clone());
+    let input = json!({ "image": "nginx", "match": "repository", "namespace": "*" });
+    let found = invoke(&module, "is_image_in_pods", input.clone()).await;
+    assert_eq!(found, Ok(json!({ "pods": ["web", "web"] })));
+    faults.giant = Some("evil");
+    server.fail(faults);
+    let failed = invoke(&module, "is_image_in_pods", input).await;
+    let Err(Error::Permanent(message)) = failed else {
+        panic!("{failed:?}");
+    };
+    assert!(message.contains("Pod default/evil"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn csf_bug_2_actions_without_a_cluster_fail_and_say_why() {
     let dir = tempfile::tempdir().unwrap();
     let module = action("k8s", Value::Null, &context(dir.path(), &[])).unwrap();

@@ -170,6 +170,36 @@ async fn a_long_list_is_read_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_is_too_large_is_read_in_parts_and_an_object_is_told_of() {
+    let server = ApiServer::start().await;
+    for number in 0..7 {
+        server.put(&path(&format!("pod-{number}")), pod());
+    }
+    server.put(&path("giant"), pod());
+    server.fail(Faults {
+        page_items: Some(2),
+        giant: Some("giant"),
+        ..Faults::default()
+    });
+    let rig = Rig::new(&server, &json!({ "events": ["new_pod", "deleted"] }));
+    let running = rig.run();
+    for number in 0..7 {
+        rig.has("new_pod", &format!("pod-{number}")).await;
+    }
+    // It is known to be there, and so is what happens to it.
+    server.remove(&path("giant"));
+    rig.has("k8s.pod.deleted", "giant").await;
+    running.stop().await;
+    let all = rig.intake.stored();
+    let [gap] = &gaps(&all)[..] else {
+        panic!("{:?}", rig.told());
+    };
+    assert_eq!(gap["reason"], "object_too_large");
+    assert_eq!(gap["object"], "default/giant");
+    assert_eq!(all.events.len(), 9, "{:?}", rig.told());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_restart_it_goes_on_where_it_left_off() {
     let server = ApiServer::start().await;
     server.put(&path("a"), pod());
