@@ -5,11 +5,13 @@
 //! comes after the answer to a PUT gets the new action.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use conche_openwhisk::model::Action;
 
 use crate::host::Inner;
+use crate::native;
 use crate::store::{Commit, Error, Key, Write};
 
 /// Actions that are kept.
@@ -83,6 +85,9 @@ impl Inner {
         let done = self.store.commit(commit).await;
         // Also after an error: what happened then is for the store to say.
         self.cache.forget(keys.iter());
+        if keys.iter().any(native::is_alarm) {
+            self.alarm_due.store(i64::MIN, Ordering::SeqCst);
+        }
         done
     }
 }
@@ -90,7 +95,6 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::native;
 
     fn decoded(code: &str) -> Arc<Decoded> {
         let path = "whisk.system/utils".to_owned().try_into().unwrap();

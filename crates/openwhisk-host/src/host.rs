@@ -5,6 +5,7 @@
 //! once, which takes up what the last process left.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use axum::Router;
@@ -65,6 +66,8 @@ pub(crate) struct Inner {
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) flights: Flights,
     pub(crate) cache: Cache,
+    /// When the next alarm is due, in milliseconds since 1970; the past where that must be looked up.
+    pub(crate) alarm_due: AtomicI64,
 }
 
 impl Inner {
@@ -94,6 +97,7 @@ impl Host {
                 throttle,
                 flights: Flights::default(),
                 cache: Cache::default(),
+                alarm_due: AtomicI64::new(i64::MIN),
             }),
         })
     }

@@ -7,6 +7,8 @@
 
 mod when;
 
+use std::sync::atomic::Ordering;
+
 use conche_openwhisk::model::{EntityPath, FullyQualifiedName, Name, Reference, Trigger};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -78,8 +80,16 @@ pub(crate) struct Alarm {
     changed: i64,
 }
 
+/// Where alarms are: no namespace has such a name.
+const PLACE: &str = "$alarms";
+
 fn place(namespace: &str, trigger: &Name) -> Key {
-    Key::new(format!("$alarms/{namespace}"), trigger.as_str())
+    Key::new(format!("{PLACE}/{namespace}"), trigger.as_str())
+}
+
+/// Whether an entity is an alarm.
+pub(crate) fn is_alarm(key: &Key) -> bool {
+    key.namespace() == PLACE
 }
 
 fn write(alarm: &Alarm, expected: Option<u64>) -> Write {
@@ -237,21 +247,28 @@ impl Inner {
 
     /// Fires what is due.
     pub(crate) async fn sound_alarms(self: &std::sync::Arc<Self>) {
+        let now = self.now();
+        if self.alarm_due.load(Ordering::SeqCst) > now {
+            return;
+        }
+        // A change that comes while they are looked at puts the past here again.
+        self.alarm_due.store(i64::MAX, Ordering::SeqCst);
         let listing = Listing::all(Kind::Alarm, self.settings.sizes.entities);
         let all = match self.store.list(&listing).await {
             Ok(all) => all,
             Err(error) => {
                 tracing::warn!(%error, "alarms are not looked at");
+                self.alarm_due.store(i64::MIN, Ordering::SeqCst);
                 return;
             }
         };
         for entity in all {
-            let now = self.now();
-            let due = entity.document["active"] == true
-                && entity.document["next"]
-                    .as_i64()
-                    .is_some_and(|next| next <= now);
-            if !due {
+            let next = entity.document["next"].as_i64();
+            let Some(next) = next.filter(|_| entity.document["active"] == true) else {
+                continue;
+            };
+            self.alarm_due.fetch_min(next, Ordering::SeqCst);
+            if next > now {
                 continue;
             }
             if let Err(refusal) = self.sound(&entity.key, now).await {

@@ -11,6 +11,7 @@ use conche_openwhisk::model::{
 };
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::alarms::is_alarm;
 pub(crate) use self::gateway::answer as gateway;
 use crate::users::SYSTEM;
 
