@@ -91,6 +91,12 @@ impl Pointer {
         Self(Some(Arc::new(Last { before, key })))
     }
 
+    /// What another pointer leads to from here.
+    pub fn join(&self, further: &Self) -> Self {
+        let keys = further.keys().into_iter().cloned();
+        keys.fold(self.clone(), |before, key| before.then(key))
+    }
+
     /// Its keys, from the outside in.
     pub fn keys(&self) -> Vec<&Key> {
         let last = std::iter::successors(self.0.as_deref(), |last| last.before.0.as_deref());

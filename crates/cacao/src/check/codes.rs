@@ -193,6 +193,10 @@ checks! {
 
     // Extensions whose schema is at hand.
     EXTENSION_DATA "CACAO112" "extension-data" W W E "What stands in an extension satisfies its schema.";
+
+    // Commands of types that the specification does not have.
+    OWN_COMMAND "CACAO113" "own-command" E E E "A command of a type of ours is as that type says.";
+    ODD_OWN_COMMAND "CACAO114" "odd-own-command" W W W "A command of a type of ours says nothing in vain.";
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use crate::shape::COMMAND;
 use crate::vocabulary::COMMAND_TYPE;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 
 pub(super) fn check(view: &View<'_>, around: &Surroundings<'_>, said: &mut Said) {
     for command in view.commands() {
         known(&command, around, said);
+        own(&command, around, said);
         forms(&command, said);
         agent(view, &command, said);
         if matches!(command.kind, "http-api" | "openc2-http") {
@@ -27,6 +29,25 @@ fn known(command: &Command<'_>, around: &Surroundings<'_>, said: &mut Said) {
             format!("no command of type {kind} is known here"),
             "it can be read and written, and not executed",
         );
+    }
+}
+
+/// What those say of a command who know its type.
+fn own(command: &Command<'_>, around: &Surroundings<'_>, said: &mut Said) {
+    let Some(examine) = around.examine else {
+        return;
+    };
+    if !around.commands.contains(&command.kind) {
+        return;
+    }
+    let at = command.pointer();
+    for flaw in examine(&Value::Object(command.object.clone())) {
+        let check = if flaw.is_error {
+            &codes::OWN_COMMAND
+        } else {
+            &codes::ODD_OWN_COMMAND
+        };
+        said.say(check, &at.join(&flaw.pointer), flaw.message, flaw.help);
     }
 }
 

@@ -33,7 +33,7 @@ use serde_json::Value;
 pub use self::codes::{Check, Level};
 pub use self::limits::{FINDINGS_MAX, LEVELS_MAX, PATTERNS_MAX, SHARED_MAX};
 use self::said::Said;
-pub use self::surroundings::{Compare, Known, LookUp, Mismatch, Surroundings};
+pub use self::surroundings::{Compare, Examine, Flaw, Known, LookUp, Mismatch, Surroundings};
 use self::view::View;
 use crate::{Document, Finding, Profile};
 
@@ -56,7 +56,7 @@ impl Document {
 
     /// All that is wrong with the document under a profile, given what is around it.
     pub fn check_within(&self, profile: Profile, around: &Surroundings<'_>) -> Vec<Finding> {
-        let mut said = Said::new(profile);
+        let mut said = Said::new(profile, around.commands);
         structure::check(self.value(), &mut said);
         let view = View::of(self.value());
         identity::check(&view, around, &mut said);

@@ -15,6 +15,8 @@ pub(super) struct Said {
     all: Vec<Remark>,
     errors: usize,
     warnings: usize,
+    /// Types of commands that are known beside those of the specification.
+    commands: Vec<String>,
 }
 
 struct Remark {
@@ -26,13 +28,19 @@ struct Remark {
 }
 
 impl Said {
-    pub(super) const fn new(profile: Profile) -> Self {
+    pub(super) fn new(profile: Profile, commands: &[&str]) -> Self {
         Self {
             profile,
             all: Vec::new(),
             errors: 0,
             warnings: 0,
+            commands: commands.iter().map(|kind| (*kind).to_owned()).collect(),
         }
+    }
+
+    /// Whether a type of commands is known here that the specification does not have.
+    pub(super) fn knows_command(&self, kind: &str) -> bool {
+        self.commands.iter().any(|known| known == kind)
     }
 
     /// Whether what a check finds is still listed: what takes long to say need not be said

@@ -12,7 +12,7 @@ use crate::pointer::Pointer;
 use crate::shape::{Family, Names, Object, PLAYBOOK, Property, Shape};
 use crate::time;
 use crate::variable::kind::cut;
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{COMMAND_TYPE, Vocabulary};
 
 /// The whole document.
 pub(super) fn check(document: &Value, said: &mut Said) {
@@ -155,7 +155,8 @@ fn word(value: &Value, vocabulary: &Vocabulary, at: &Pointer, said: &mut Said) {
     let Some(word) = text(value, at, said) else {
         return;
     };
-    if vocabulary.has(word) {
+    let is_own = *vocabulary == COMMAND_TYPE && said.knows_command(word);
+    if vocabulary.has(word) || is_own {
         return;
     }
     let (check, others) = if vocabulary.open {

@@ -50,8 +50,11 @@ impl Auth {
         })
     }
 
-    /// The value of the header `Authorization`; none without credentials.
-    pub(crate) fn header(&self) -> Result<Option<HeaderValue>, AuthError> {
+    /// The value of the header `Authorization`, marked as sensitive; none without credentials.
+    ///
+    /// # Errors
+    /// [`AuthError::NoHeader`]
+    pub fn header(&self) -> Result<Option<HeaderValue>, AuthError> {
         let text = match self {
             Self::None => return Ok(None),
             Self::Basic { user, key } => {

@@ -34,7 +34,7 @@ pub(super) fn list(collection: Collection, within: &EntityPath) -> Result<String
 }
 
 /// `/namespaces/NS/COLLECTION/[PKG/]NAME`.
-pub(super) fn entity(collection: Collection, name: &FullyQualifiedName) -> Result<String, Error> {
+pub(crate) fn entity(collection: Collection, name: &FullyQualifiedName) -> Result<String, Error> {
     if name.package.is_some() && collection != Collection::Actions {
         return Err(Error::Invalid(format!(
             "`{name}` has three parts, and {collection} are never in packages"

@@ -441,6 +441,8 @@ async fn web_actions_and_public_pages_get_no_credentials() {
 
 #[tokio::test]
 async fn a_client_of_the_callers_and_other_certificates_can_be_used() {
+    // A client of one's own needs a provider of TLS; the first of ours installs one.
+    Http::new(&HttpOptions::default()).unwrap();
     let fake = Fake::start(|_| Reply::Json(200, json!(["guest"]), None)).await;
     let own = reqwest::Client::builder().no_proxy().build().unwrap();
     let client =
