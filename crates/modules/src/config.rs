@@ -3,20 +3,48 @@
 //!
 //! No value of a secret is ever read here: a module reads it when it needs it.
 
+use conche_core::words;
 use conche_runtime::secrets::Secrets;
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::BuildError;
 
 /// The name of a secret, written `{ secret: NAME }`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretName {
     /// A name under `secrets:` in the configuration.
     pub secret: String,
+}
+
+/// What may stand where the name of a secret belongs. A text is taken for a value: the message
+/// about it must not repeat it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Name(Named),
+    Value(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    secret: String,
+}
+
+impl<'de> Deserialize<'de> for SecretName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Written::deserialize(from)? {
+            Written::Name(Named { secret }) => Ok(Self { secret }),
+            Written::Value(_) => Err(D::Error::custom(
+                "must be `{ secret: NAME }`: the value itself belongs under `secrets:`, where NAME \
+                 says in which variable or file it is",
+            )),
+        }
+    }
 }
 
 impl SecretName {
@@ -50,7 +78,17 @@ pub(crate) fn read<T: DeserializeOwned>(place: &str, config: Value) -> Result<T,
     };
     members.remove("id");
     members.remove("module");
-    serde_json::from_value(Value::Object(members)).map_err(|wrong| error(place, wrong.to_string()))
+    serde_path_to_error::deserialize(Value::Object(members)).map_err(|wrong| {
+        let (path, message) = (wrong.path().to_string(), wrong.inner().to_string());
+        // Other messages name the key or the word that they are about.
+        let is_nameless = !message.starts_with("unknown ") && !message.starts_with("missing");
+        match &*path {
+            key if is_nameless && key != "." => {
+                error(place, format!("`{key}`: {}", words::plain(&message)))
+            }
+            _ => error(place, message),
+        }
+    })
 }
 
 /// Names the place of a mistake.
@@ -58,5 +96,44 @@ pub(crate) fn error(place: &str, message: impl Into<String>) -> BuildError {
     BuildError {
         place: place.to_owned(),
         message: message.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        #[serde(default)]
+        registries: BTreeMap<String, Registry>,
+        #[serde(default)]
+        timeout: Option<String>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Registry {
+        password: SecretName,
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_key_and_a_value_for_a_secret_is_not_repeated() {
+        let wrong = |config| read::<Settings>("actions.x", config).unwrap_err().message;
+        let message = wrong(json!({ "registries": { "r": { "password": "hunter2" } } }));
+        assert!(message.starts_with("`registries.r.password`: must be `{ secret: NAME }`"));
+        assert!(!message.contains("hunter2"), "{message}");
+        let message = wrong(json!({ "timeout": 5 }));
+        assert_eq!(message, "`timeout`: must be a text, not the number 5");
+        let message = wrong(json!({ "tmeout": "5s" }));
+        assert!(message.starts_with("unknown field `tmeout`"), "{message}");
+        let right = json!({ "registries": { "r": { "password": { "secret": "hub" } } } });
+        let settings = read::<Settings>("actions.x", right).unwrap();
+        assert_eq!(settings.registries["r"].password.secret, "hub");
+        assert_eq!(settings.timeout, None);
     }
 }

@@ -28,7 +28,8 @@ use std::{
 use ring::rand::{SecureRandom as _, SystemRandom};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use self::seal::Seal;
 pub use self::{
@@ -45,13 +46,41 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 const OF_A_VARIABLE: &str = "a variable of a playbook";
 
 /// Where a secret's value is found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SecretRef {
     /// `{ env: NAME }`: an environment variable of the server.
     Env(String),
     /// `{ file: PATH }`: a file; one line end at its end is not part of the value.
     File(PathBuf),
+}
+
+/// What may stand where a secret is told of. A text is taken for its value: the message about it
+/// must not repeat it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Place(Place),
+    Value(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Place {
+    Env(String),
+    File(PathBuf),
+}
+
+impl<'de> Deserialize<'de> for SecretRef {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Written::deserialize(from)? {
+            Written::Place(Place::Env(name)) => Ok(Self::Env(name)),
+            Written::Place(Place::File(path)) => Ok(Self::File(path)),
+            Written::Value(_) => Err(D::Error::custom(
+                "must be `{ env: NAME }` or `{ file: PATH }`",
+            )),
+        }
+    }
 }
 
 /// A secret can't be given. No variant holds any part of a value.

@@ -36,14 +36,15 @@ pub(super) fn klar(
     if let Some(Value::Object(docker)) = settings.get_mut("dockerConfig") {
         docker.retain(|_, value| !value.is_null());
         let is_set = |key: &str| docker.get(key).is_some_and(|value| *value != "");
-        if is_set("password") || is_set("token") {
+        // `hosts` is ours: who wrote it meant it.
+        if !docker.contains_key("hosts") && (is_set("password") || is_set("token")) {
             notes.push(
                 "klar: dockerConfig's password is shown to every registry that an image names, as in CSF; \
-                 `hosts` in a configuration of ours says which (see docs/integrations/klar.md)"
+                 `hosts` beside it says which (see docs/integrations/klar.md)"
                     .to_owned(),
             );
         }
-        docker.insert("hosts".to_owned(), json!(["*"]));
+        docker.entry("hosts").or_insert_with(|| json!(["*"]));
     }
     settings
 }

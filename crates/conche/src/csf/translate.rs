@@ -230,7 +230,7 @@ impl Work {
         {
             settings.insert("webhook_endpoint".to_owned(), address.into());
         }
-        settings.insert("image_policy_path".to_owned(), "*".into());
+        settings.entry("image_policy_path").or_insert("*".into());
         settings
     }
 
@@ -268,7 +268,7 @@ impl Work {
         let address = address.as_ref().and_then(Value::as_str).unwrap_or_default();
         let address = self.address("webhook_listen_addr", address);
         self.webhooks = Some(listener(address.as_deref()));
-        settings.insert("path".to_owned(), "*".into());
+        settings.entry("path").or_insert("*".into());
         settings
     }
 
