@@ -1,7 +1,9 @@
 //! Requests that wait for a run's answer, and answers that were given before.
 //!
-//! An answer is recorded as the input of the `respond` or the deciding action that gave it, and nowhere else: who
-//! asks again gets it from the journal, however long ago and in whichever process it was given.
+//! An answer is recorded as the input of the `respond` or the deciding action that gave it, and
+//! nowhere else: who asks again gets it from the journal, however long ago and in whichever
+//! process it was given. Here the first answer counts; where all runs are asked, as about an
+//! admission, it is [`crate::hearings`] that listens.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -18,9 +20,9 @@ use tokio::sync::oneshot;
 use crate::Inner;
 
 /// Who asks again while the answer is under way has the journal looked at so often.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Runs of one event that are looked at for the answer that one of them gave.
-const RUNS_MAX: u32 = 100;
+pub(crate) const RUNS_MAX: u32 = 100;
 /// The module and its action whose input is an answer.
 const RESPOND: &str = "respond";
 
@@ -169,7 +171,7 @@ impl Inner {
         let mut first: Option<Given> = None;
         for run in runs {
             let given = match self.store.whole_journal(run.run).await {
-                Ok(records) => given_in(&records),
+                Ok(records) => given_in(&records, response),
                 // Removed meanwhile, or damaged: the others may know.
                 Err(Error::NotFound { .. } | Error::Corrupt { .. }) => continue,
                 Err(error) => return Err(error),
@@ -205,8 +207,25 @@ struct Given {
     answer: Answer,
 }
 
+/// What an invocation of this module's action with this input says.
+type Saying = fn(&str, &str, &Json) -> Option<Answer>;
+
+/// What `respond` answers.
+fn response(module: &str, action: &str, input: &Json) -> Option<Answer> {
+    let is_it = module == RESPOND && action == RESPOND;
+    is_it.then(|| answer_of(input)).flatten()
+}
+
+/// What a run said first that is asked what it decides.
+pub(crate) fn decision_in(records: &[Record]) -> Option<Answer> {
+    let said: Saying = |module, action, input| {
+        response(module, action, input).or_else(|| answer_given(module, action, input))
+    };
+    given_in(records, said).map(|given| given.answer)
+}
+
 /// The first answer that a run gave.
-fn given_in(records: &[Record]) -> Option<Given> {
+fn given_in(records: &[Record], saying: Saying) -> Option<Given> {
     let mut answers: BTreeMap<u32, Option<Answer>> = BTreeMap::new();
     let mut given = Vec::new();
     for record in records {
@@ -217,17 +236,8 @@ fn given_in(records: &[Record]) -> Option<Given> {
                 action,
                 input,
                 ..
-            } if module == RESPOND && action == RESPOND => {
-                answers.insert(*visit, answer_of(input));
-            }
-            Entry::Intended {
-                visit,
-                module,
-                action,
-                input,
-                ..
             } => {
-                answers.insert(*visit, answer_given(module, action, input));
+                answers.insert(*visit, saying(module, action, input));
             }
             Entry::Succeeded { visit, output, .. } => {
                 let answer = answers.get(visit).cloned().flatten();

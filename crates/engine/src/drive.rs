@@ -527,6 +527,8 @@ impl<'a> Drive<'a> {
         self.engine.metrics.run_seconds.observe(took.as_secs_f64());
         if let Some(event) = &self.held.event {
             self.engine.answers.run_ended(event.event_id);
+            let run = self.held.state.run();
+            self.engine.hearings.run_ended(event.event_id, run);
         }
         Ok(())
     }

@@ -190,8 +190,15 @@ impl Host for HostOf {
     }
 
     fn respond(&self, call: &Call, answer: Answer) -> bool {
+        let decided = self.decide(call, answer.clone());
+        let event = call.event;
+        event.is_some_and(|event| self.engine.answers.give(event, &answer)) || decided
+    }
+
+    fn decide(&self, call: &Call, answer: Answer) -> bool {
+        let hearings = &self.engine.hearings;
         call.event
-            .is_some_and(|event| self.engine.answers.give(event, &answer))
+            .is_some_and(|event| hearings.say(event, call.run, &answer))
     }
 }
 

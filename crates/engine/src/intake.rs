@@ -9,7 +9,9 @@ use conche_core::event::RUN_NEEDS_ATTENTION;
 use conche_core::run::{Declared, Entry, Record, RunState, Started};
 use conche_core::storm::Gates;
 use conche_core::{Definition, Event, EventId, RunId, Timestamp};
-use conche_modules::{Asked, Audience, Batch, Intake, NewEvent, Receipt, Refusal};
+use conche_modules::{
+    Asked, Audience, Batch, Consulted, Intake, NewEvent, Receipt, Refusal, Settles,
+};
 use conche_runtime::supervisor::Stage;
 use conche_store::{Acceptance, Accepted, Cursor, Fate, NewRun};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -101,6 +103,17 @@ impl Intake for Engine {
         Ok(Asked { receipt, answer })
     }
 
+    async fn consult(
+        &self,
+        source: &str,
+        event: NewEvent,
+        timeout: Duration,
+        settles: Settles<'_>,
+    ) -> Result<Consulted, Refusal> {
+        check_types(std::slice::from_ref(&event))?;
+        self.0.consult(source, event, timeout, settles).await
+    }
+
     fn audience(&self, event_type: &str) -> Audience {
         let (lists, now) = (&self.0.lists, self.0.now());
         let triggers = self.0.triggers.load();
@@ -146,7 +159,7 @@ fn check_types(events: &[NewEvent]) -> Result<(), Refusal> {
     }
 }
 
-fn refusal(error: conche_store::Error) -> Refusal {
+pub(crate) fn refusal(error: conche_store::Error) -> Refusal {
     Refusal::Unavailable(error.to_string())
 }
 
@@ -170,7 +183,7 @@ impl Birth {
 }
 
 impl Inner {
-    fn outside<'a>(&self, source: &'a str) -> Origin<'a> {
+    pub(crate) fn outside<'a>(&self, source: &'a str) -> Origin<'a> {
         Origin {
             source,
             cause: None,
@@ -248,6 +261,9 @@ impl Inner {
                 Some(only) => self.alone(only)?,
                 None => self.matching(&event).await?,
             };
+            if urgent {
+                self.hearings.miss(event.event_id, matches.unfiltered());
+            }
             let born = self.births(&event, matches, origin.follow, now);
             let runs = born.iter().map(Birth::new_run).collect();
             acceptances.push(Acceptance {
@@ -330,6 +346,12 @@ impl Inner {
             let count = accepted.fates.iter().filter(is_born).count();
             self.metrics.csf.count_event(count);
             self.answers.expect(accepted.event, count);
+            self.hearings.miss(accepted.event, born.len() - count);
+            self.hearings.expect(accepted.event, || {
+                let fates = born.iter().zip(&accepted.fates);
+                let speakers = fates.filter(|(_, fate)| is_born(fate));
+                speakers.map(|(birth, _)| birth.run).collect()
+            });
             for (birth, fate) in born.into_iter().zip(&accepted.fates) {
                 self.tell_fate(&birth.definition.name, *fate, now);
                 if !is_born(&fate) {
@@ -377,7 +399,7 @@ impl Inner {
 
     /// The reactions that an event triggers. Where finding them may take long it is done on a
     /// thread of its own, a few at a time, so that other events are taken in meanwhile.
-    async fn matching(&self, event: &Arc<Event>) -> Result<Matches, Refusal> {
+    pub(crate) async fn matching(&self, event: &Arc<Event>) -> Result<Matches, Refusal> {
         let triggers = self.triggers.load_full();
         if !triggers.is_heavy_for(event) {
             return Ok(triggers.matching(event, &self.around(self.now())));

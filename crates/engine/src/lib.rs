@@ -20,6 +20,7 @@ mod faults;
 mod filter;
 mod folder;
 mod groups;
+mod hearings;
 mod held;
 mod host;
 mod housekeeping;
@@ -125,6 +126,7 @@ pub(crate) struct Inner {
     urgent: Arc<Semaphore>,
     queues: queues::Queues,
     answers: answers::Answers,
+    hearings: hearings::Hearings,
     wake: executor::Wake,
     tail: tail::Tail,
     complaints: storms::Complaints,
@@ -160,6 +162,7 @@ impl Engine {
             slots: held::Slots::default(),
             held: held::HeldRuns::default(),
             answers: answers::Answers::default(),
+            hearings: hearings::Hearings::default(),
             wake: executor::Wake::default(),
             tail: tail::Tail::default(),
             complaints: storms::Complaints::default(),

@@ -25,6 +25,27 @@ pub(crate) struct Matches {
     pub(crate) faults: Vec<(String, Fault)>,
 }
 
+impl Matches {
+    /// The reactions that have no run, since their filters failed. One whose storm control
+    /// failed runs without.
+    fn lost(&self) -> impl Iterator<Item = &str> {
+        let found = move |name: &str| self.found.iter().any(|found| found.definition.name == name);
+        let faults = self.faults.iter().map(|(name, _)| &**name);
+        faults.filter(move |name| !found(name))
+    }
+
+    /// How many these are.
+    pub(crate) fn unfiltered(&self) -> usize {
+        self.lost().count()
+    }
+
+    /// The reactions that are triggered, or would be for all that is known.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let found = self.found.iter().map(|found| &*found.definition.name);
+        found.chain(self.lost()).map(str::to_owned).collect()
+    }
+}
+
 /// A definition that an event triggers.
 pub(crate) struct Match {
     pub(crate) definition: Arc<Definition>,

@@ -114,7 +114,7 @@ impl fmt::Debug for Call {
     }
 }
 
-/// The engine as seen by `emit`, `run_reaction` and `respond`.
+/// The engine as seen by actions that act on Conche itself.
 #[async_trait]
 pub trait Host: Send + Sync {
     /// Accepts an event durably, as caused by this call's run; its id is the call's key, so
@@ -159,6 +159,13 @@ pub trait Host: Send + Sync {
 
     /// Answers the request that waits for this call's event. `false` where nobody waits (any more).
     fn respond(&self, call: &Call, answer: Answer) -> bool;
+
+    /// Gives this run's answer where the runs of its event are consulted. `false` where nobody
+    /// waits for it (any more), or the run has answered before.
+    fn decide(&self, call: &Call, answer: Answer) -> bool {
+        let _ = (call, answer);
+        false
+    }
 }
 
 /// What [`Host::run_reaction`] started.
@@ -170,7 +177,7 @@ pub struct Begun {
     pub run: Option<RunId>,
 }
 
-/// The answer to a synchronous webhook.
+/// The answer to a synchronous webhook, or to whoever consults the runs of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// HTTP status, 200 to 599.

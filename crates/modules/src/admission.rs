@@ -1,8 +1,9 @@
-//! Decisions about what may enter a cluster: who waits for one, and those that were taken.
+//! Decisions about what may enter a cluster: what they say, and those that were taken.
 //!
-//! The source `k8s_imagevalidator` waits, the actions `k8s_imagevalidate` decide and forget.
+//! The source `k8s_imagevalidator` asks, the actions `k8s_imagevalidate` decide and forget.
 //! All is in memory and bounded: a decision that is lost is taken again. A decision is never
-//! used for another policy than it was taken under, nor after its time.
+//! used for another policy than it was taken under, nor after its time, nor for another review
+//! than the one it names.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,6 @@ use std::time::Instant;
 
 use conche_core::Json;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 use crate::action::Answer;
 
@@ -23,6 +23,9 @@ const REASON_CHARS_MAX: usize = 1024;
 /// Whether something may enter, and what to say about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Decision {
+    /// The review that it is about, by its `uuid`; none where the run alone tells that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) uuid: Option<String>,
     /// Whether it may.
     pub(crate) allowed: bool,
     /// Why; shown to whoever asked for it.
@@ -70,20 +73,51 @@ impl Decision {
         })
     }
 
-    /// What a run answered; none where that is no decision.
-    pub(crate) fn of(answer: &Answer) -> Option<Self> {
-        let decision: Self = answer.body.read().ok()?;
-        Some(decision.bounded())
+    /// What a run answered about the review `uuid`.
+    pub(crate) fn of(answer: &Answer, uuid: &str) -> Result<Self, NoDecision> {
+        let decision: Self = answer.body.read().map_err(|_| NoDecision::Unreadable)?;
+        match &decision.uuid {
+            Some(other) if other != uuid => Err(NoDecision::Other),
+            _ => Ok(Self {
+                uuid: None,
+                ..decision.bounded()
+            }),
+        }
     }
+
+    /// A yes together with another one.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.allowed &= other.allowed;
+        self.reason = self.reason.or(other.reason);
+        self.warnings.extend(other.warnings);
+        self.audit_annotations.extend(other.audit_annotations);
+        self
+    }
+
+    /// A yes that says nothing.
+    pub(crate) fn yes() -> Self {
+        Self {
+            allowed: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// Why an answer decides nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoDecision {
+    /// It has not the form of a decision.
+    Unreadable,
+    /// It names another review.
+    Other,
 }
 
 /// What identifies a question: the digest of all that its answer may depend on.
 pub(crate) type Question = [u8; 32];
 
-/// Decisions that are waited for, and those that were taken.
+/// Decisions that were taken.
 #[derive(Debug, Default)]
 pub struct Decisions {
-    waiting: Mutex<HashMap<String, Vec<oneshot::Sender<Decision>>>>,
     taken: Mutex<Taken>,
 }
 
@@ -114,31 +148,9 @@ pub(crate) struct Keep {
 }
 
 impl Decisions {
-    /// Waits for the decision about a review; dropped, it waits no more.
-    pub(crate) fn wait(&self, uuid: &str) -> Waiting<'_> {
-        let (sender, receiver) = oneshot::channel();
-        let mut waiting = lock(&self.waiting);
-        waiting.entry(uuid.to_owned()).or_default().push(sender);
-        Waiting {
-            decisions: self,
-            uuid: uuid.to_owned(),
-            receiver,
-        }
-    }
-
-    /// Decides. Whether anybody was waiting.
-    pub(crate) fn give(&self, uuid: &str, decision: &Decision) -> bool {
-        let senders = lock(&self.waiting).remove(uuid);
-        let mut delivered = false;
-        for sender in senders.into_iter().flatten() {
-            delivered |= sender.send(decision.clone()).is_ok();
-        }
-        delivered
-    }
-
     /// The decision that was taken about the same question under the same policy.
     pub(crate) fn taken(&self, question: &Question, policy: u64, now: Instant) -> Option<Decision> {
-        let taken = lock(&self.taken);
+        let taken = self.lock();
         let entry = taken.entries.get(question)?;
         let counts = entry.policy == policy && now < entry.until;
         counts.then(|| entry.decision.clone())
@@ -146,7 +158,7 @@ impl Decisions {
 
     /// Keeps a decision; the oldest goes where there are too many.
     pub(crate) fn keep(&self, keep: Keep, decision: Decision, now: Instant) {
-        let mut taken = lock(&self.taken);
+        let mut taken = self.lock();
         taken.order.push_back((keep.question, now));
         let entry = Entry {
             decision,
@@ -174,7 +186,7 @@ impl Decisions {
     /// Forgets the decisions about an image, given as it is written in pods or by its digest
     /// alone; all of them without one. How many.
     pub(crate) fn forget(&self, image: Option<&str>) -> usize {
-        let mut taken = lock(&self.taken);
+        let mut taken = self.lock();
         let before = taken.entries.len();
         match image {
             None => *taken = Taken::default(),
@@ -192,39 +204,9 @@ impl Decisions {
         }
         before - taken.entries.len()
     }
-}
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A review that waits.
-pub(crate) struct Waiting<'a> {
-    decisions: &'a Decisions,
-    uuid: String,
-    receiver: oneshot::Receiver<Decision>,
-}
-
-impl Waiting<'_> {
-    /// The decision; never where there is none.
-    pub(crate) async fn decision(&mut self) -> Decision {
-        match (&mut self.receiver).await {
-            Ok(decision) => decision,
-            Err(_gone) => std::future::pending().await,
-        }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.receiver.close();
-        let mut waiting = lock(&self.decisions.waiting);
-        if let Some(senders) = waiting.get_mut(&self.uuid) {
-            senders.retain(|sender| !sender.is_closed());
-            if senders.is_empty() {
-                waiting.remove(&self.uuid);
-            }
-        }
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -249,19 +231,6 @@ mod tests {
             until: now + Duration::from_mins(1),
             most: 3,
         }
-    }
-
-    #[tokio::test]
-    async fn a_decision_reaches_whoever_waits_and_leaves_nothing_behind() {
-        let decisions = Decisions::default();
-        let (mut one, mut other) = (decisions.wait("a"), decisions.wait("a"));
-        drop(decisions.wait("b"));
-        assert!(!decisions.give("b", &allowed()));
-        assert!(decisions.give("a", &allowed()));
-        assert_eq!(one.decision().await, allowed());
-        assert_eq!(other.decision().await, allowed());
-        drop((one, other));
-        assert!(lock(&decisions.waiting).is_empty());
     }
 
     #[test]

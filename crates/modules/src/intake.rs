@@ -19,6 +19,17 @@ pub trait Intake: Send + Sync {
     async fn ask(&self, source: &str, event: NewEvent, timeout: Duration)
     -> Result<Asked, Refusal>;
 
+    /// Accepts one event and gathers what the runs that it triggers answer, the first answer of
+    /// each: until every one has answered or ended, or an answer `settles` the matter, at most
+    /// so long. Nobody else's answer counts.
+    async fn consult(
+        &self,
+        source: &str,
+        event: NewEvent,
+        timeout: Duration,
+        settles: Settles<'_>,
+    ) -> Result<Consulted, Refusal>;
+
     /// Who listens to events of a type.
     fn audience(&self, event_type: &str) -> Audience;
 
@@ -28,6 +39,9 @@ pub trait Intake: Send + Sync {
     /// Counts a delivery that the source itself refused; `reason` is one of a few words.
     fn refused(&self, source: &str, reason: &'static str);
 }
+
+/// Whether an answer is enough, whatever the others say.
+pub type Settles<'a> = &'a (dyn Fn(&Answer) -> bool + Send + Sync);
 
 /// The reactions that an event's type triggers, whatever their filters say of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +94,20 @@ pub struct Asked {
     pub receipt: Receipt,
     /// The answer; `None` where no run gave one in time, or all ended without.
     pub answer: Option<Answer>,
+}
+
+/// What the runs of an event said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Consulted {
+    /// The event.
+    pub receipt: Receipt,
+    /// The first answer of each run that gave one.
+    pub answers: Vec<Answer>,
+    /// How many of the reactions that the event triggered will give none: the run ended without,
+    /// or there is none, since its filter failed or storm control held it back.
+    pub silent: usize,
+    /// How many runs may answer yet.
+    pub open: usize,
 }
 
 /// Why nothing was accepted.

@@ -20,7 +20,7 @@ pub use action::{
     Action, ActionModule, ActionSpec, Answer, Begun, BuildAction, Call, Error, Host, Output, Probed,
 };
 pub use admission::Decisions;
-pub use intake::{Asked, Audience, Batch, Intake, NewEvent, Receipt, Refusal};
+pub use intake::{Asked, Audience, Batch, Consulted, Intake, NewEvent, Receipt, Refusal, Settles};
 pub use source::{BuildSource, Source, SourceModule};
 
 use std::path::PathBuf;

@@ -9,8 +9,8 @@ use conche_core::run::{OnUncertain, Repeat, Status};
 use conche_core::{EventId, Json};
 use conche_engine::Config;
 use conche_modules::{
-    Action, ActionModule, ActionSpec, Answer, BuildContext, BuildError, Call, Error, Intake,
-    NewEvent, Output,
+    Action, ActionModule, ActionSpec, Answer, BuildContext, BuildError, Call, Consulted, Error,
+    Intake, NewEvent, Output,
 };
 use conche_store::memory::MemoryStore;
 use conche_testkit::{Behaviour, Rig, SimClock, TestActions};
@@ -186,4 +186,73 @@ async fn who_asks_again_where_nobody_answered_is_let_go_at_once() {
         let asked = rig.engine.ask("tests", question(Some("q")), MINUTE).await;
         assert_eq!(asked.unwrap().answer, None);
     }
+}
+
+/// A reaction that answers this after `wait`, where it waits.
+fn sayer(name: &str, says: &str, waits: bool) -> String {
+    let say = format!("'next say {{\"body\":\"{says}\"}}'");
+    let wait = "wait: {module: test, action: keyed, script: ";
+    let actions = "say: {module: respond, action: respond}";
+    if waits {
+        format!(
+            "name: {name}\nevent: t\nscript: next wait {{}}\nactions: {{{wait}{say}}}, {actions}}}\n"
+        )
+    } else {
+        format!("name: {name}\nevent: t\nscript: {say}\nactions: {{{actions}}}\n")
+    }
+}
+
+async fn consult(rig: &Rig) -> Consulted {
+    let settles = |answer: &Answer| answer.body.as_str() == "\"no\"";
+    let question = question(Some("q"));
+    let consulted = rig.engine.consult("tests", question, MINUTE, &settles);
+    consulted.await.unwrap()
+}
+
+fn said(consulted: &Consulted) -> Vec<&str> {
+    let answers = consulted.answers.iter();
+    let mut said: Vec<&str> = answers.map(|answer| answer.body.as_str()).collect();
+    said.sort_unstable();
+    said
+}
+
+#[tokio::test]
+async fn who_consults_the_runs_of_an_event_hears_them_all_however_quick_one_is() {
+    let rig = rig().await;
+    rig.react(&sayer("quick", "yes", false)).await;
+    rig.react(&sayer("slow", "no", true)).await;
+    rig.actions.plan("keyed", [Behaviour::Retry("busy")]);
+    let release = async {
+        rig.actions.called(1).await;
+        let runs = rig.runs(again_event(&rig).await).await;
+        let slow = runs.iter().find(|run| run.name == "slow").unwrap();
+        rig.skip_to_wake_up(slow.run).await;
+    };
+    let (first, ()) = tokio::join!(consult(&rig), release);
+    assert!(!first.receipt.duplicate);
+    assert!(said(&first).contains(&"\"no\""), "{first:?}");
+    // Whoever asks the same again hears the same, and a reaction that was not asked is silent.
+    rig.react(&sayer("new", "yes", false)).await;
+    let again = consult(&rig).await;
+    assert!(again.receipt.duplicate);
+    assert!(said(&again).contains(&"\"no\""), "{again:?}");
+    assert_eq!(again.silent, 1);
+}
+
+#[tokio::test]
+async fn a_reaction_that_says_nothing_is_known_to_be_silent_and_one_filtered_out_is_not_asked() {
+    let rig = rig().await;
+    rig.react(&sayer("a", "yes", false)).await;
+    rig.react("name: b\nevent: t\nscript: stop\n").await;
+    rig.react("name: c\nevent: t\nscript: fail no\n").await;
+    rig.react("name: d\nevent: t\nwhen: 'false'\nscript: stop\n")
+        .await;
+    rig.react("name: e\nevent: t\nwhen: event.type\nscript: stop\n")
+        .await;
+    let first = consult(&rig).await;
+    assert_eq!(said(&first), ["\"yes\""]);
+    assert_eq!((first.silent, first.open), (3, 0));
+    let again = consult(&rig).await;
+    assert!(again.receipt.duplicate);
+    assert_eq!((said(&again), again.silent), (said(&first), 3));
 }

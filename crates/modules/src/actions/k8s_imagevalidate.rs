@@ -1,7 +1,8 @@
 //! CSF's `k8s_imagevalidate`: answers what an API server asked by `k8s_imagevalidator`.
 //!
 //! A decision that nobody waits for (any more) is no error, as in CSF: the run's work counts.
-//! It must never be taken for the answer to another review than the one that it names.
+//! It counts only for the event that triggered its run, and it says which review it is about:
+//! it must never be taken for the answer to another one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,9 +107,9 @@ impl Action for Validate {
         match &*call.action {
             VALIDATE => {
                 let input: Input = input(call)?;
-                let uuid = input.uuid.clone();
-                if !self.0.give(&uuid, &input.decision()) {
-                    tracing::debug!(run_id = %call.run, uuid, "nobody waits for this decision");
+                let answer = input.decision().answer();
+                if !answer.is_some_and(|answer| call.host.decide(call, answer)) {
+                    tracing::debug!(run_id = %call.run, "nobody waits for this decision");
                 }
                 output(&Nothing {})
             }
@@ -125,6 +126,7 @@ impl Action for Validate {
 impl Input {
     fn decision(self) -> Decision {
         let decision = Decision {
+            uuid: Some(self.uuid),
             allowed: self.validate,
             reason: self.reason,
             warnings: self.warnings,

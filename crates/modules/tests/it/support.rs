@@ -11,8 +11,8 @@ use conche_core::event::is_storable;
 use conche_core::run::IdempotencyKey;
 use conche_core::{EventId, Json, RunId, StepId, Timestamp};
 use conche_modules::{
-    Action, Answer, Asked, Audience, Batch, Begun, BuildContext, BuildError, Call, Error, Host,
-    Intake, NewEvent, Output, Receipt, Refusal, Source, actions, sources,
+    Action, Answer, Asked, Audience, Batch, Begun, BuildContext, BuildError, Call, Consulted,
+    Error, Host, Intake, NewEvent, Output, Receipt, Refusal, Settles, Source, actions, sources,
 };
 use conche_runtime::clock::{Clock, SystemClock};
 use conche_runtime::egress::{Egress, EgressConfig};
@@ -125,6 +125,8 @@ pub(crate) struct FakeHost {
     pub(crate) emitted: Mutex<HashMap<String, (EventId, NewEvent)>>,
     pub(crate) answers: Mutex<Vec<Answer>>,
     pub(crate) nobody_waits: bool,
+    /// Who hears what is decided.
+    pub(crate) intake: Option<Arc<FakeIntake>>,
 }
 
 #[async_trait]
@@ -157,6 +159,11 @@ impl Host for FakeHost {
         self.answers.lock().unwrap().push(answer);
         !self.nobody_waits
     }
+
+    fn decide(&self, call: &Call, answer: Answer) -> bool {
+        let heard = self.intake.as_ref().zip(call.event);
+        heard.is_some_and(|(intake, event)| intake.say(event, call.run, answer))
+    }
 }
 
 /// What an intake has stored.
@@ -168,13 +175,17 @@ pub(crate) struct Stored {
     pub(crate) batches: usize,
 }
 
+/// What runs said about events, each its first word.
+type Said = HashMap<EventId, Vec<(RunId, Answer)>>;
+
 /// Stores events with the engine's promises: one transaction a batch, one event for each
-/// source and id.
+/// source and id. Each event has one run that is consulted.
 pub(crate) struct FakeIntake {
     stored: watch::Sender<Stored>,
     refusal: Mutex<Option<Refusal>>,
     refused: Mutex<Vec<&'static str>>,
     answer: Mutex<Option<Answer>>,
+    said: watch::Sender<Said>,
     deaf: Mutex<Vec<String>>,
     policy: Mutex<u64>,
 }
@@ -186,6 +197,7 @@ impl FakeIntake {
             refusal: Mutex::default(),
             refused: Mutex::default(),
             answer: Mutex::default(),
+            said: watch::Sender::default(),
             deaf: Mutex::default(),
             policy: Mutex::default(),
         })
@@ -232,6 +244,16 @@ impl FakeIntake {
         let mut stored = self.stored.subscribe();
         let found = stored.wait_for(|stored| wanted(stored));
         found.await.unwrap().clone()
+    }
+
+    /// A run says something about its event. Whether that is its first word.
+    fn say(&self, event: EventId, run: RunId, answer: Answer) -> bool {
+        self.said.send_if_modified(|said| {
+            let said = said.entry(event).or_default();
+            let first = said.iter().all(|(known, _)| *known != run);
+            said.extend(first.then_some((run, answer)));
+            first
+        })
     }
 
     fn take(&self, batch: Batch) -> Result<Vec<Receipt>, Refusal> {
@@ -294,6 +316,39 @@ impl Intake for FakeIntake {
         Ok(Asked {
             receipt: receipts[0],
             answer,
+        })
+    }
+
+    async fn consult(
+        &self,
+        source: &str,
+        event: NewEvent,
+        timeout: Duration,
+        _settles: Settles<'_>,
+    ) -> Result<Consulted, Refusal> {
+        let (source, events) = (source.to_owned(), vec![event]);
+        let cursor = None;
+        let batch = Batch {
+            source,
+            events,
+            cursor,
+        };
+        let receipt = self.take(batch)?[0];
+        let answer = self.answer.lock().unwrap().clone();
+        let mut answers: Vec<Answer> = answer.into_iter().collect();
+        if answers.is_empty() {
+            let mut said = self.said.subscribe();
+            let heard = said.wait_for(|said| said.contains_key(&receipt.event));
+            if let Ok(said) = tokio::time::timeout(timeout, heard).await {
+                let said = &said.unwrap()[&receipt.event];
+                answers.extend(said.iter().map(|(_, answer)| answer.clone()));
+            }
+        }
+        Ok(Consulted {
+            receipt,
+            silent: 0,
+            open: usize::from(answers.is_empty()),
+            answers,
         })
     }
 

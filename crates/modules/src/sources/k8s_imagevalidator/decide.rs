@@ -16,13 +16,18 @@ use super::Inner;
 use super::config::{Fallback, OnDryRun, OnStoreFailure};
 use super::flight::{Lead, Part};
 use super::review::Review;
-use crate::admission::{Decision, Keep, Question};
-use crate::intake::{Asked, Intake, NewEvent, Refusal};
+use crate::action::Answer;
+use crate::admission::{Decision, Keep, NoDecision, Question};
+use crate::intake::{Consulted, Intake, NewEvent, Refusal};
 
 /// CSF's event.
 pub(super) const IMAGES: &str = "k8s_image_validation_request";
 /// The event about any object.
 pub(super) const REVIEW: &str = "admission.review";
+
+/// Why there is no decision.
+const LATE: &str = "no decision in time";
+const ENDED: &str = "the reactions ended without a decision";
 
 /// What became of one question.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,10 +82,7 @@ impl Inner {
             .into_iter()
             .map(|ask| self.answer(ask, deadline, intake))
             .collect();
-        let mut all = Decision {
-            allowed: true,
-            ..Decision::default()
-        };
+        let mut all = Decision::yes();
         let (mut decided, mut lacking) = (false, None);
         while let Some(outcome) = open.next().await {
             match outcome {
@@ -89,9 +91,7 @@ impl Inner {
                 }
                 Outcome::Decided(decision) => {
                     decided = true;
-                    all.reason = all.reason.or(decision.reason);
-                    all.warnings.extend(decision.warnings);
-                    all.audit_annotations.extend(decision.audit_annotations);
+                    all = all.and(decision);
                 }
                 Outcome::NotStored => lacking = Some(Outcome::NotStored),
                 other => lacking = lacking.or(Some(other)),
@@ -101,9 +101,8 @@ impl Inner {
             None if decided => Verdict::Decision(all.bounded()),
             Some(Outcome::NotStored) => self.not_stored(),
             Some(Outcome::DryRun) => Verdict::Decision(Decision {
-                allowed: true,
                 warnings: vec!["conche: not decided in a dry run".to_owned()],
-                ..Decision::default()
+                ..Decision::yes()
             }),
             Some(Outcome::Undecided(why)) => Verdict::Decision(self.fallback(why)),
             None | Some(Outcome::NobodyListens | Outcome::Decided(_)) => {
@@ -201,7 +200,7 @@ impl Inner {
                 }
                 // Whoever asked went away without an answer.
                 Ok(Err(_closed)) => {}
-                Err(_elapsed) => return Outcome::Undecided("no decision in time"),
+                Err(_elapsed) => return Outcome::Undecided(LATE),
             }
         }
     }
@@ -260,26 +259,17 @@ impl Inner {
             data,
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut waiting = self.decisions.wait(&ask.uuid);
-        let asked = tokio::time::timeout(left, intake.ask(&self.id, event, left));
-        let asked = tokio::select! {
-            biased;
-            decision = waiting.decision() => return Outcome::Decided(decision),
-            asked = asked => asked,
+        let settles = |answer: &Answer| {
+            Decision::of(answer, &ask.uuid).is_ok_and(|decision| !decision.allowed)
         };
-        let late = Instant::now() >= deadline;
-        match asked {
-            Err(_elapsed) => Outcome::Undecided("no decision in time"),
-            Ok(Ok(Asked {
-                answer: Some(answer),
-                ..
-            })) => match Decision::of(&answer) {
-                Some(decision) => Outcome::Decided(decision),
-                None => Outcome::Undecided("the answer of `respond` is no decision"),
+        let consulted = intake.consult(&self.id, event, left, &settles);
+        match tokio::time::timeout(left, consulted).await {
+            Err(_elapsed) => Outcome::Undecided(LATE),
+            Ok(Ok(consulted)) => match together(&consulted, &ask.uuid) {
+                Some(outcome) => outcome,
+                None if intake.audience(ask.event_type).reactions == 0 => Outcome::NobodyListens,
+                None => Outcome::Undecided(ENDED),
             },
-            Ok(Ok(_)) if late => Outcome::Undecided("no decision in time"),
-            Ok(Ok(_)) if intake.audience(ask.event_type).reactions == 0 => Outcome::NobodyListens,
-            Ok(Ok(_)) => Outcome::Undecided("the reactions ended without a decision"),
             Ok(Err(Refusal::Invalid(reason))) => {
                 tracing::warn!(source = %self.id, reason, "a review is no event");
                 Outcome::Undecided("the review is not acceptable")
@@ -287,6 +277,31 @@ impl Inner {
             Ok(Err(_)) => Outcome::NotStored,
         }
     }
+}
+
+/// What all reactions say together: the first no decides, and a yes needs all of them. None
+/// where nobody was asked.
+fn together(consulted: &Consulted, uuid: &str) -> Option<Outcome> {
+    let answers = consulted.answers.iter();
+    let (mut all, mut wrong) = (None::<Decision>, None);
+    for answer in answers.map(|answer| Decision::of(answer, uuid)) {
+        match answer {
+            Ok(decision) if !decision.allowed => return Some(Outcome::Decided(decision)),
+            Ok(decision) => all = Some(all.unwrap_or_else(Decision::yes).and(decision)),
+            Err(NoDecision::Unreadable) => wrong = Some("the answer of `respond` is no decision"),
+            Err(NoDecision::Other) => wrong = Some("a reaction decided about another review"),
+        }
+    }
+    if consulted.open > 0 {
+        return Some(Outcome::Undecided(LATE));
+    }
+    if let Some(why) = wrong {
+        return Some(Outcome::Undecided(why));
+    }
+    if consulted.silent > 0 {
+        return Some(Outcome::Undecided(ENDED));
+    }
+    all.map(|decision| Outcome::Decided(decision.bounded()))
 }
 
 /// What the review is about: `namespace/name` of the object, or the namespace.

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::middleware::Next;
-use conche_modules::{Action, Answer, BuildContext, Refusal};
+use conche_core::EventId;
+use conche_modules::{Action, Answer, BuildContext, Call, Refusal};
 use conche_runtime::egress::{ClientTls, Egress, EgressConfig, Request, Response};
 use conche_runtime::listener::Listener;
 use conche_runtime::supervisor::{Stage, Supervisor};
@@ -14,9 +15,10 @@ use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use crate::running::until;
-use crate::support::{FakeIntake, action, context, invoke, source};
+use crate::support::{FakeHost, FakeIntake, action, call, context, invoke, source};
 
 struct Rig {
     address: SocketAddr,
@@ -115,9 +117,24 @@ impl Rig {
             until("the event", async || self.events().len() > number).await;
             let mut input = decision.clone();
             input["uuid"] = self.events()[number].1["uuid"].clone();
-            let output = invoke(&self.validate, "validate_image", input).await;
-            assert_eq!(output, Ok(json!({})));
+            let event = self.intake.stored().events[number].0;
+            self.validate(Some(event), &input).await;
         }
+    }
+
+    /// Invokes `validate_image` in a new run that this event triggered.
+    async fn validate(&self, event: Option<EventId>, input: &Value) {
+        let host = FakeHost {
+            intake: Some(self.intake.clone()),
+            ..FakeHost::default()
+        };
+        let call = Call {
+            event,
+            host: Arc::new(host),
+            ..call("validate_image", input)
+        };
+        let output = self.validate.invoke(&call).await.unwrap();
+        assert_eq!(output.as_str(), "{}");
     }
 }
 
@@ -338,6 +355,37 @@ async fn respond_decides_too_and_what_is_no_decision_does_not() {
         status["reason"],
         "conche: the answer of `respond` is no decision"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_run_of_the_review_decides_about_it_and_only_by_its_name() {
+    let rig = Rig::new(json!({})).await;
+    let decide = async {
+        until("the event", async || rig.events().len() == 1).await;
+        let uuid = rig.events()[0].1["uuid"].clone();
+        let yes = json!({ "uuid": uuid, "validate": true });
+        // Runs of no event, and of another one, which know the review's name.
+        rig.validate(None, &yes).await;
+        rig.validate(Some(EventId::new(Uuid::now_v7())), &yes).await;
+    };
+    let (status, ()) = tokio::join!(rig.images("?timeout=1s", PINNED), decide);
+    assert_eq!(status["reason"], "conche: no decision in time");
+    let decide = async {
+        until("the event", async || rig.events().len() == 2).await;
+        let event = rig.intake.stored().events[1].0;
+        let yes = json!({ "uuid": "some-other-review", "validate": true });
+        rig.validate(Some(event), &yes).await;
+    };
+    let (status, ()) = tokio::join!(rig.images("", PINNED), decide);
+    assert_eq!(status["allowed"], false);
+    assert_eq!(
+        status["reason"],
+        "conche: a reaction decided about another review"
+    );
+    // Nothing of that is kept.
+    let no = json!({ "validate": false, "reason": "no" });
+    let (status, ()) = tokio::join!(rig.images("", PINNED), rig.decide(2, 1, no));
+    assert_eq!(status["reason"], "no");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
