@@ -115,6 +115,12 @@ pub(crate) enum NoDecision {
 /// What identifies a question: the digest of all that its answer may depend on.
 pub(crate) type Question = [u8; 32];
 
+/// How often decisions were forgotten: tells a question that was asked before from a later one.
+pub(crate) type Epoch = u64;
+
+/// So many words to forget are remembered for questions under way.
+const FORGETS_MAX: usize = 1024;
+
 /// Decisions that were taken.
 #[derive(Debug, Default)]
 pub struct Decisions {
@@ -126,6 +132,32 @@ struct Taken {
     entries: HashMap<Question, Entry>,
     /// In the order in which they were taken.
     order: VecDeque<(Question, Instant)>,
+    epoch: Epoch,
+    /// What was to be forgotten last, up to this epoch: an image, or all.
+    forgets: VecDeque<Option<String>>,
+}
+
+impl Taken {
+    /// Whether what was asked about these images in that epoch is to be forgotten.
+    fn is_forgotten(&self, images: &[String], asked: Epoch) -> bool {
+        let since = usize::try_from(self.epoch - asked).unwrap_or(usize::MAX);
+        let mut forgets = self.forgets.iter().rev().take(since);
+        // What is not remembered any more may have been about it.
+        since > self.forgets.len() || forgets.any(|forget| is_about(images, forget.as_deref()))
+    }
+}
+
+/// Whether a word to forget this image, or all, is about one of these.
+fn is_about(images: &[String], forget: Option<&str>) -> bool {
+    let Some(image) = forget else {
+        return true;
+    };
+    let digest = |known: &str| {
+        known
+            .rsplit_once('@')
+            .is_some_and(|(_, digest)| digest == image)
+    };
+    images.iter().any(|known| known == image || digest(known))
 }
 
 #[derive(Debug)]
@@ -142,6 +174,8 @@ pub(crate) struct Keep {
     pub(crate) question: Question,
     pub(crate) policy: u64,
     pub(crate) images: Vec<String>,
+    /// When the question was asked.
+    pub(crate) asked: Epoch,
     pub(crate) until: Instant,
     /// The most decisions to keep.
     pub(crate) most: usize,
@@ -156,9 +190,23 @@ impl Decisions {
         counts.then(|| entry.decision.clone())
     }
 
-    /// Keeps a decision; the oldest goes where there are too many.
+    /// Now, for a question that is about to be asked.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.lock().epoch
+    }
+
+    /// Whether what was asked about these images in that epoch is to be forgotten.
+    pub(crate) fn is_forgotten(&self, images: &[String], asked: Epoch) -> bool {
+        self.lock().is_forgotten(images, asked)
+    }
+
+    /// Keeps a decision, unless it was to be forgotten since it was asked for; the oldest goes
+    /// where there are too many.
     pub(crate) fn keep(&self, keep: Keep, decision: Decision, now: Instant) {
         let mut taken = self.lock();
+        if taken.is_forgotten(&keep.images, keep.asked) {
+            return;
+        }
         taken.order.push_back((keep.question, now));
         let entry = Entry {
             decision,
@@ -184,23 +232,20 @@ impl Decisions {
     }
 
     /// Forgets the decisions about an image, given as it is written in pods or by its digest
-    /// alone; all of them without one. How many.
+    /// alone; all of them without one: also those that are under way. How many were kept.
     pub(crate) fn forget(&self, image: Option<&str>) -> usize {
         let mut taken = self.lock();
+        taken.epoch += 1;
+        taken.forgets.push_back(image.map(str::to_owned));
+        if taken.forgets.len() > FORGETS_MAX {
+            taken.forgets.pop_front();
+        }
         let before = taken.entries.len();
-        match image {
-            None => *taken = Taken::default(),
-            Some(image) => {
-                let is_it = |known: &String| {
-                    known == image
-                        || known
-                            .rsplit_once('@')
-                            .is_some_and(|(_, digest)| digest == image)
-                };
-                taken
-                    .entries
-                    .retain(|_, entry| !entry.images.iter().any(is_it));
-            }
+        taken
+            .entries
+            .retain(|_, entry| !is_about(&entry.images, image));
+        if image.is_none() {
+            taken.order.clear();
         }
         before - taken.entries.len()
     }
@@ -228,6 +273,7 @@ mod tests {
             question: [name; 32],
             policy,
             images: vec![format!("r.example/app@sha256:{name}")],
+            asked: 0,
             until: now + Duration::from_mins(1),
             most: 3,
         }
@@ -247,6 +293,33 @@ mod tests {
         assert_eq!(decisions.forget(Some("sha256:2")), 0);
         assert_eq!(decisions.forget(Some("sha256:1")), 1);
         assert!(!found(7, 0));
+    }
+
+    #[test]
+    fn what_is_to_be_forgotten_is_not_kept_by_whoever_asked_before() {
+        let (decisions, now) = (Decisions::default(), Instant::now());
+        let kept = |name, asked| {
+            let keep = Keep {
+                asked,
+                ..keep(name, 7, now)
+            };
+            decisions.keep(keep, Decision::yes(), now);
+            decisions.taken(&[name; 32], 7, now).is_some()
+        };
+        let before = decisions.epoch();
+        assert_eq!(decisions.forget(Some("sha256:1")), 0);
+        assert!(!kept(1, before), "about that image");
+        assert!(kept(2, before), "about another");
+        let since = decisions.epoch();
+        assert!(kept(1, since), "asked after");
+        assert_eq!(decisions.forget(None), 2);
+        assert!(!kept(2, since));
+        // Far too many words to remember: then nothing from before counts.
+        let since = decisions.epoch();
+        for _ in 0..=FORGETS_MAX {
+            decisions.forget(Some("sha256:1"));
+        }
+        assert!(!kept(2, since));
     }
 
     #[test]

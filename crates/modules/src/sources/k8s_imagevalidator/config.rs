@@ -1,6 +1,7 @@
 //! The settings of a `k8s_imagevalidator` source: CSF's three, and what it had not.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// An object of a cluster is at most 1.5 MiB, and an update shows it twice.
-const BODY: Size = Size::from_mib(8);
+const BODY: Size = Size::from_mib(4);
+
+/// From the size that no body is held up for, to a quarter of the room that bodies have.
+const BODY_BYTES: RangeInclusive<u64> = 64 * 1024..=16 * 1024 * 1024;
 
 /// A cluster's API server opens a connection for each of its goroutines.
 const CONNECTIONS: usize = 4096;
@@ -47,6 +51,9 @@ pub(super) struct Config {
     /// The longest wait for a decision; shorter where the caller says so. Default: 25s.
     #[serde(default = "answer_timeout")]
     pub(super) answer_timeout: Span,
+    /// The largest review that is taken; a larger one is refused with 413. Default: 4MiB.
+    #[serde(default = "body_bytes")]
+    pub(super) body_bytes: Size,
     /// What counts where no decision came in time, or none at all. Default: `deny`.
     #[serde(default)]
     pub(super) on_timeout: Fallback,
@@ -145,6 +152,10 @@ fn admission_path() -> String {
     "/validate".to_owned()
 }
 
+fn body_bytes() -> Size {
+    BODY
+}
+
 fn answer_timeout() -> Span {
     Span::from_secs(25)
 }
@@ -178,7 +189,7 @@ impl Config {
             allow_unauthenticated: self.allow_unauthenticated,
             tls,
             limits: ListenerLimits {
-                body_bytes: BODY,
+                body_bytes: self.body_bytes,
                 connections: CONNECTIONS,
                 connections_per_ip: CONNECTIONS,
                 request: Span::from_secs(60),
@@ -199,6 +210,9 @@ impl Config {
         }
         if !is_path(&self.admission_path) || self.admission_path == self.image_policy_path {
             return Err("`admission_path` begins with `/` and is another than `image_policy_path`");
+        }
+        if !BODY_BYTES.contains(&self.body_bytes.bytes()) {
+            return Err("`body_bytes` is from 64KiB to 16MiB");
         }
         let wait = self.answer_timeout.duration();
         if wait < Duration::from_millis(50) || wait > Duration::from_secs(30) {

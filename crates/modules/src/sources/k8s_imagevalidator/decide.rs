@@ -1,29 +1,22 @@
 //! From a review to a decision, before its deadline whatever happens.
 //!
-//! What is asked about images and what is asked about the whole request are two questions, each
-//! with its own event. Every one that a reaction listens to must be answered with yes; the
-//! first no is enough. What was decided before under the same reactions is not asked again.
+//! A review asks one question or two, each with its own event. Every one that a reaction
+//! listens to must be answered with yes, by all reactions to its event; the first no is enough.
+//! What was decided before under the same reactions is not asked again. A decision must never
+//! become the answer to anything but what was asked, or outlive a word to forget it.
 
 use std::time::Instant;
 
-use conche_core::Json;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::Inner;
+use super::ask::Ask;
 use super::config::{Fallback, OnDryRun, OnStoreFailure};
-use super::flight::{Lead, Part};
-use super::review::Review;
+use super::flight::{Key, Lead, Part};
 use crate::action::Answer;
-use crate::admission::{Decision, Keep, NoDecision, Question};
+use crate::admission::{Decision, Keep, NoDecision};
 use crate::intake::{Consulted, Intake, NewEvent, Refusal};
-
-/// CSF's event.
-pub(super) const IMAGES: &str = "k8s_image_validation_request";
-/// The event about any object.
-pub(super) const REVIEW: &str = "admission.review";
 
 /// Why there is no decision.
 const LATE: &str = "no decision in time";
@@ -51,33 +44,15 @@ pub(super) enum Verdict {
     Unavailable,
 }
 
-/// One of a review's questions.
-struct Ask {
-    event_type: &'static str,
-    uuid: String,
-    question: Question,
-    data: Value,
-    images: Vec<String>,
-    /// Whether its decision may be used for as long as the images mean the same.
-    pinned: bool,
-    dry_run: bool,
-}
-
 impl Inner {
-    /// Decides about a review by `deadline`.
+    /// Decides about a review's questions by `deadline`.
     pub(super) async fn decide(
         &self,
-        review: Review,
+        asks: Vec<Ask>,
         deadline: Instant,
         intake: &dyn Intake,
     ) -> Verdict {
-        let dry_run = review.dry_run;
-        let mut asks = self.asks(review);
-        let listens = |ask: &Ask| intake.audience(ask.event_type).reactions > 0;
-        // An event that nobody listens to is stored only where it is the only trace.
-        if asks.iter().any(listens) {
-            asks.retain(listens);
-        }
+        let dry_run = asks.iter().any(|ask| ask.dry_run);
         let mut open: FuturesUnordered<_> = asks
             .into_iter()
             .map(|ask| self.answer(ask, deadline, intake))
@@ -135,43 +110,6 @@ impl Inner {
         }
     }
 
-    fn asks(&self, review: Review) -> Vec<Ask> {
-        let dry_run = review.dry_run;
-        let mut asks = Vec::new();
-        let whole = review.question(&self.id);
-        let uid = review.uid.unwrap_or_else(|| Uuid::now_v7().to_string());
-        if let Some(images) = review.images {
-            let mut data = json!({ "uuid": uid, "image_review": images.review });
-            if dry_run {
-                data["dry_run"] = true.into();
-            }
-            asks.push(Ask {
-                event_type: IMAGES,
-                question: images.question(&self.id),
-                uuid: uid.clone(),
-                pinned: images.pinned,
-                images: images.names,
-                data,
-                dry_run,
-            });
-        }
-        if let (Some(request), Some(question)) = (review.request, whole) {
-            // Each question has its own answer, so each has its own name.
-            let uuid = format!("review-{uid}");
-            let data = json!({ "uuid": uuid, "request": request, "dry_run": dry_run });
-            asks.push(Ask {
-                event_type: REVIEW,
-                question,
-                uuid,
-                pinned: false,
-                images: Vec::new(),
-                data,
-                dry_run,
-            });
-        }
-        asks
-    }
-
     /// The answer to one question: from before, from whoever asks the same, or asked now.
     async fn answer(&self, ask: Ask, deadline: Instant, intake: &dyn Intake) -> Outcome {
         let audience = intake.audience(ask.event_type);
@@ -186,7 +124,14 @@ impl Inner {
             if ask.dry_run && self.config.on_dry_run == OnDryRun::Allow {
                 return Outcome::DryRun;
             }
-            let mut flight = match self.flights.join(ask.question, audience.policy) {
+            let key = Key {
+                question: ask.question,
+                policy: audience.policy,
+                dry_run: ask.dry_run,
+            };
+            let is_forgotten = |asked| self.decisions.is_forgotten(&ask.images, asked);
+            let now = self.decisions.epoch();
+            let mut flight = match self.flights.join(key, now, is_forgotten) {
                 Part::Lead(lead) => {
                     let policy = audience.policy;
                     return self.ask(ask, &lead, policy, deadline, intake).await;
@@ -213,28 +158,18 @@ impl Inner {
         deadline: Instant,
         intake: &dyn Intake,
     ) -> Outcome {
-        let outcome = self.ask_reactions(&ask, deadline, intake).await;
+        let (outcome, recorded) = self.ask_reactions(&ask, deadline, intake).await;
+        if recorded {
+            // Whoever asks the same under another name is not told what was said long ago.
+            return outcome;
+        }
         let late = Instant::now() >= deadline;
         match &outcome {
             Outcome::Decided(decision) => {
-                let now = Instant::now();
-                let cache = &self.config.cache;
-                let held = match (decision.allowed, ask.pinned) {
-                    (true, true) => cache.allow.duration(),
-                    (true, false) => cache.allow.duration().min(cache.tag.duration()),
-                    (false, true) => cache.deny.duration(),
-                    (false, false) => cache.deny.duration().min(cache.tag.duration()),
-                };
-                // A reaction that was told of a dry run may have decided otherwise for it.
-                if !held.is_zero() && !ask.dry_run {
-                    let keep = Keep {
-                        question: ask.question,
-                        policy,
-                        images: ask.images,
-                        until: now + held,
-                        most: cache.entries,
-                    };
-                    self.decisions.keep(keep, decision.clone(), now);
+                // A reaction that was told of a dry run may have decided otherwise for it, and
+                // where reactions changed meanwhile it isn't known which of them decided.
+                if !ask.dry_run && intake.audience(ask.event_type).policy == policy {
+                    self.keep(ask, lead, policy, decision);
                 }
                 lead.tell(&outcome);
             }
@@ -245,37 +180,76 @@ impl Inner {
         outcome
     }
 
-    /// Asks the reactions: stores the event, and waits for what they say.
-    async fn ask_reactions(&self, ask: &Ask, deadline: Instant, intake: &dyn Intake) -> Outcome {
-        let data = Json::from(&ask.data);
+    fn keep(&self, ask: Ask, lead: &Lead<'_>, policy: u64, decision: &Decision) {
+        let now = Instant::now();
+        let cache = &self.config.cache;
+        let held = if decision.allowed {
+            cache.allow.duration()
+        } else {
+            cache.deny.duration()
+        };
+        let held = if ask.pinned {
+            held
+        } else {
+            held.min(cache.tag.duration())
+        };
+        if held.is_zero() {
+            return;
+        }
+        let keep = Keep {
+            question: ask.question,
+            policy,
+            images: ask.images,
+            asked: lead.asked,
+            until: now + held,
+            most: cache.entries,
+        };
+        self.decisions.keep(keep, decision.clone(), now);
+    }
+
+    /// Asks the reactions: stores the event, and waits for what they say. Whether that was said
+    /// when the same was asked before.
+    async fn ask_reactions(
+        &self,
+        ask: &Ask,
+        deadline: Instant,
+        intake: &dyn Intake,
+    ) -> (Outcome, bool) {
+        let data = &ask.data;
         if data.as_str().len() > self.limits.bytes || data.depth() > self.limits.depth {
-            return Outcome::Undecided("the review is larger than limits.event_bytes");
+            return (Outcome::Undecided(super::LARGE), false);
         }
         let event = NewEvent {
-            id: Some(ask.uuid.clone()),
+            id: Some(ask.id.clone()),
             event_type: ask.event_type.to_owned(),
-            subject: subject(&ask.data),
+            subject: ask.subject.clone(),
             time: None,
-            data,
+            data: data.clone(),
         };
         let left = deadline.saturating_duration_since(Instant::now());
         let settles = |answer: &Answer| {
             Decision::of(answer, &ask.uuid).is_ok_and(|decision| !decision.allowed)
         };
         let consulted = intake.consult(&self.id, event, left, &settles);
-        match tokio::time::timeout(left, consulted).await {
+        let outcome = match tokio::time::timeout(left, consulted).await {
             Err(_elapsed) => Outcome::Undecided(LATE),
-            Ok(Ok(consulted)) => match together(&consulted, &ask.uuid) {
-                Some(outcome) => outcome,
-                None if intake.audience(ask.event_type).reactions == 0 => Outcome::NobodyListens,
-                None => Outcome::Undecided(ENDED),
-            },
+            Ok(Ok(consulted)) => {
+                let outcome = match together(&consulted, &ask.uuid) {
+                    Some(outcome) => outcome,
+                    None if intake.audience(ask.event_type).reactions == 0 => {
+                        Outcome::NobodyListens
+                    }
+                    None => Outcome::Undecided(ENDED),
+                };
+                return (outcome, consulted.receipt.duplicate);
+            }
             Ok(Err(Refusal::Invalid(reason))) => {
                 tracing::warn!(source = %self.id, reason, "a review is no event");
                 Outcome::Undecided("the review is not acceptable")
             }
             Ok(Err(_)) => Outcome::NotStored,
-        }
+        };
+        (outcome, false)
     }
 }
 
@@ -302,15 +276,4 @@ fn together(consulted: &Consulted, uuid: &str) -> Option<Outcome> {
         return Some(Outcome::Undecided(ENDED));
     }
     all.map(|decision| Outcome::Decided(decision.bounded()))
-}
-
-/// What the review is about: `namespace/name` of the object, or the namespace.
-fn subject(data: &Value) -> Option<String> {
-    let request = &data["request"];
-    let namespace = request["namespace"].as_str();
-    let namespace = namespace.or(data["image_review"]["spec"]["namespace"].as_str());
-    let name = request["name"].as_str().filter(|name| !name.is_empty());
-    let parts: Vec<&str> = namespace.into_iter().chain(name).collect();
-    let subject = parts.join("/");
-    (!subject.is_empty() && subject.len() <= 512).then_some(subject)
 }

@@ -6,20 +6,24 @@
 //! was taken before about the same, or as `on_timeout` says. A review is stored before
 //! reactions are asked, and is never answered twice.
 //!
-//! The work is split: [`review`] reads what is asked, [`decide`] gets the decision, [`flight`]
-//! has the same asked once, [`answer`] writes it down. A caller without the name that it must
+//! The work is split: [`room`] keeps large reviews from holding small ones up, [`review`] reads
+//! what is sent, [`ask`] makes events of it, [`decide`] gets the decision, [`flight`] has the
+//! same asked once, [`answer`] writes it down. A caller without the name that it must
 //! have is told so before its body is read.
 
 mod answer;
+mod ask;
 mod config;
 mod decide;
 mod flight;
 mod review;
+mod room;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::any;
@@ -29,10 +33,12 @@ use http::{Method, StatusCode, header};
 use serde_json::Value;
 
 use self::answer::{Form, problem};
+use self::ask::Ask;
 use self::config::Config;
 use self::decide::Verdict;
 use self::flight::Flights;
-use self::review::Kind;
+use self::review::{Kind, Reject};
+use self::room::{Full, Place, Room};
 use crate::admission::Decisions;
 use crate::intake::Intake;
 use crate::source::{Source, SourceModule};
@@ -43,17 +49,40 @@ pub(super) static MODULE: SourceModule = SourceModule {
     summary: "What a Kubernetes API server asks before it lets something in.",
     events: &[
         (
-            decide::IMAGES,
+            ask::IMAGES,
             "Images are about to run; a reaction answers by k8s_imagevalidate (CSF's event).",
         ),
         (
-            decide::REVIEW,
+            ask::REVIEW,
             "An object is about to be made, changed or removed; answered in the same way.",
         ),
     ],
     config: settings::schema::<Config>,
     build,
 };
+
+/// What is told where an event would be too large.
+const LARGE: &str = "the review is larger than limits.event_bytes";
+
+/// Reads a review: how it is answered, and what it asks; none where it is not read any further.
+fn prepare(
+    kind: Kind,
+    body: &[u8],
+    source: &str,
+    listens: impl Fn(&str) -> bool,
+) -> Result<(Form, Option<Vec<Ask>>), Reject> {
+    if review::is_heavy(body) {
+        return Ok((Form::of(&review::head(kind, body)?), None));
+    }
+    let review = review::read(kind, body)?;
+    let form = Form::of(&review);
+    Ok((form, Some(ask::asks(review, source, listens))))
+}
+
+fn busy() -> Response {
+    let detail = "too many large reviews are being read; try again";
+    problem(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
+}
 
 struct Validator(Arc<Inner>);
 
@@ -63,6 +92,7 @@ struct Inner {
     listener: ListenerConfig,
     decisions: Arc<Decisions>,
     flights: Flights,
+    room: Room,
     limits: Limits,
 }
 
@@ -77,6 +107,7 @@ fn build(id: &str, config: Value, cx: &BuildContext) -> Result<Arc<dyn Source>, 
         config,
         decisions: cx.decisions.clone(),
         flights: Flights::default(),
+        room: Room::default(),
         limits: cx.json,
     }))))
 }
@@ -105,31 +136,81 @@ impl Source for Validator {
 }
 
 impl Inner {
-    async fn receive(&self, kind: Kind, request: Request, intake: &dyn Intake) -> Response {
+    async fn receive(
+        self: &Arc<Self>,
+        kind: Kind,
+        request: Request,
+        intake: &dyn Intake,
+    ) -> Response {
         let arrived = Instant::now();
         if let Err(refused) = self.admit(&request, intake) {
             return *refused;
         }
         let deadline = arrived + self.budget(review::caller_timeout(request.uri().query()));
-        // The listener bounds the size and the time of the body.
-        let body = axum::body::to_bytes(request.into_body(), usize::MAX).await;
-        let Ok(body) = body else {
-            let detail = "the request body could not be read";
-            return problem(StatusCode::BAD_REQUEST, "body-unreadable", detail);
+        // Held until the answer.
+        let (place, body) = match self.body(request, deadline).await {
+            Ok(read) => read,
+            Err(refused) => return *refused,
         };
-        let review = match review::read(kind, &body) {
-            Ok(review) => review,
+        let heard = [ask::IMAGES, ask::REVIEW];
+        let heard = heard.map(|name| (name, intake.audience(name).reactions > 0));
+        let listens = move |name: &str| heard.contains(&(name, true));
+        let prepared = match &place {
+            None => prepare(kind, &body, &self.id, listens),
+            Some(_) => {
+                let Ok(turn) = self.room.turn(deadline).await else {
+                    return busy();
+                };
+                let source = self.id.clone();
+                let read = move || {
+                    let _turn = turn;
+                    prepare(kind, &body, &source, listens)
+                };
+                match tokio::task::spawn_blocking(read).await {
+                    Ok(prepared) => prepared,
+                    Err(_panicked) => return busy(),
+                }
+            }
+        };
+        let (form, asks) = match prepared {
+            Ok(prepared) => prepared,
             Err(reject) => {
                 intake.refused(&self.id, "unusable");
                 return problem(StatusCode::BAD_REQUEST, "not-a-review", reject.to_string());
             }
         };
-        let form = Form::of(&review);
-        match self.decide(review, deadline, intake).await {
+        let verdict = match asks {
+            Some(asks) => self.decide(asks, deadline, intake).await,
+            None => Verdict::Decision(self.fallback("the review has too many parts")),
+        };
+        drop(place);
+        match verdict {
             Verdict::Decision(decision) => answer::ok(&form.fill(decision, self.config.mode)),
             Verdict::Unavailable => {
                 let detail = "events cannot be stored now";
                 problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            }
+        }
+    }
+
+    /// The body, once there is room for what it announces.
+    async fn body(
+        &self,
+        request: Request,
+        deadline: Instant,
+    ) -> Result<(Option<Place>, Bytes), Box<Response>> {
+        let body = request.into_body();
+        let announced = body.size_hint().upper();
+        let announced = announced.unwrap_or(self.config.body_bytes.bytes());
+        let place = self.room.take(announced, deadline).await;
+        let place = place.map_err(|Full| busy())?;
+        // The listener bounds the size of the body.
+        let body = axum::body::to_bytes(body, usize::MAX);
+        match tokio::time::timeout_at(deadline.into(), body).await {
+            Ok(Ok(body)) => Ok((place, body)),
+            _ => {
+                let detail = "the request body could not be read in time";
+                Err(problem(StatusCode::BAD_REQUEST, "body-unreadable", detail).into())
             }
         }
     }

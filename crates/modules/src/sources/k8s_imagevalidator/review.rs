@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -14,6 +15,10 @@ use crate::admission::Question;
 
 /// Annotations that an ImageReview has begin or go on so.
 const POLICY_MARK: &str = ".image-policy.k8s.io/";
+
+/// The most values of a review that is read: the largest objects of a cluster have some ten
+/// thousand, and an update shows two.
+const VALUES_MAX: usize = 200_000;
 
 /// Why a request is no review.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,30 +71,91 @@ pub(super) struct ImageReview {
     pub(super) pinned: bool,
 }
 
+/// Whether a body has more values than are kept: objects and arrays of nothing take a hundred
+/// times their text.
+pub(super) fn is_heavy(body: &[u8]) -> bool {
+    let (mut values, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in body {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (true, b'"') => in_string = false,
+            (true, _) => {}
+            (false, b'"') => in_string = true,
+            // Each value follows one of these, but for the first.
+            (false, b',' | b'[' | b'{') => values += 1,
+            (false, _) => {}
+        }
+    }
+    values > VALUES_MAX
+}
+
+/// Only what is needed to answer a review that is not read any further.
+pub(super) fn head(kind: Kind, body: &[u8]) -> Result<Review, Reject> {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(default)]
+        kind: String,
+        #[serde(default, rename = "apiVersion")]
+        api_version: String,
+        request: Option<Request>,
+    }
+    #[derive(Deserialize)]
+    struct Request {
+        #[serde(default)]
+        uid: String,
+    }
+    let head: Head = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    kind.check(&head.kind, &head.api_version)?;
+    let uid = head.request.map(|request| request.uid);
+    let uid = uid.filter(|uid| !uid.is_empty());
+    if kind == Kind::Admission && uid.is_none() {
+        return Err(Reject::Missing("request.uid"));
+    }
+    Ok(Review {
+        kind,
+        api_version: head.api_version,
+        uid,
+        dry_run: false,
+        images: None,
+        request: None,
+    })
+}
+
 /// Reads a request's body.
 pub(super) fn read(kind: Kind, body: &[u8]) -> Result<Review, Reject> {
-    let value: Value =
-        serde_json::from_slice(body).map_err(|error| Reject::NotJson(error.to_string()))?;
+    let value: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-    let (expected, group) = match kind {
-        Kind::Image => ("ImageReview", "imagepolicy.k8s.io/"),
-        Kind::Admission => ("AdmissionReview", "admission.k8s.io/"),
-    };
     let api_version = text("apiVersion");
-    let is_known = match kind {
-        Kind::Image => api_version.starts_with(group),
-        Kind::Admission => api_version == "admission.k8s.io/v1",
-    };
-    if text("kind") != expected || !is_known {
-        return Err(Reject::NotAReview {
-            expected,
-            kind: text("kind"),
-            api_version,
-        });
-    }
+    kind.check(&text("kind"), &api_version)?;
     match kind {
         Kind::Image => image_review(value, api_version),
         Kind::Admission => admission_review(value, api_version),
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> Reject {
+    Reject::NotJson(error.to_string())
+}
+
+impl Kind {
+    /// Refuses what says that it is something else.
+    fn check(self, kind: &str, api_version: &str) -> Result<(), Reject> {
+        let (expected, is_known) = match self {
+            Self::Image => (
+                "ImageReview",
+                api_version.starts_with("imagepolicy.k8s.io/"),
+            ),
+            Self::Admission => ("AdmissionReview", api_version == "admission.k8s.io/v1"),
+        };
+        if kind == expected && is_known {
+            return Ok(());
+        }
+        Err(Reject::NotAReview {
+            expected,
+            kind: kind.to_owned(),
+            api_version: api_version.to_owned(),
+        })
     }
 }
 
@@ -98,6 +164,10 @@ fn image_review(value: Value, api_version: String) -> Result<Review, Reject> {
     let containers = containers.ok_or(Reject::Missing("spec.containers"))?;
     let names = containers.iter().filter_map(|one| one["image"].as_str());
     let (names, pinned) = names_of(names);
+    // What else a caller put beside an image is a part of what is asked.
+    let is_plain =
+        |one: &Value| one["image"].is_string() && one.as_object().map(Map::len) == Some(1);
+    let pinned = pinned && containers.iter().all(is_plain);
     Ok(Review {
         kind: Kind::Image,
         api_version,
@@ -225,33 +295,49 @@ fn canonical(image: &str) -> String {
 }
 
 impl ImageReview {
-    /// All that a decision about the images may depend on.
+    /// All that a decision about the images may depend on: the whole review, but for the tags of
+    /// images that have digests.
     pub(super) fn question(&self, source: &str) -> Question {
-        let spec = &self.review["spec"];
-        let images = if self.pinned {
-            json!(self.names)
+        let mut digest = Sha256::new();
+        feed(&mut digest, &("images", source));
+        feed_members(&mut digest, &self.review, "spec");
+        feed_members(&mut digest, &self.review["spec"], "containers");
+        if self.pinned {
+            feed(&mut digest, &self.names);
         } else {
-            spec["containers"].clone()
-        };
-        let content = json!([
-            "images",
-            source,
-            images,
-            spec["namespace"],
-            spec["annotations"],
-        ]);
-        Sha256::digest(content.to_string()).into()
+            feed(&mut digest, &self.review["spec"]["containers"]);
+        }
+        digest.finalize().into()
     }
 }
 
 impl Review {
     /// All that a decision about the request may depend on: everything but its own id.
     pub(super) fn question(&self, source: &str) -> Option<Question> {
-        let mut request = self.request.clone()?;
-        request.as_object_mut()?.remove("uid");
-        let content = json!(["request", source, request]);
-        Some(Sha256::digest(content.to_string()).into())
+        let mut digest = Sha256::new();
+        feed(&mut digest, &("request", source));
+        let request = self.request.as_ref()?.as_object()?;
+        for member in request.iter().filter(|(name, _)| *name != "uid") {
+            feed(&mut digest, &member);
+        }
+        Some(digest.finalize().into())
     }
+}
+
+/// Digests an object's members but one, in the order of their names.
+fn feed_members(digest: &mut Sha256, object: &Value, but: &str) {
+    let members = object.as_object().into_iter().flatten();
+    let mut members: Vec<_> = members.filter(|(name, _)| *name != but).collect();
+    members.sort_unstable_by_key(|(name, _)| *name);
+    feed(digest, &members);
+}
+
+/// Digests a value's JSON text as it is written, without keeping it.
+fn feed(digest: &mut Sha256, value: &impl serde::Serialize) {
+    // A digest takes everything, and values of JSON can be written.
+    let written = serde_json::to_writer(&mut *digest, value);
+    debug_assert!(written.is_ok(), "{written:?}");
+    digest.update([0]);
 }
 
 /// How long the caller waits, as it says in its query: Go's way to write durations.

@@ -15,6 +15,8 @@ use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::running::until;
@@ -355,6 +357,139 @@ async fn respond_decides_too_and_what_is_no_decision_does_not() {
         status["reason"],
         "conche: the answer of `respond` is no decision"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_uid_that_is_used_again_for_other_content_asks_another_question() {
+    let rig = Rig::new(json!({})).await;
+    rig.intake.deafen("admission.review");
+    let ask = async |uid: &str, image: &str| {
+        let review = admission_review(uid, image);
+        rig.admission("?timeout=10s", &review).await["allowed"].clone()
+    };
+    let evil = PINNED.replace("app", "evil");
+    let yes = json!({ "validate": true });
+    let no = json!({ "validate": false });
+    let (allowed, ()) = tokio::join!(ask("u", PINNED), rig.decide(0, 1, yes.clone()));
+    assert_eq!(allowed, true);
+    let (allowed, ()) = tokio::join!(ask("u", &evil), rig.decide(1, 1, no.clone()));
+    assert_eq!(allowed, false);
+    assert_eq!(ask("v", &evil).await, false);
+    assert_eq!(rig.events().len(), 2);
+    // The same again is no new event, and what was said then is told to nobody else.
+    rig.intake.change_policy();
+    assert_eq!(ask("u", PINNED).await, true);
+    assert_eq!(rig.events().len(), 2);
+    let (allowed, ()) = tokio::join!(ask("w", PINNED), rig.decide(2, 1, no));
+    assert_eq!(allowed, false);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_decided_in_a_dry_run_answers_nothing_else() {
+    let rig = Rig::new(json!({ "on_dry_run": "ask" })).await;
+    rig.intake.deafen("admission.review");
+    let mut dry = admission_review("u", PINNED);
+    dry["request"]["dryRun"] = true.into();
+    let real = async {
+        until("the dry run", async || rig.events().len() == 1).await;
+        let review = admission_review("v", PINNED);
+        rig.admission("?timeout=10s", &review).await
+    };
+    let decide = async {
+        until("both events", async || rig.events().len() == 2).await;
+        rig.decide(0, 1, json!({ "validate": true })).await;
+        rig.decide(1, 1, json!({ "validate": false })).await;
+    };
+    let (dry, real, ()) = tokio::join!(rig.admission("?timeout=10s", &dry), real, decide);
+    assert_eq!(dry["allowed"], true);
+    assert_eq!(real["allowed"], false);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_forgotten_while_it_is_asked_is_asked_again_by_the_next() {
+    let rig = Rig::new(json!({})).await;
+    for image in [json!({ "image": "sha256:01" }), json!({})] {
+        let from = rig.events().len();
+        let next = async {
+            until("the question", async || rig.events().len() > from).await;
+            let forgotten = invoke(&rig.validate, "forget_decisions", image).await;
+            assert!(forgotten.is_ok(), "{forgotten:?}");
+            rig.images("?timeout=10s", PINNED).await
+        };
+        let decide = async {
+            until("the question anew", async || rig.events().len() > from + 1).await;
+            // The later one first: it is what counts from now on.
+            rig.decide(from + 1, 1, json!({ "validate": false })).await;
+            rig.decide(from, 1, json!({ "validate": true })).await;
+        };
+        let (first, next, ()) = tokio::join!(rig.images("?timeout=10s", PINNED), next, decide);
+        assert_eq!(first["allowed"], true);
+        assert_eq!(next["allowed"], false);
+        assert_eq!(rig.images("", PINNED).await["allowed"], false);
+        assert_eq!(rig.events().len(), from + 2);
+        let forgotten = invoke(&rig.validate, "forget_decisions", json!({})).await;
+        assert_eq!(forgotten, Ok(json!({ "forgotten": 1 })));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_reviews_are_answered_while_large_ones_hold_all_their_room() {
+    let rig = Rig::new(json!({})).await;
+    rig.intake.deafen("admission.review");
+    let large = || {
+        let mut review = admission_review("large", PINNED);
+        review["request"]["options"] = "x".repeat(100_000).into();
+        review
+    };
+    // Each announces as much as is taken, and never sends the last of it.
+    let mut held = Vec::new();
+    let mut hold = async |bytes: usize| {
+        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        let head = format!(
+            "POST /validate?timeout=30s HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n {{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        held.push(stream);
+    };
+    for _ in 0..16 {
+        hold(4 * 1024 * 1024).await;
+    }
+    until("no room", async || {
+        let answer = rig.post("/validate?timeout=200ms", &large()).await;
+        answer.status == 503
+    })
+    .await;
+    let from = rig.events().len();
+    let (status, ()) = tokio::join!(
+        rig.images("?timeout=30s", "small"),
+        rig.decide(from, 1, json!({ "validate": true })),
+    );
+    assert_eq!(status["allowed"], true);
+    drop(held);
+    until("room again", async || {
+        let answer = rig.post("/validate?timeout=1s", &large()).await;
+        answer.status == 200
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_review_that_is_too_large_is_refused_or_decided_without_reading_it() {
+    let rig = Rig::new(json!({ "on_timeout": "allow" })).await;
+    let mut review = admission_review("u", PINNED);
+    review["request"]["object"]["many"] = vec![0; 300_000].into();
+    let answer = rig.admission("", &review).await;
+    assert_eq!(answer["allowed"], true);
+    let heavy = admission_review("u", &"x".repeat(5 << 20));
+    assert_eq!(rig.post("/validate", &heavy).await.status, 413);
+    let rig = Rig::new(json!({ "body_bytes": "8MiB" })).await;
+    let answer = rig.admission("", &review).await;
+    let reason = "conche: the review has too many parts";
+    assert_eq!(answer["status"]["message"], reason);
+    let answer = rig.admission("", &heavy).await;
+    let reason = "conche: the review is larger than limits.event_bytes";
+    assert_eq!(answer["status"]["message"], reason);
+    assert_eq!(rig.events(), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -162,3 +162,50 @@ fn go_says_how_long_it_waits() {
     }
     assert_eq!(caller_timeout(None), None);
 }
+
+#[test]
+fn what_else_an_image_review_says_is_a_part_of_the_question() {
+    let question = |review: &Value| {
+        let review = read(Kind::Image, review.to_string().as_bytes()).unwrap();
+        review.images.unwrap().question("s")
+    };
+    let plain = json!({ "kind": "ImageReview", "apiVersion": "imagepolicy.k8s.io/v1alpha1",
+        "spec": { "containers": [{ "image": "a@sha256:01" }] } });
+    for (place, value) in [
+        (
+            "/spec/containers/0",
+            json!({ "image": "a@sha256:01", "x": 1 }),
+        ),
+        (
+            "/spec",
+            json!({ "containers": [{ "image": "a@sha256:01" }], "x": 1 }),
+        ),
+        ("/apiVersion", json!("imagepolicy.k8s.io/v1")),
+    ] {
+        let mut other = plain.clone();
+        *other.pointer_mut(place).unwrap() = value;
+        assert_ne!(question(&other), question(&plain), "{place}");
+    }
+}
+
+#[test]
+fn a_review_of_too_many_values_is_known_by_its_text_and_its_head_is_read() {
+    let mut review = admission(&pod("a"));
+    let text = review.to_string();
+    assert!(!is_heavy(text.as_bytes()));
+    review["request"]["object"]["text"] = "[,{".repeat(VALUES_MAX).into();
+    assert!(!is_heavy(review.to_string().as_bytes()), "it is one text");
+    review["request"]["object"]["many"] = vec![json!([]); VALUES_MAX / 2 + 1].into();
+    let text = review.to_string();
+    assert!(is_heavy(text.as_bytes()));
+    let head = super::head(Kind::Admission, text.as_bytes()).unwrap();
+    assert_eq!(head.uid, read_admission(&pod("a")).uid);
+    assert_eq!((head.images, head.request), (None, None));
+    for (kind, body) in [
+        (Kind::Image, &*text),
+        (Kind::Admission, IMAGE_REVIEW),
+        (Kind::Admission, "["),
+    ] {
+        assert!(super::head(kind, body.as_bytes()).is_err(), "{body:.80}");
+    }
+}
