@@ -1,15 +1,17 @@
 //! Doing what is pending: each notification is fetched to its end, its events are stored, and
 //! it is deleted at Clair.
 //!
-//! One at a time, each on its own times: one that cannot be had holds up no other, and a Clair
-//! that is away is asked less and less often, for ever. Nothing here decides by itself that a
+//! A few at a time, each on its own times: one that cannot be had, or whose answer hangs, holds
+//! up no other, and a Clair that is away is asked less and less often, for ever. Nothing here decides by itself that a
 //! notification is lost but where Clair does not know it, or after `give_up`; then it still
 //! stands at Clair, which names it again.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use conche_runtime::supervisor::BoxError;
+use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
 use super::Inner;
@@ -24,27 +26,62 @@ use crate::sources::delivery::{Entrance, Stopping};
 /// More pages than this are none of Clair's.
 const PAGES_MAX: usize = 100_000;
 
+/// How many are fetched at a time: one that hangs takes its place for `timeout` only.
+const AT_ONCE: usize = 4;
+
 /// How long to wait while the store cannot be written.
 const STORE_WAIT: Duration = Duration::from_secs(1);
 
-/// When each notification is tried again.
+/// Who is being fetched, and when each that failed is tried again.
 #[derive(Default)]
-struct Schedule(HashMap<String, (Reconnects, Instant)>);
+struct Schedule(HashMap<String, Try>);
+
+#[derive(Default)]
+struct Try {
+    is_begun: bool,
+    waits: Reconnects,
+    /// Not before then; at once without.
+    due: Option<Instant>,
+}
+
+/// What a worker is to do.
+enum Next {
+    Begin(Item),
+    WaitUntil(Instant),
+    Nothing,
+}
 
 impl Schedule {
-    fn due(&self, name: &str) -> Option<Instant> {
-        self.0.get(name).map(|(_, due)| *due)
+    /// The one that is due first, which nobody else then gets.
+    fn next(&mut self, items: &[Item], now: Instant) -> Next {
+        self.0
+            .retain(|name, _| items.iter().any(|item| item.name == *name));
+        let due = |item: &Item| self.0.get(&item.name).and_then(|known| known.due);
+        let is_begun = |item: &Item| self.0.get(&item.name).is_some_and(|known| known.is_begun);
+        let free = items.iter().filter(|item| !is_begun(item));
+        let Some(item) = free.min_by_key(|item| due(item)) else {
+            return Next::Nothing;
+        };
+        match due(item) {
+            Some(due) if due > now => Next::WaitUntil(due),
+            _ => {
+                self.0.entry(item.name.clone()).or_default().is_begun = true;
+                Next::Begin(item.clone())
+            }
+        }
+    }
+
+    fn ended(&mut self, name: &str) {
+        if let Some(known) = self.0.get_mut(name) {
+            known.is_begun = false;
+        }
     }
 
     /// It failed; gives how long it waits.
-    fn postpone(&mut self, name: &str) -> Duration {
-        let now = Instant::now();
-        let (waits, due) = self
-            .0
-            .entry(name.to_owned())
-            .or_insert((Reconnects::default(), now));
-        let wait = waits.next();
-        *due = now + wait;
+    fn postpone(&mut self, name: &str, now: Instant) -> Duration {
+        let known = self.0.entry(name.to_owned()).or_default();
+        let wait = known.waits.next();
+        known.due = Some(now + wait);
         wait
     }
 }
@@ -61,33 +98,67 @@ enum Failed {
 impl Inner {
     /// Until the source is to stop.
     pub(super) async fn fetch_all(&self, entrance: &Entrance<'_>) -> Result<(), BoxError> {
-        let stop = entrance.stop;
-        let mut schedule = Schedule::default();
-        loop {
+        let schedule = Mutex::default();
+        let workers = (0..AT_ONCE).map(|_| self.fetch_some(entrance, &schedule));
+        try_join_all(workers).await?;
+        Ok(())
+    }
+
+    /// One worker of several: takes what is due and nobody else has.
+    async fn fetch_some(
+        &self,
+        entrance: &Entrance<'_>,
+        schedule: &Mutex<Schedule>,
+    ) -> Result<(), BoxError> {
+        let lock = || schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        while !entrance.stop.is_requested() {
             let items = self.items(entrance.intake).await?;
-            schedule
-                .0
-                .retain(|name, _| items.iter().any(|item| item.name == *name));
-            let next = items.iter().min_by_key(|item| schedule.due(&item.name));
-            let due = next.and_then(|item| schedule.due(&item.name));
+            let next = lock().next(&items, Instant::now());
+            let due = match next {
+                Next::Begin(item) => {
+                    // There may be something for another one as well.
+                    self.woken.notify_one();
+                    let ended = self.work(&item, entrance).await;
+                    let judged = self.judge(&item, ended, entrance, schedule).await;
+                    lock().ended(&item.name);
+                    if judged == Err(Stopping) {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Next::WaitUntil(due) => Some(due),
+                Next::Nothing => None,
+            };
             tokio::select! {
                 biased;
-                () = stop.requested() => return Ok(()),
-                () = wait_until(due), if next.is_some() => {}
-                () = self.woken.notified() => continue,
+                () = entrance.stop.requested() => return Ok(()),
+                () = wait_until(due), if due.is_some() => {}
+                () = self.woken.notified() => {}
             }
-            let Some(item) = next else { continue };
-            match self.work(item, entrance).await {
-                Ok(()) => {}
-                Err(Failed::Stopping(Stopping)) => return Ok(()),
-                Err(Failed::Clair(error)) if self.is_lost(item, &error) => {
-                    entrance.refuse(&format!("notification {}", item.name), &error);
-                    self.settle(item, entrance, Settled::Gone).await?;
-                }
-                Err(Failed::Clair(error)) => {
-                    let wait = schedule.postpone(&item.name);
-                    tracing::warn!(source = %self.id, notification = %item.name, %error, ?wait, "Clair is asked again");
-                }
+        }
+        Ok(())
+    }
+
+    /// What follows from how a try ended.
+    async fn judge(
+        &self,
+        item: &Item,
+        ended: Result<(), Failed>,
+        entrance: &Entrance<'_>,
+        schedule: &Mutex<Schedule>,
+    ) -> Result<(), Stopping> {
+        match ended {
+            Ok(()) => Ok(()),
+            Err(Failed::Stopping(stopping)) => Err(stopping),
+            Err(Failed::Clair(error)) if self.is_lost(item, &error) => {
+                entrance.refuse(&format!("notification {}", item.name), &error);
+                self.settle(item, entrance, Settled::Gone).await
+            }
+            Err(Failed::Clair(error)) => {
+                let mut schedule = schedule.lock().unwrap_or_else(PoisonError::into_inner);
+                let wait = schedule.postpone(&item.name, Instant::now());
+                tracing::warn!(source = %self.id, notification = %item.name, %error, ?wait, "Clair is asked again");
+                Ok(())
             }
         }
     }

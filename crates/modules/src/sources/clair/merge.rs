@@ -4,6 +4,9 @@
 //! event: what a group has gathered is given out when it holds as many images, or as many
 //! bytes, as an event may. The events' ids count on from the notification's name, so that a
 //! notification that is fetched again after a break becomes the same events.
+//!
+//! No event is larger than an event may be: of a vulnerability that takes more than its share
+//! the largest members are left out, and named in `omitted`.
 
 use std::collections::BTreeMap;
 
@@ -95,7 +98,16 @@ impl<'a> Merger<'a> {
             more,
             affected,
         } = part;
-        let own = vulnerability.to_string().len();
+        let (mut vulnerability, mut more) = (vulnerability, more);
+        // Two sides of a quarter each leave the rest to the images.
+        if let Value::Object(members) = &mut vulnerability {
+            let mut omitted = shorten(members, self.settings.limits.bytes / 4);
+            omitted.extend(shorten(&mut more, self.settings.limits.bytes / 8));
+            if !omitted.is_empty() {
+                members.insert("omitted".to_owned(), omitted.into());
+            }
+        }
+        let own = vulnerability.to_string().len() + length(&more);
         self.group(&key, side, &vulnerability, &more, own);
         for image in affected {
             let bytes = image.name.len() * 3 + IMAGE_BYTES;
@@ -228,6 +240,26 @@ impl<'a> Merger<'a> {
     }
 }
 
+/// Leaves the largest members out until the rest has at most so many bytes; gives their names.
+fn shorten(members: &mut Map<String, Value>, bytes: usize) -> Vec<String> {
+    let mut omitted = Vec::new();
+    while length(members) > bytes {
+        let sizes = members.iter().map(|(name, value)| {
+            let value = serde_json::to_string(value).map_or(0, |text| text.len());
+            (value, name)
+        });
+        let Some((_, name)) = sizes.max() else { break };
+        let name = name.clone();
+        members.remove(&name);
+        omitted.push(name);
+    }
+    omitted
+}
+
+fn length(members: &Map<String, Value>) -> usize {
+    serde_json::to_string(members).map_or(0, |text| text.len())
+}
+
 /// An ancestry that `klar` has named is an image.
 fn readable(name: &str) -> String {
     scan::image_of(name).unwrap_or_else(|| name.to_owned())
@@ -328,6 +360,32 @@ mod tests {
                     .iter()
                     .all(|event| event.data.as_str().len() <= bytes.max(3000))
             );
+        }
+    }
+
+    #[test]
+    fn a_vulnerability_larger_than_an_event_is_told_without_its_largest_members() {
+        let bytes = 16 << 10;
+        for side in ["new", "old"] {
+            let mut page = page(side, 0, 3);
+            page.parts[0].vulnerability["description"] = "x".repeat(30_000).into();
+            page.parts[0].vulnerability["metadata"] = json!("{\"a\":1}");
+            page.parts[0]
+                .more
+                .insert("package".to_owned(), "y".repeat(30_000).into());
+            let mut merger = Merger::new("n", settings(1000, bytes));
+            let mut events = merger.push(page);
+            events.extend(merger.flush(Api::V3));
+            assert_eq!(events.len(), 2);
+            for event in &events {
+                assert!(event.data.as_str().len() <= bytes);
+            }
+            let rich: Value = events[1].data.read().unwrap();
+            let told = &rich[side]["vulnerability"];
+            assert_eq!(told["name"], "CVE-1");
+            assert_eq!(told["omitted"], json!(["description", "package"]));
+            assert_eq!(told["metadata"], json!({ "a": 1 }));
+            assert_eq!(rich[side]["affected"].as_array().unwrap().len(), 3);
         }
     }
 
