@@ -14,7 +14,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Answer};
 use conche_core::Json;
-use conche_core::csf::CsfReaction;
+use conche_core::csf::{CsfReaction, beside};
 use conche_core::reaction::{self, Reaction};
 use conche_engine::{Owner, ReactionError, ReactionInfo};
 use conche_modules::{actions, sources};
@@ -233,15 +233,10 @@ fn find<'a>(all: &'a [ReactionInfo], event: &str, name: &str) -> Option<&'a Reac
     by_name(name).or_else(|| by_name(&beside(name, event)))
 }
 
-/// The name of a reaction whose own name another event's has already.
-fn beside(name: &str, event: &str) -> String {
-    format!("{name} ({event})")
-}
-
 /// What CSF's clients see of a reaction under one of its events.
 fn shown(all: &[ReactionInfo], info: &ReactionInfo, event: &str) -> CsfReaction {
     let mut shown = CsfReaction::of(&info.reaction, event);
-    let first = shown.name.strip_suffix(&format!(" ({event})"));
+    let first = shown.name.strip_suffix(&beside("", event));
     let is_beside = |first: &&str| all.iter().any(|other| other.reaction.name == *first);
     if let Some(first) = first.filter(is_beside) {
         shown.name = first.to_owned();

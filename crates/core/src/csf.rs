@@ -42,6 +42,13 @@ pub struct CsfAction {
     pub module: String,
 }
 
+/// The name under which a reaction is kept whose own name another event's has already. CSF let
+/// them share it; here a name is a key, and CSF's clients still know this one by its own.
+#[must_use]
+pub fn beside(name: &str, event: &str) -> String {
+    format!("{name} ({event})")
+}
+
 impl CsfReaction {
     /// Reads CSF's JSON.
     pub fn parse(text: &str) -> Result<Self, Error> {
