@@ -2,7 +2,9 @@
 //!
 //! Where CSF was wrong this is right and a superset: a body is checked before it is stored,
 //! answers say that they are JSON, and a name is a key, so that posting a reaction again
-//! replaces it. CSF let reactions to different events share a name; here the later one is
+//! replaces it. A web page has to say that its body is JSON, which a browser lets no page of
+//! another origin do; programs that name no type, or another, are served as CSF served them.
+//! CSF let reactions to different events share a name; here the later one is
 //! kept as `NAME (EVENT)` and shown to CSF's clients by the name they gave it.
 //! Source: CSF `api/api.go`.
 
@@ -18,12 +20,14 @@ use conche_core::csf::{CsfReaction, beside};
 use conche_core::reaction::{self, Reaction};
 use conche_engine::{Owner, ReactionError, ReactionInfo};
 use conche_modules::{actions, sources};
+use conche_runtime::listener::guard::is_from_browser;
 use conche_store::Act;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::actor::{Actor, record};
+use crate::extract::check_content_type;
 use crate::problem::Problem;
 use crate::{Api, Shared, codes, words};
 
@@ -142,19 +146,16 @@ pub(crate) async fn post(
     State(api): State<Shared>,
     Extension(actor): Extension<Actor>,
     Path(event): Path<String>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let mut act = actor.act(&api, "reaction.put", &*event);
     act.detail.insert("event".to_owned(), event);
-    let body = match body {
+    let body = match readable(&headers, body) {
         Ok(body) => body,
-        Err(error) => {
-            let code = match error.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => &codes::BODY_TOO_LARGE,
-                _ => &codes::INVALID_BODY,
-            };
-            refused(&api, act, code.name).await;
-            return text(error.status(), &error.body_text());
+        Err((status, code, wrong)) => {
+            refused(&api, act, code).await;
+            return text(status, &wrong);
         }
     };
     let posted = Json::parse(&body, api.json)
@@ -186,6 +187,25 @@ pub(crate) async fn post(
         Ok(_) => StatusCode::OK.into_response(),
         Err(error) => failed(&api, act, error).await,
     }
+}
+
+/// The body, unless it is too large or a page may have sent it from elsewhere.
+fn readable(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Bytes, (StatusCode, &'static str, String)> {
+    if is_from_browser(headers) && check_content_type(headers).is_err() {
+        let wrong = "a web page sends the body as application/json, not compressed".to_owned();
+        let code = codes::CONTENT_TYPE_REFUSED.name;
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, code, wrong));
+    }
+    body.map_err(|error| {
+        let code = match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => &codes::BODY_TOO_LARGE,
+            _ => &codes::INVALID_BODY,
+        };
+        (error.status(), code.name, error.body_text())
+    })
 }
 
 /// `GET /v1/events/{event}/reactions/{reaction}`

@@ -80,7 +80,7 @@ fn read<T: DeserializeOwned>(
 
 /// Exactly `application/json`, at most with `charset=utf-8`: what is taken for one type here
 /// and for another elsewhere has opened doors in other products.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refuse = |detail: &str| Err(Problem::new(&codes::CONTENT_TYPE_REFUSED, detail));
     if headers.contains_key(CONTENT_ENCODING) {
         return refuse("the body must not be compressed: leave Content-Encoding out");

@@ -132,6 +132,35 @@ async fn csf_bug_18_a_body_that_makes_no_sense_is_refused_and_nothing_is_stored(
 }
 
 #[tokio::test]
+async fn a_page_of_another_origin_installs_nothing_and_programs_need_no_content_type() {
+    let server = Server::start().await;
+    let path = "/v1/events/e/reactions";
+    let text = ("content-type", "text/plain");
+    let json = ("content-type", "application/json");
+    let foreign = ("origin", "http://evil.example");
+    let body = |name: &str| reaction(name, "e", "stop").to_string();
+    for (headers, status) in [
+        (&[text, foreign][..], 415),
+        (&[foreign][..], 415),
+        (&[text, ("origin", "null")][..], 415),
+        (&[text, ("sec-fetch-site", "cross-site")][..], 415),
+        (&[json, ("origin", "http://localhost")][..], 200),
+        (&[text][..], 200),
+        (
+            &[("content-type", "application/x-www-form-urlencoded")],
+            200,
+        ),
+        (&[][..], 200),
+    ] {
+        let posted = server.call(Method::POST, path, headers, body("r")).await;
+        assert_eq!(posted.status.as_u16(), status, "{headers:?} {posted:?}");
+        delete(&server, "e", "r").await;
+        let left = server.get("/v1/reactions").await.ok(200);
+        assert_eq!(left, json!([]), "{headers:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_csf_has_no_words_for_is_shown_and_never_overwritten() {
     let server = Server::start().await;
     let rich =

@@ -87,7 +87,7 @@ pub fn check_local(request: &Request, own: &Own) -> Result<(), Problem> {
 
 /// Whether a browser seems to have sent a request with a body: every one that is in use tells
 /// the origin, or that it will not tell it (`null`).
-fn is_from_browser(headers: &HeaderMap) -> bool {
+pub fn is_from_browser(headers: &HeaderMap) -> bool {
     [
         header::ORIGIN,
         header::REFERER,
