@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use conche_core::event::RUN_NEEDS_ATTENTION;
+use conche_core::event::{RUN_NEEDS_ATTENTION, is_storable};
 use conche_core::run::{Declared, Entry, Record, RunState, Started};
 use conche_core::storm::Gates;
 use conche_core::{Definition, Event, EventId, RunId, Timestamp};
@@ -240,12 +240,9 @@ impl Inner {
             });
         }
         let now = self.now();
-        // Stores keep microseconds and cannot keep the very first and last moments.
-        let day = Duration::from_hours(24);
-        let times = Timestamp::MIN + day..Timestamp::MAX - day;
         if events
             .iter()
-            .any(|event| event.time.is_some_and(|time| !times.contains(&time)))
+            .any(|event| event.time.is_some_and(|time| !is_storable(time)))
         {
             return Err(Refusal::Invalid(
                 "the event's time is out of range".to_owned(),
