@@ -339,6 +339,6 @@ fn parts(wanted: &Wanted, actions: &TestActions, clock: &Arc<SimClock>, tasks: T
         clock,
         tasks,
         secrets: Arc::new(Secrets::default()),
-        config: wanted.config,
+        config: wanted.config.clone(),
     }
 }
