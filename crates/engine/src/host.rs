@@ -182,6 +182,10 @@ impl Host for HostOf {
         put.map(drop).map_err(refused)
     }
 
+    async fn list_get(&self, list: &str, key: &str) -> Option<Json> {
+        self.engine.lists.get(list, key, self.engine.now())
+    }
+
     async fn list_remove(&self, list: &str, key: &str) -> Result<bool, Error> {
         self.engine
             .remove_entry(list, key, None)

@@ -321,6 +321,7 @@ pub(crate) async fn probe(
     let work = AssertUnwindSafe(found.action.probe(&call)).catch_unwind();
     match tokio::time::timeout(call.timeout + GRACE, work).await {
         Ok(Ok(Ok(Probed::Happened(output)))) => output_report(output, engine.config.result_bytes),
+        Ok(Ok(Ok(Probed::Failed(error)))) => error_report(error),
         Ok(Ok(Ok(Probed::NotHappened))) => Report::NotHappened,
         Ok(Ok(Ok(Probed::Unknown(why)))) => Report::ProbeFailed { evidence: why },
         Ok(Ok(Err(error))) => Report::ProbeFailed {

@@ -151,6 +151,12 @@ pub trait Host: Send + Sync {
         Err(Error::permanent("there are no lists here"))
     }
 
+    /// The value of an entry of a named list, where it counts now.
+    async fn list_get(&self, list: &str, key: &str) -> Option<Json> {
+        let _ = (list, key);
+        None
+    }
+
     /// Takes an entry out of a named list. Whether there was one.
     async fn list_remove(&self, list: &str, key: &str) -> Result<bool, Error> {
         let _ = (list, key);
@@ -193,6 +199,8 @@ pub struct Answer {
 pub enum Probed {
     /// It happened; this is what the action would have returned.
     Happened(Output),
+    /// It happened, and this is how it failed.
+    Failed(Error),
     /// It did not.
     NotHappened,
     /// It cannot be told, for this reason.

@@ -20,6 +20,7 @@ pub use action::{
     Action, ActionModule, ActionSpec, Answer, Begun, BuildAction, Call, Error, Host, Output, Probed,
 };
 pub use admission::Decisions;
+pub use commands::openwhisk::{TYPES as OWN_COMMANDS, examine as examine_command};
 pub use intake::{Asked, Audience, Batch, Consulted, Intake, NewEvent, Receipt, Refusal, Settles};
 pub use source::{BuildSource, Source, SourceModule};
 

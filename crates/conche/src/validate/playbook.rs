@@ -40,6 +40,8 @@ pub(super) fn examine(file: &str, text: &str, measure: &Measure) -> Vec<Finding>
     let around = Surroundings {
         now: Some(Timestamp::now()),
         extensions: Some(&schemas),
+        commands: conche_modules::OWN_COMMANDS,
+        examine: Some(&conche_modules::examine_command),
         ..Surroundings::default()
     };
     let found = document.check_within(measure.profile, &around).into_iter();

@@ -12,6 +12,10 @@ use crate::run::{OnUncertain, Repeat};
 const EXECUTE: &str = "execute";
 /// The action for HTTP requests that change nothing.
 const READ: &str = "read";
+/// The action for OpenWhisk's actions that know the key of a command and do it once.
+const EXECUTE_KEYED: &str = "execute_keyed";
+/// The module for Apache OpenWhisk.
+const OPENWHISK: &str = "openwhisk";
 /// The module that asks a person: the engine itself.
 const MANUAL: &str = "manual";
 /// The module for agents that speak SOARCA's Fin protocol.
@@ -42,12 +46,13 @@ const ADDRESSED: [&str; 3] = ["http-api", "openc2-http", "ssh"];
 const SERVED: [&str; 3] = ["caldera-cmd", "jupyter", "kestrel"];
 
 /// Modules that need nothing of the run but what is filled in.
-const FILLED_IN: [&str; 7] = [
+const FILLED_IN: [&str; 8] = [
     "bash",
     "caldera-cmd",
     "elastic",
     "http-api",
     "openc2-http",
+    "openwhisk",
     "powershell",
     "ssh",
 ];
@@ -147,6 +152,7 @@ pub(super) fn bind(
     }
     bound(match method(command) {
         Some("GET" | "HEAD" | "OPTIONS") if module == "http-api" => READ,
+        _ if module == OPENWHISK && command.other.contains_key("idempotency") => EXECUTE_KEYED,
         _ => EXECUTE,
     })
 }
@@ -184,6 +190,8 @@ fn module_of<'a>(command: &'a Command, agent: &'a Party) -> &'a str {
         .find_map(|word| word.strip_prefix(SOARCA));
     match soarca {
         Some("fin") => FIN,
+        // The portable form names SOARCA's agent, whose commands are carried out as our own.
+        Some("http-api") if command.kind == OPENWHISK => OPENWHISK,
         Some(capability) if KNOWN.contains(&capability) => capability,
         // SOARCA's own agents name their Fin.
         _ if agent.kind == "soarca" => FIN,

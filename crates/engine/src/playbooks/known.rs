@@ -275,6 +275,8 @@ impl Known {
         let around = Surroundings {
             now: Some(engine.now()),
             playbooks: Some(&look_up),
+            commands: conche_modules::OWN_COMMANDS,
+            examine: Some(&conche_modules::examine_command),
             ..Surroundings::default()
         };
         info.document.check_within(profile, &around)

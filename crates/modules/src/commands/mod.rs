@@ -12,6 +12,7 @@ pub(crate) mod fin;
 mod http_api;
 mod jupyter;
 mod openc2_http;
+pub(crate) mod openwhisk;
 mod over_http;
 mod powershell;
 mod sigma;
@@ -30,6 +31,7 @@ pub(crate) static ALL: &[&ActionModule] = &[
     &jupyter::JUPYTER,
     &jupyter::KESTREL,
     &openc2_http::MODULE,
+    &openwhisk::MODULE,
     &powershell::MODULE,
     &sigma::MODULE,
     &ssh::MODULE,

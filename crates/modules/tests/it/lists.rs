@@ -35,6 +35,7 @@ fn the_lists_are_in_order_and_describe_themselves() {
             "mail",
             "misp",
             "openc2-http",
+            "openwhisk",
             "pagerduty",
             "playbook",
             "powershell",
@@ -204,6 +205,14 @@ fn what_a_repeat_means_is_said_of_every_action() {
             Repeat::Unsafe,
             OnUncertain::Attention,
         ),
+        ("openwhisk.execute", Repeat::Probe, OnUncertain::Attention),
+        (
+            "openwhisk.execute_keyed",
+            Repeat::Keyed,
+            OnUncertain::Repeat,
+        ),
+        ("openwhisk.fire", Repeat::Unsafe, OnUncertain::Attention),
+        ("openwhisk.invoke", Repeat::Probe, OnUncertain::Attention),
         ("pagerduty.trigger", Repeat::Keyed, OnUncertain::Repeat),
         (
             "pagerduty.acknowledge",

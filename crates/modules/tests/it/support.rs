@@ -127,6 +127,8 @@ pub(crate) struct FakeHost {
     pub(crate) nobody_waits: bool,
     /// Who hears what is decided.
     pub(crate) intake: Option<Arc<FakeIntake>>,
+    /// Entries of lists, by list and key.
+    pub(crate) lists: Mutex<BTreeMap<(String, String), Json>>,
 }
 
 #[async_trait]
@@ -153,6 +155,28 @@ impl Host for FakeHost {
         let event = self.emit(call, event).await?;
         let run = Some(RunId::new(event.uuid()));
         Ok(Begun { event, run })
+    }
+
+    async fn list_add(
+        &self,
+        list: &str,
+        key: &str,
+        value: Json,
+        _ttl: Option<Duration>,
+    ) -> Result<(), Error> {
+        let entry = (list.to_owned(), key.to_owned());
+        self.lists.lock().unwrap().insert(entry, value);
+        Ok(())
+    }
+
+    async fn list_get(&self, list: &str, key: &str) -> Option<Json> {
+        let entry = (list.to_owned(), key.to_owned());
+        self.lists.lock().unwrap().get(&entry).cloned()
+    }
+
+    async fn list_remove(&self, list: &str, key: &str) -> Result<bool, Error> {
+        let entry = (list.to_owned(), key.to_owned());
+        Ok(self.lists.lock().unwrap().remove(&entry).is_some())
     }
 
     fn respond(&self, _call: &Call, answer: Answer) -> bool {

@@ -21,6 +21,27 @@ fn query_name(command: &StepId) -> StepId {
     StepId::from(&format!("{command}/query"))
 }
 
+/// The extension of a step under which a portable playbook keeps its `openwhisk` command.
+const OPENWHISK: &str = "extension-definition--f9cea8f6-15ff-4c3a-8564-54f25fd2f1d9";
+
+/// The `openwhisk` command that a step keeps beside its portable `http-api` one; none where
+/// there is none.
+fn own_command(step: &Described, command: &Command) -> Result<Option<Command>, String> {
+    let extensions = step.step_extensions.as_ref();
+    let kept = extensions.and_then(|all| all.get(OPENWHISK));
+    let (Some(kept), "http-api") = (kept, command.kind.as_str()) else {
+        return Ok(None);
+    };
+    let mut own = kept.clone();
+    let Some(members) = own.as_object_mut() else {
+        return Err(format!("the step's `{OPENWHISK}` is no object"));
+    };
+    members.insert("type".to_owned(), "openwhisk".into());
+    let read = serde_json::from_value(own);
+    read.map(Some)
+        .map_err(|error| format!("the step's `{OPENWHISK}`: {error}"))
+}
+
 impl<'a> Lowering<'a> {
     /// Lowers the commands of an action, each for each target, one after the other.
     pub(super) fn action(
@@ -79,6 +100,8 @@ impl<'a> Lowering<'a> {
         (agent, target): (&(&'a Party, Value), Option<&(&'a Party, Value)>),
         next: Option<StepId>,
     ) -> Result<(Step, Option<QueryStep>), String> {
+        let own = own_command(step, command)?;
+        let command = own.as_ref().unwrap_or(command);
         let bound = bind(
             command,
             agent.0,

@@ -188,3 +188,38 @@ fn a_command_of_unknown_effect_that_must_not_be_repeated_is_left_to_a_person() {
     );
     play.awaits(["it/0.1"]);
 }
+
+#[test]
+fn an_openwhisk_command_is_carried_out_in_place_of_the_portable_one_that_keeps_it() {
+    let kept = "extension-definition--f9cea8f6-15ff-4c3a-8564-54f25fd2f1d9";
+    let own = |more| {
+        let command = json!({"command": "invoke /_/look", "params": {"depth": "__n__:value"}});
+        with(command, more)
+    };
+    let direct = |more| commands([with(own(more), json!({"type": "openwhisk"}))]);
+    let portable = |more| {
+        let http = json!({"type": "http-api", "command": "POST /x HTTP/1.1", "content": "{}"});
+        with(
+            commands([http]),
+            json!({"step_extensions": {kept: own(more)}}),
+        )
+    };
+    let once = || json!({"idempotency": {"param": "once"}});
+    for (step, action) in [
+        (direct(json!({})), "execute"),
+        (direct(once()), "execute_keyed"),
+        (portable(json!({})), "execute"),
+        (portable(once()), "execute_keyed"),
+    ] {
+        let doc = Doc::new("it").variable("__n__", "integer", "3");
+        let mut play = Play::of(&doc.step("it", then(step, "end")));
+        play.wanted();
+        let call = play.invocation("it");
+        assert_eq!((&*call.module, &*call.action), ("openwhisk", action));
+        let command = &play.input("it")["command"];
+        assert_eq!(command["command"], "invoke /_/look");
+        assert_eq!(command["params"], json!({"depth": 3}));
+        play.gives("it", json!({"variables": {"__n__": 7}}));
+        play.awaits(["succeeded"]).has("__n__", "7");
+    }
+}

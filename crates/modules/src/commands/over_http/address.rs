@@ -45,6 +45,16 @@ impl Base {
 
     /// Reads a party's address.
     pub(in crate::commands) fn of(party: &Party) -> Result<Self, Error> {
+        Self::read(party, |_, port| {
+            port.is_none_or(|port| PLAIN_PORTS.contains(&port))
+        })
+    }
+
+    /// The same with another rule for when `http` is meant without a `url`, by host and port.
+    pub(in crate::commands) fn read(
+        party: &Party,
+        is_plain: impl Fn(&Host, Option<u16>) -> bool,
+    ) -> Result<Self, Error> {
         let wrong =
             |flaw: String| Error::permanent(format!("the address of {}: {flaw}", name(party)));
         let given = party
@@ -66,8 +76,11 @@ impl Base {
         let mut url = match (given, &host) {
             (Some(url), _) => url,
             (None, Some(host)) => {
-                let plain = port.is_none_or(|port| PLAIN_PORTS.contains(&port));
-                let scheme = if plain { "http" } else { "https" };
+                let scheme = if is_plain(host, port) {
+                    "http"
+                } else {
+                    "https"
+                };
                 Url::parse(&format!("{scheme}://{host}"))
                     .map_err(|error| wrong(error.to_string()))?
             }
@@ -91,6 +104,11 @@ impl Base {
     /// Who gets what is sent to the party.
     pub(in crate::commands) fn receiver(&self) -> Result<Receiver, Error> {
         super::receiver(&self.url)
+    }
+
+    /// The URL itself.
+    pub(in crate::commands) fn url(&self) -> &Url {
+        &self.url
     }
 
     /// The URL of a request target: a path with its query, or a URL of this party.

@@ -159,6 +159,15 @@ impl Client {
         self.read(to, authentication, held)
     }
 
+    /// The value of one secret, for credentials of a form of their own.
+    pub(super) fn value(
+        &self,
+        to: &Receiver,
+        credential: &Credential,
+    ) -> Result<SecretString, Error> {
+        credential.read(&self.secrets, std::slice::from_ref(to))
+    }
+
     fn read(
         &self,
         to: &Receiver,
@@ -171,7 +180,7 @@ impl Client {
                 authentication.id, authentication.kind
             ))
         })?;
-        credential.read(&self.secrets, std::slice::from_ref(to))
+        self.value(to, credential)
     }
 
     /// A request within the configured limits and what is left of the call's time.

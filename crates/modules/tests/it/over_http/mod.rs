@@ -6,6 +6,7 @@ mod grants;
 mod http_api;
 mod jupyter;
 mod openc2_http;
+mod openwhisk;
 
 use conche_modules::Error;
 use serde_json::{Value, json};
