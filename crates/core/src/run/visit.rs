@@ -261,15 +261,17 @@ impl Visit {
                 S::Attention { reason }
             }
             (S::Attention { .. }, Entry::Resumed { resolution, .. }) => self.resumed(resolution),
-            (state, entry) => {
-                return Err(Illegal {
-                    state: format!("{} at its visit of '{}'", state.name(), self.step),
-                    entry: entry.name().to_owned(),
-                });
-            }
+            (_, entry) => return Err(self.illegal(&entry)),
         };
         self.state = next;
         Ok(())
+    }
+
+    fn illegal(&self, entry: &Entry) -> Illegal {
+        Illegal {
+            state: format!("{} at its visit of '{}'", self.state.name(), self.step),
+            entry: entry.name().to_owned(),
+        }
     }
 
     /// Whether an attempt of this number may have been made without its end being known: it is
