@@ -3,10 +3,13 @@
 //!
 //! No value of a secret is ever read here: a module reads it when it needs it.
 
+use std::fmt;
+
 use conche_core::words;
 use conche_runtime::secrets::Secrets;
 use schemars::JsonSchema;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -20,30 +23,39 @@ pub struct SecretName {
     pub secret: String,
 }
 
-/// What may stand where the name of a secret belongs. A text is taken for a value: the message
-/// about it must not repeat it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Name(Named),
-    Value(serde::de::IgnoredAny),
-}
-
+/// As [`SecretName`] is written. A text in its place is taken for the value of a secret: the
+/// message about it must not repeat it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
+struct Written {
     secret: String,
+}
+
+struct Expected;
+
+impl<'de> Visitor<'de> for Expected {
+    type Value = SecretName;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a section")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretName, A::Error> {
+        let Written { secret } = Written::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(SecretName { secret })
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _value: &str) -> Result<SecretName, E> {
+        Err(E::custom(
+            "must be `{ secret: NAME }`: the value itself belongs under `secrets:`, where NAME says \
+             in which variable or file it is",
+        ))
+    }
 }
 
 impl<'de> Deserialize<'de> for SecretName {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        match Written::deserialize(from)? {
-            Written::Name(Named { secret }) => Ok(Self { secret }),
-            Written::Value(_) => Err(D::Error::custom(
-                "must be `{ secret: NAME }`: the value itself belongs under `secrets:`, where NAME \
-                 says in which variable or file it is",
-            )),
-        }
+        from.deserialize_any(Expected)
     }
 }
 

@@ -18,6 +18,7 @@ mod view;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     fs::File,
     io::Read,
     os::unix::fs::PermissionsExt,
@@ -28,7 +29,8 @@ use std::{
 use ring::rand::{SecureRandom as _, SystemRandom};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::Error as _;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use self::seal::Seal;
@@ -55,31 +57,47 @@ pub enum SecretRef {
     File(PathBuf),
 }
 
-/// What may stand where a secret is told of. A text is taken for its value: the message about it
-/// must not repeat it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Place(Place),
-    Value(serde::de::IgnoredAny),
-}
-
+/// As [`SecretRef`] is written. A text in its place is taken for the value of a secret: the
+/// message about it must not repeat it.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Place {
+enum Written {
     Env(String),
     File(PathBuf),
 }
 
+struct Expected;
+
+impl Expected {
+    const TEXT: &'static str = "must be `{ env: NAME }` or `{ file: PATH }`";
+}
+
+impl<'de> Visitor<'de> for Expected {
+    type Value = SecretRef;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a section")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretRef, A::Error> {
+        match Written::deserialize(MapAccessDeserializer::new(map)) {
+            Ok(Written::Env(name)) => Ok(SecretRef::Env(name)),
+            Ok(Written::File(path)) => Ok(SecretRef::File(path)),
+            Err(wrong) if wrong.to_string().starts_with("invalid type: map") => {
+                Err(A::Error::custom(Self::TEXT))
+            }
+            Err(wrong) => Err(wrong),
+        }
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _value: &str) -> Result<SecretRef, E> {
+        Err(E::custom(Self::TEXT))
+    }
+}
+
 impl<'de> Deserialize<'de> for SecretRef {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        match Written::deserialize(from)? {
-            Written::Place(Place::Env(name)) => Ok(Self::Env(name)),
-            Written::Place(Place::File(path)) => Ok(Self::File(path)),
-            Written::Value(_) => Err(D::Error::custom(
-                "must be `{ env: NAME }` or `{ file: PATH }`",
-            )),
-        }
+        from.deserialize_any(Expected)
     }
 }
 

@@ -110,7 +110,11 @@ fn a_mistake_is_named_with_its_line_its_column_and_what_was_meant() {
         ),
         (
             "secrets: { a: {} }\n",
-            "c.yaml:1:16: must have a key that says of which kind it is",
+            "c.yaml:1:15: must be `{ env: NAME }` or `{ file: PATH }`",
+        ),
+        (
+            "secrets: { a: hunter2 }\n",
+            "c.yaml:1:15: must be `{ env: NAME }` or `{ file: PATH }`",
         ),
     ] {
         let found = complaint(text, &[]);

@@ -89,7 +89,7 @@ fn settings_of_a_recipe_are_checked_and_without_any_there_is_no_module() {
         ),
         (
             json!({ "key": secret("key"), "url": "https://x", "timeout": 1 }),
-            "invalid type",
+            "`timeout`: must be a text, not the number 1",
         ),
     ];
     for (settings, expected) in table {
