@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::server::{PATIENCE, Server, Site};
+use crate::server::{PATIENCE, Server, Site, eventually};
 
 const CONFIG: &str = r#"
 sources:
@@ -139,4 +139,55 @@ actions:
     server.ask(&["lists", "remove", "blocked", &image]);
     assert_eq!(allowed(), true);
     assert_eq!(runs(), 3);
+}
+
+#[test]
+fn all_reactions_to_a_review_must_say_yes_and_only_those_are_heard() {
+    let hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = hole.local_addr().unwrap().port().to_string();
+    let site = Site::new(CONFIG);
+    site.write("reactions/admit.yaml", &REACTION.replace("HOLE", &port));
+    site.write(
+        "reactions/quick.yaml",
+        "
+name: quick
+event: k8s_image_validation_request
+script: |
+  nextAction = 'answer'; result = { uuid: event.uuid, validate: true, reason: 'quick' };
+actions:
+  answer: { module: k8s_imagevalidate, action: validate_image }
+",
+    );
+    let server = site.start();
+    assert_eq!(ask(&server, "good:1")["allowed"], true);
+    assert_eq!(ask(&server, "bad:1")["reason"], "it is bad:1");
+    let undecided = ask(&server, "undecided:1");
+    let reason = "conche: the reactions ended without a decision";
+    assert_eq!(undecided, json!({ "allowed": false, "reason": reason }));
+    // While `admit` waits for a scan: whoever knows the review's name sends an event of its type.
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| ask(&server, "scanned:1"));
+        let mine = eventually("the review", || {
+            let listed = server.ask(&["events", "list", "--source", "reviews", "--limit", "1"]);
+            let newest = listed["events"][0]["event_id"].as_str()?.to_owned();
+            let data = server.ask(&["events", "show", &newest])["data"].clone();
+            let image = data.pointer("/image_review/spec/containers/0/image")?;
+            (image == "scanned:1").then_some(data)
+        });
+        let data = json!({ "uuid": mine["uuid"], "image_review": review("good:1") });
+        site.write("event.json", &data.to_string());
+        let event_type = "k8s_image_validation_request";
+        let file = site.path("event.json");
+        let file = file.to_str().unwrap();
+        let sent = server.ask(&["events", "send", "--type", event_type, file]);
+        let sent = sent["event_id"].as_str().unwrap();
+        eventually("the runs of what was sent", || {
+            let shown = server.ask(&["events", "show", sent]);
+            let runs = shown["runs"].as_array()?;
+            let over = |run: &&Value| run["status"] == "succeeded";
+            (runs.iter().filter(over).count() == 2).then_some(())
+        });
+        let status = asked.join().unwrap();
+        assert_eq!(status["reason"], "conche: no decision in time");
+    });
 }
