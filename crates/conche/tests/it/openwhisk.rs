@@ -111,7 +111,8 @@ fn has(program: &str) -> bool {
         .iter()
         .any(|folder| Path::new(folder).join(program).is_file());
     if !found {
-        writeln!(std::io::stdout(), "skipped: there is no {program}").unwrap();
+        let mut out = std::io::stdout();
+        writeln!(out, "skipped: there is no {program}").unwrap();
     }
     found
 }
@@ -207,7 +208,7 @@ fn what_was_accepted_outlasts_a_kill_and_nothing_is_begun_twice() {
     host.action(
         "slow",
         "python:default",
-        "import time\ndef main(args):\n    print('begun', flush=True)\n    time.sleep(600)\n    return {}\n",
+        "import threading\ndef main(args):\n    threading.Event().wait(600)\n    return {}\n",
     );
     host.action(
         "quick",
