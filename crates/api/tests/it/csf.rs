@@ -145,7 +145,7 @@ async fn a_page_of_another_origin_installs_nothing_and_programs_need_no_content_
         (&[foreign][..], 403),
         (&[text, ("origin", "null")][..], 403),
         (&[text, ("referer", "http://localhost/")][..], 415),
-        (&[json, ("origin", "http://localhost")][..], 200),
+        (&[json, ("referer", "http://localhost/")][..], 200),
         (&[text][..], 200),
         (
             &[("content-type", "application/x-www-form-urlencoded")],
