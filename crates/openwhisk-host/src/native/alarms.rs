@@ -149,11 +149,8 @@ impl Inner {
                 }
                 let alarm = self.alarm(feed, &who.namespace, named.name, arguments)?;
                 let expected = there.map(|there| there.revision);
-                let made = self
-                    .store
-                    .commit(commit(vec![write(&alarm, expected)]))
-                    .await;
-                made.map_err(failed)?;
+                let change = commit(vec![write(&alarm, expected)]);
+                self.commit(change).await.map_err(failed)?;
                 Ok(json!({ "status": "success" }))
             }
             (_, None) => Err(format!("{named} has no alarm")),
