@@ -1,7 +1,7 @@
 //! Web actions: actions that anyone may call by HTTP, under the conditions of their annotations.
 //!
 //! What a request gives the action and what the result answers are pure functions
-//! ([`request`], [`project`]); this file only finds the action, checks who may call and waits.
+//! (`request`, `project`); this file only finds the action, checks who may call and waits.
 //! What is not exported is not there: nothing here tells a private action from none. The
 //! activation is its owner's.
 
