@@ -209,10 +209,34 @@ async fn sandbox(config: &Config) -> Check {
     }
 }
 
-/// A check for each fault, so that none hides behind another.
 async fn reactions(loaded: &Loaded) -> Vec<Check> {
-    let name = "reactions";
-    let dir = match &loaded.config.reactions {
+    let folder = &loaded.config.reactions;
+    look("reactions", loaded, folder, async |dir, parts| {
+        let look = folder::look(dir, loaded, parts).await?;
+        Ok((format!("{} can be in force", look.reactions), look.faults))
+    })
+    .await
+}
+
+async fn playbooks(loaded: &Loaded) -> Vec<Check> {
+    let folder = &loaded.config.playbooks;
+    look("playbooks", loaded, folder, async |dir, parts| {
+        let look = folder::look_at_playbooks(dir, loaded, parts).await?;
+        let faults = look.faults.into_iter();
+        let faults = faults.map(|fault| dir.join(fault.to_string()).display().to_string());
+        Ok((format!("{} can be run", look.playbooks), faults.collect()))
+    })
+    .await
+}
+
+/// What is in a folder, and a check for each fault, so that none hides behind another.
+async fn look(
+    name: &'static str,
+    loaded: &Loaded,
+    folder: &Folder,
+    look: impl AsyncFnOnce(&Path, Parts) -> Result<(String, Vec<String>), Failure>,
+) -> Vec<Check> {
+    let dir = match folder {
         Folder::Default(dir) if !dir.is_dir() => {
             let detail = format!("there is no folder {}", dir.display());
             return vec![check(name, State::Ok, detail)];
@@ -223,43 +247,12 @@ async fn reactions(loaded: &Loaded) -> Vec<Check> {
     let Ok(parts) = Parts::build(loaded) else {
         return Vec::new();
     };
-    match folder::look(dir, loaded, parts).await {
-        Ok(look) => {
-            let faults = look.faults.into_iter();
-            let mut checks: Vec<Check> = faults
-                .map(|fault| check(name, State::Error, fault))
-                .collect();
-            let detail = format!("{}: {} can be in force", dir.display(), look.reactions);
-            checks.insert(0, check(name, State::Ok, detail));
-            checks
-        }
-        Err(error) => vec![check(name, State::Error, error.to_string())],
-    }
-}
-
-/// The same for the playbooks folder.
-async fn playbooks(loaded: &Loaded) -> Vec<Check> {
-    let name = "playbooks";
-    let dir = match &loaded.config.playbooks {
-        Folder::Default(dir) if !dir.is_dir() => {
-            let detail = format!("there is no folder {}", dir.display());
-            return vec![check(name, State::Ok, detail)];
-        }
-        Folder::Default(dir) | Folder::Named(dir) => dir,
-    };
-    let Ok(parts) = Parts::build(loaded) else {
-        return Vec::new();
-    };
-    match folder::look_at_playbooks(dir, loaded, parts).await {
-        Ok(look) => {
-            let detail = format!("{}: {} can be run", dir.display(), look.playbooks);
-            let faults = look.faults.into_iter().map(|fault| {
-                let fault = dir.join(fault.to_string()).display().to_string();
-                check(name, State::Error, fault)
-            });
-            std::iter::once(check(name, State::Ok, detail))
-                .chain(faults)
-                .collect()
+    match look(dir, parts).await {
+        Ok((found, faults)) => {
+            let found = check(name, State::Ok, format!("{}: {found}", dir.display()));
+            let faults = faults.into_iter();
+            let faults = faults.map(|fault| check(name, State::Error, fault));
+            std::iter::once(found).chain(faults).collect()
         }
         Err(error) => vec![check(name, State::Error, error.to_string())],
     }

@@ -134,7 +134,7 @@ impl Listeners {
             self.openwhisk,
             routers.openwhisk,
             Stage::Api,
-            problem_json,
+            conche_openwhisk_host::render,
         );
         for (id, listener) in self.sources {
             let router = routers.sources.remove(&id).unwrap_or_default();

@@ -26,3 +26,4 @@ pub mod web;
 
 pub use self::host::{Host, Parts, Resumed};
 pub use self::settings::{ActionSettings, Retention, Settings, Sizes, Throttles};
+pub use self::transaction::render;

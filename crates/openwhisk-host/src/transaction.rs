@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use conche_openwhisk::model::ErrorBody;
+use conche_runtime::listener::Problem;
 
 use crate::host::Inner;
 use crate::refusal::Refusal;
@@ -117,6 +118,18 @@ fn write(response: &mut Response, refusal: &Refusal, transaction: &Transaction) 
     if let Some(activation) = refusal.activation.as_deref() {
         set_activation(headers, activation);
     }
+}
+
+/// What a listener refuses before a route sees it, in the form of every other refusal.
+pub fn render(problem: &Problem) -> Response {
+    let transaction = Transaction::generate();
+    let refusal = Refusal::new(problem.status, problem.detail.clone());
+    let mut response = Response::default();
+    write(&mut response, &refusal, &transaction);
+    if let Ok(value) = HeaderValue::try_from(&*transaction.0) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
 }
 
 /// Names the activation that an answer is about.

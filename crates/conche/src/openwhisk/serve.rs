@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use conche_runtime::listener::{Listener, problem_json};
+use conche_runtime::listener::Listener;
 use conche_runtime::secrets::Masker;
 use conche_runtime::supervisor::{Grace, Stage, Supervisor};
 use conche_store::RunStore as _;
@@ -68,7 +68,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     let address = listener.local_addr();
     let host = super::start(&config, address, &store, &args.data_dir, &tasks).await?;
     listener
-        .render(problem_json)
+        .render(conche_openwhisk_host::render)
         .serve(host.router(), &tasks, Stage::Api);
     let credentials = args.data_dir.join(super::CREDENTIALS);
     let credentials = credentials.display();

@@ -273,6 +273,27 @@ fn a_server_has_the_host_with_credentials_of_its_own() {
     drop(server);
 }
 
+#[test]
+fn what_the_listener_refuses_has_the_form_of_openwhisks_errors() {
+    let data = TempDir::new().unwrap();
+    let host = Host::start(data.path());
+    let mut stream = TcpStream::connect(&host.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!(
+        "PUT /api/v1/namespaces/_/actions/large HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: 200000000\r\n\r\n",
+        host.address
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 413 "), "{answer}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    let told = ["error", "code"].map(|member| body[member].as_str().is_some());
+    assert_eq!(told, [true, true], "{body}");
+}
+
 /// The example functions, what each is given and a part of what it says.
 fn examples() -> Vec<(&'static str, Value, Value)> {
     let finding = |id: &str, severity: &str, fixed_by: &str| json!({ "id": id, "severity": severity, "fixed_by": fixed_by });

@@ -74,6 +74,8 @@ impl Parts {
             "ssh" | "bash" => Text::Of(text, Quoting::PosixShell),
             "powershell" => Text::Of(text, Quoting::PowerShell),
             "elastic" | "jupyter" => tree_or(text),
+            // A value is one part of the name: what has a slash names no other action.
+            "openwhisk" => Text::Of(text, Quoting::PathSegment),
             _ => Text::Of(text, Quoting::Plain),
         };
         let headers: Vec<(String, Vec<String>)> = command

@@ -190,6 +190,18 @@ fn a_command_of_unknown_effect_that_must_not_be_repeated_is_left_to_a_person() {
 }
 
 #[test]
+fn a_value_is_one_part_of_the_name_of_an_openwhisk_action() {
+    let command = json!({"type": "openwhisk", "command": "invoke /_/__n__:value"});
+    for (value, name) in [("look", "look"), ("other/look", "other%2Flook")] {
+        let doc = Doc::new("it").variable("__n__", "string", value);
+        let mut play = Play::of(&doc.step("it", then(commands([command.clone()]), "end")));
+        play.wanted();
+        let wanted = format!("invoke /_/{name}");
+        assert_eq!(play.input("it")["command"]["command"], wanted.as_str());
+    }
+}
+
+#[test]
 fn an_openwhisk_command_is_carried_out_in_place_of_the_portable_one_that_keeps_it() {
     let kept = "extension-definition--f9cea8f6-15ff-4c3a-8564-54f25fd2f1d9";
     let own = |more| {

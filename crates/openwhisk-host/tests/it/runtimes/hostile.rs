@@ -1,6 +1,7 @@
 //! Actions that mean harm, or do it: each ends within its limits, is told the right text, and
 //! the next call is served.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -239,10 +240,19 @@ async fn meddling_with_descriptors_harms_the_meddler_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_was_not_asked_for_is_not_taken_for_the_next() {
     let Some(rig) = rig(NODE).await else { return };
-    let code = "let n = 0; function main() { setTimeout(() => {
-        require('fs').writeSync(3, '{\"forged\":true}\\n'); console.log('forged') }, 1);
-        return { n: ++n } }";
+    let signs = tempfile::tempdir().unwrap();
+    let seen_by_all = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(signs.path(), seen_by_all).unwrap();
+    let sign = signs.path().join("now");
+    // It forges when the test says so: then the first answer has been taken.
+    let code = &format!(
+        "const fs = require('fs'); let n = 0; function main() {{
+        const timer = setInterval(() => {{ if (!fs.existsSync({sign:?})) return;
+            clearInterval(timer); fs.writeSync(3, '{{\"forged\":true}}\\n') }}, 1);
+        return {{ n: ++n }} }}"
+    );
     assert_eq!(returned(rig.run(text(NODE, code)).await), json!({ "n": 1 }));
+    std::fs::write(&sign, "").unwrap();
     until("a fresh process", || {
         let ran = futures_util::FutureExt::now_or_never(rig.run(text(NODE, code)));
         // The call that finds the forged answer is not done at once, as it starts a process.
