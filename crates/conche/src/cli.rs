@@ -69,8 +69,13 @@ pub(crate) enum Command {
         after_help = "Example:\n  conche playbooks new --name 'Block an address' > block.json"
     )]
     Playbooks(Playbooks),
-    /// Functions in OpenWhisk's way: run the embedded host
-    #[command(subcommand, after_help = "Example:\n  conche openwhisk serve --dev")]
+    /// Functions in OpenWhisk's way: run the embedded host, and invoke actions of any host
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  conche openwhisk serve --dev
+  conche openwhisk invoke utils/echo --param greeting=hello"
+    )]
     Openwhisk(OpenWhisk),
     /// Hand in events and look at them
     #[command(

@@ -112,6 +112,8 @@ pub(crate) enum Subject {
     Reaction,
     /// A CACAO playbook
     Playbook,
+    /// The command `openwhisk` of playbooks
+    OpenwhiskCommand,
     /// The step extension that puts parts of results into variables
     ResultMapping,
 }
@@ -135,6 +137,7 @@ pub(crate) fn schema(args: SchemaArgs) -> Result<(), Failure> {
         Subject::Config => output::json(&config::schema()),
         Subject::Reaction => output::json(&crate::reaction_schema::schema()),
         Subject::Playbook => output::json(&conche_cacao::schema::playbook()),
+        Subject::OpenwhiskCommand => output::json(&conche_openwhisk::command::schema()),
         Subject::ResultMapping => output::json(&conche_core::playbook::result_mapping_schema()),
     }
 }

@@ -1,15 +1,21 @@
 //! The embedded OpenWhisk host: on the one database, with the one sandbox, behind a listener of
-//! its own; within `conche serve`, or alone by `conche openwhisk serve`.
+//! its own; within `conche serve`, or alone by `conche openwhisk serve`. The other verbs are for
+//! any host: what is said to it is said by `conche-openwhisk`.
 
+mod connect;
+mod entities;
+mod invoke;
 mod scripts;
 mod serve;
 mod storage;
+mod validate;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
@@ -22,7 +28,7 @@ use conche_store::sqlite::SqliteStore;
 use self::scripts::Functions;
 use self::storage::Storage;
 use crate::config;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 /// The file in the data folder by which `wsk` and other clients know the host and its first
 /// user.
@@ -33,13 +39,36 @@ pub(crate) const CREDENTIALS: &str = "openwhisk.wskprops";
 pub(crate) enum OpenWhisk {
     /// Run the embedded host alone
     Serve(serve::ServeArgs),
+    /// Invoke an action, sequence or composition
+    Invoke(invoke::InvokeArgs),
+    /// Fire a trigger
+    Fire(invoke::FireArgs),
+    /// Look at what was invoked and fired
+    #[command(
+        subcommand,
+        after_help = "Example:\n  conche openwhisk activations list --limit 5"
+    )]
+    Activations(entities::Activations),
+    /// List actions, packages, rules or triggers
+    List(entities::ListArgs),
+    /// Show an action, package, rule or trigger
+    Get(entities::GetArgs),
+    /// Check the openwhisk commands of playbooks, and commands that stand alone
+    Validate(validate::ValidateArgs),
 }
 
 /// `conche openwhisk`.
-pub(crate) async fn run(verb: OpenWhisk) -> Result<std::process::ExitCode, Failure> {
-    match verb {
-        OpenWhisk::Serve(args) => serve::serve(args).await,
-    }
+pub(crate) async fn run(verb: OpenWhisk) -> Result<ExitCode, Failure> {
+    let done = match verb {
+        OpenWhisk::Serve(args) => return serve::serve(args).await,
+        OpenWhisk::Invoke(args) => invoke::invoke(args).await,
+        OpenWhisk::Fire(args) => invoke::fire(args).await,
+        OpenWhisk::Activations(verb) => entities::activations(verb).await,
+        OpenWhisk::List(args) => entities::list(args).await,
+        OpenWhisk::Get(args) => entities::get(args).await,
+        OpenWhisk::Validate(args) => validate::validate(&args),
+    };
+    done.map(|in_order| ExitCode::from(u8::from(!in_order) * failure::FAILED))
 }
 
 /// Starts the host; its routes answer as soon as they are mounted.

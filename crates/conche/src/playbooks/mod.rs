@@ -4,6 +4,7 @@
 
 mod compare;
 mod draft;
+mod export;
 mod fmt;
 mod graph;
 mod sign;
@@ -44,6 +45,10 @@ Exit code 1 where they differ.")]
     #[command(after_help = "Example:
   conche playbooks summary block.json --write")]
     Summary(summary::SummaryArgs),
+    /// Write a playbook so that other executors carry it out
+    #[command(after_help = "Example:
+  conche playbooks export enrich.json --portable > enrich-portable.json")]
+    Export(export::ExportArgs),
     /// List the playbooks that a server has, and files that it refused
     List(client::List),
     /// Give a server a playbook, or a further version of one
@@ -63,6 +68,7 @@ pub(crate) async fn run(verb: Playbooks) -> Result<bool, Failure> {
         Playbooks::Show(args) => client::show(args).await,
         Playbooks::Diff(args) => compare::diff(&args),
         Playbooks::Summary(args) => summary::summary(&args).map(|()| true),
+        Playbooks::Export(args) => export::export(&args).map(|()| true),
         Playbooks::List(args) => client::list(args).await,
         Playbooks::Put(args) => client::put(args).await,
         Playbooks::Remove(args) => client::remove(args).await,

@@ -10,6 +10,7 @@ mod example_playbooks;
 mod extension_schemas;
 mod fuzz_playbooks;
 mod openwhisk;
+mod openwhisk_verbs;
 mod playbooks;
 mod recipes;
 mod reload;

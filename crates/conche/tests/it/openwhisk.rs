@@ -16,19 +16,19 @@ use tempfile::TempDir;
 use crate::server::{PATIENCE, Site, conche, eventually};
 
 /// The key that OpenWhisk's documentation prints for `guest`.
-const GUEST: &str = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:\
+pub(crate) const GUEST: &str = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:\
                      123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP";
 
 /// A running host. Killed when dropped.
-struct Host {
+pub(crate) struct Host {
     child: Option<Child>,
-    address: String,
+    pub(crate) address: String,
     key: String,
 }
 
 impl Host {
     /// `conche openwhisk serve --dev` over a folder.
-    fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         let mut command = conche();
         command.args(["openwhisk", "serve", "--dev", "--listen", "127.0.0.1:0"]);
         command.arg("--data-dir").arg(data);
@@ -50,7 +50,7 @@ impl Host {
     }
 
     /// Status and body of one request below `/api/v1/namespaces/_/`.
-    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (body, key) = (body.to_string(), BASE64_STANDARD.encode(&self.key));
@@ -69,23 +69,23 @@ impl Host {
         (status.unwrap_or_else(|| panic!("{answer}")), body)
     }
 
-    fn put(&self, path: &str, body: &Value) {
+    pub(crate) fn put(&self, path: &str, body: &Value) {
         let (status, answer) = self.ask("PUT", path, body);
         assert_eq!(status, 200, "{answer}");
     }
 
-    fn action(&self, name: &str, kind: &str, code: &str) {
+    pub(crate) fn action(&self, name: &str, kind: &str, code: &str) {
         let exec = json!({ "exec": { "kind": kind, "code": code } });
         self.put(&format!("actions/{name}?overwrite=true"), &exec);
     }
 
     /// Status and result of a blocking invocation.
-    fn invoke(&self, name: &str, arguments: &Value) -> (u16, Value) {
+    pub(crate) fn invoke(&self, name: &str, arguments: &Value) -> (u16, Value) {
         let path = format!("actions/{name}?blocking=true&result=true");
         self.ask("POST", &path, arguments)
     }
 
-    fn activations(&self, name: &str) -> Vec<Value> {
+    pub(crate) fn activations(&self, name: &str) -> Vec<Value> {
         let path = format!("activations?name={name}&docs=true");
         let (status, answer) = self.ask("GET", &path, &Value::Null);
         assert_eq!(status, 200, "{answer}");
@@ -106,7 +106,7 @@ impl Drop for Host {
     }
 }
 
-fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let found = ["/usr/local/bin", "/usr/bin", "/bin"]
         .iter()
         .any(|folder| Path::new(folder).join(program).is_file());

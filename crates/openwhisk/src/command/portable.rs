@@ -97,7 +97,7 @@ fn definition() -> Value {
         "name": "openwhisk command",
         "description": "How the http-api command of the step is carried out by executors that know Apache OpenWhisk: with polling, retries, and results in variables.",
         "created_by": MAKER,
-        "schema": "https://conche.example/docs/extension-openwhisk-command.md",
+        "schema": format!("urn:conche:{EXTENSION}"),
         "version": "1.0"
     })
 }
