@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use conche_core::Timestamp;
+use conche_core::run::Person;
 use conche_runtime::listener::Peer;
 use conche_store::{Act, Who};
 
@@ -51,10 +52,28 @@ impl Actor {
         }
     }
 
+    /// What tells them from everybody else: the id of their token, else the subject of their
+    /// certificate; none where nobody knows who they are.
+    pub(crate) fn identity(&self, api: &Api) -> Option<String> {
+        let certificate = || self.peer.as_ref().and_then(Peer::subject);
+        match (&api.auth, self.caller.token) {
+            (Authorizer::Tokens(_), Some(token)) => Some(format!("token:{token}")),
+            (Authorizer::Tokens(_), None) => Some(format!("configured:{}", self.caller.name)),
+            (Authorizer::Open, _) => certificate().map(|subject| format!("certificate:{subject}")),
+        }
+    }
+
+    /// As a run remembers them.
+    pub(crate) fn person(&self, api: &Api) -> Person {
+        Person {
+            name: self.caller.name.to_string(),
+            identity: self.identity(api),
+        }
+    }
+
     /// Whether it is known who they are: not on an open listener without client certificates.
     pub(crate) fn is_known(&self, api: &Api) -> bool {
-        let is_certified = self.peer.as_ref().and_then(Peer::subject).is_some();
-        is_certified || matches!(api.auth, Authorizer::Tokens(_))
+        self.identity(api).is_some()
     }
 }
 

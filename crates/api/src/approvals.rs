@@ -147,7 +147,7 @@ pub(crate) async fn answer(
     Body(body): Body<AnswerIn>,
 ) -> Result<Taken, Problem> {
     let act = actor.act(&api, "run.answer", run.to_string());
-    let by = By::recorded(act.clone());
+    let by = By::recorded(act.clone()).known_as(actor.identity(&api));
     let given = Given {
         values: body.values,
         failed: body.failed,

@@ -71,6 +71,7 @@ codes! {
     REACTION_REFUSED = "reaction-refused", 422, "The reaction is not acceptable";
     REQUEST_TIMEOUT = "request-timeout", 503, "No answer was ready in time";
     RUN_STATE = "run-state", 409, "The run is not in a state for this";
+    SECOND_PERSON = "second-person", 403, "Somebody else has to approve it, and be known";
     STOPPING = "stopping", 503, "The server is stopping";
     STORE_FULL = "store-full", 503, "The store has no space left";
     STORE_UNAVAILABLE = "store-unavailable", 503, "The store cannot be used now";

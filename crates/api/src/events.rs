@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::{Extension, Json as Answer};
 use conche_core::RunId;
 use conche_core::{EventId, Json, Timestamp};
-use conche_modules::{Batch, Intake as _, NewEvent, Receipt};
+use conche_modules::{Batch, NewEvent, Receipt};
 use conche_store::{EventFilter, EventRow, Fate, Note};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,8 @@ pub(crate) async fn send(
     Problem,
 > {
     let batch = event.into_batch(&headers, &api.sources)?;
-    let receipt = api.engine.accept(batch).await?.into_iter().next();
+    let receipts = api.engine.accept_from(batch, actor.person(&api)).await?;
+    let receipt = receipts.into_iter().next();
     let receipt = receipt.ok_or_else(|| Problem::new(&codes::INTERNAL, "nothing was accepted"))?;
     // Where nobody is known the event's own row says as much.
     if actor.is_known(&api) && !receipt.duplicate {

@@ -14,6 +14,7 @@ pub(crate) struct Gauges {
     held: IntGauge,
     held_max: IntGauge,
     waiting: IntGauge,
+    in_line: IntGauge,
     runs: IntGaugeVec,
     tasks: IntGauge,
     resident: IntGauge,
@@ -43,6 +44,10 @@ impl Gauges {
                 "conche_runs_waiting",
                 "Accepted runs that wait for this node.",
             ),
+            in_line: gauge(
+                "conche_runs_in_line",
+                "Runs that wait for their turn, a place at a target or the end of a stop.",
+            ),
             tasks: gauge("conche_tasks", "Tasks alive."),
             resident: gauge("process_resident_memory_bytes", "Memory in use."),
             threads: gauge("process_threads", "Threads."),
@@ -58,6 +63,7 @@ impl Gauges {
         set(&self.held, held);
         set(&self.held_max, held_max);
         set(&self.waiting, api.engine.waiting());
+        set(&self.in_line, api.engine.in_line());
         set(&self.tasks, api.tasks.alive());
         // A store that cannot be read is told by `/readyz`; the other metrics are still wanted.
         match api.engine.store().counts().await {

@@ -400,6 +400,7 @@ pub(crate) async fn run(
         variables: body.variables,
         key: idempotency_key(&headers)?,
         by: Some(actor.caller.name.to_string()),
+        person: Some(actor.person(&api)),
     };
     let mut act = actor.act(&api, "playbook.run", &*id);
     let begun = api.engine.run_playbook(&id, body.version.as_deref(), start);
@@ -480,6 +481,7 @@ fn start_problem(error: conche_engine::StartError, detail: String) -> Problem {
         StartError::Variables(_) | StartError::Unreadable { .. } => {
             Problem::new(&codes::VARIABLES_REFUSED, detail)
         }
+        StartError::Unknown => Problem::new(&codes::SECOND_PERSON, detail),
         StartError::OtherStart => Problem::new(&codes::KEY_TAKEN, detail),
         StartError::Gone => Problem::new(&codes::NOT_FOUND, detail),
         StartError::Sealed(error) => {

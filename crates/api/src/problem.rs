@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use conche_core::run::AnswerError;
 use conche_core::{Json, id, json, reaction};
 use conche_engine::{ListError, ReactionError, SignalError};
 use conche_modules::Refusal;
@@ -182,7 +183,18 @@ impl From<SignalError> for Problem {
     fn from(error: SignalError) -> Self {
         match error {
             SignalError::NotNow(detail) => Self::new(&codes::RUN_STATE, detail),
-            SignalError::Answer(error) => Self::new(&codes::ANSWER, error.to_string()),
+            SignalError::Answer(error) => {
+                let code = match error {
+                    AnswerError::Unknown
+                    | AnswerError::SamePerson { .. }
+                    | AnswerError::StarterUnknown => &codes::SECOND_PERSON,
+                    AnswerError::NotAsked { .. }
+                    | AnswerError::NotAskedFor { .. }
+                    | AnswerError::Missing { .. }
+                    | AnswerError::Value(_) => &codes::ANSWER,
+                };
+                Self::new(code, error.to_string())
+            }
             SignalError::Sealed(error) => {
                 tracing::error!(error, "request failed");
                 Self::new(&codes::INTERNAL, "the server failed to answer this request")

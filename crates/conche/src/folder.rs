@@ -70,7 +70,8 @@ async fn engine(
         clock: Arc::new(SystemClock),
         tasks: supervisor.tasks(),
         secrets: parts.secrets.clone(),
-        config: loaded.config.engine.clone(),
+        config: loaded.config.engine,
+        safety: loaded.config.safety.clone(),
     })
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;

@@ -165,7 +165,8 @@ async fn start(
         clock: Arc::new(SystemClock),
         tasks: tasks.clone(),
         secrets: parts.secrets.clone(),
-        config: config.engine.clone(),
+        config: config.engine,
+        safety: config.safety.clone(),
     })
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;

@@ -20,11 +20,14 @@ fn at(run: &Value, now: Timestamp) -> String {
     let mut lines = vec![format!(
         "run {} of {}: {}",
         plain(&run["run_id"]),
-        plain(&run["definition"]),
+        name(run),
         coloured(&plain(&run["status"]))
     )];
     if let Some(reason) = run["reason"].as_str() {
         lines.push(format!("  because {reason}"));
+    }
+    if let Some(what) = run["waits_for"].as_str() {
+        lines.push(format!("  waits for {}", plain(&what.into())));
     }
     let paused = run["status"] == "paused";
     if paused {
@@ -44,6 +47,15 @@ fn at(run: &Value, now: Timestamp) -> String {
         lines.push(format!("  {name} = {}", short(value)));
     }
     lines.join("\n")
+}
+
+/// What it follows; a playbook by its name, too.
+fn name(run: &Value) -> String {
+    let definition = plain(&run["definition"]);
+    match &run["playbook_name"] {
+        Value::Null => definition,
+        name => format!("{} ({definition})", plain(name)),
+    }
 }
 
 fn step(step: &Value, lines: &mut Vec<String>) {

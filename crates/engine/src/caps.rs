@@ -78,7 +78,7 @@ impl Inner {
         repeat: Repeat,
         input: &Json,
     ) -> Result<(), Capped> {
-        let caps = &self.config.caps;
+        let caps = &self.safety.caps;
         // What may be repeated freely changes nothing.
         if repeat == Repeat::Idempotent || !definition.starts_with(PLAYBOOK) {
             return Ok(());

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use conche_core::definition::Limits;
+use conche_core::playbook::FourEyes;
 
 use crate::caps::Caps;
+use crate::turns::AtOnce;
 
 /// Limits and intervals.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// What one run may use.
     pub run_limits: Limits,
@@ -31,12 +33,12 @@ pub struct Config {
     pub storm_keys: u32,
     /// Levels of nested JSON in what a script gives.
     pub json_depth: usize,
+    /// How often it is told again that a person is asked and has not answered; `None` for never.
+    pub remind_every: Option<Duration>,
     /// How long a node's word that it is alive counts.
     pub lease: Duration,
     /// What is kept how long.
     pub retention: Retention,
-    /// How many targets playbooks may act on.
-    pub caps: Caps,
 }
 
 /// What is kept how long.
@@ -50,6 +52,19 @@ pub struct Retention {
     pub dedup: Duration,
     /// How often it is looked what can go.
     pub every: Duration,
+}
+
+/// Rails for what playbooks do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Safety {
+    /// How many targets they may act on in a window.
+    pub caps: Caps,
+    /// What a second person approves before it is done.
+    pub four_eyes: FourEyes,
+    /// How many runs of a playbook may be under way at once.
+    pub at_once: AtOnce,
+    /// Attempts at one target at once, over all runs; 0 for any number.
+    pub attempts_per_target: u32,
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -68,6 +83,7 @@ impl Default for Config {
             emits_per_event: 100_000,
             storm_keys: 100_000,
             json_depth: 64,
+            remind_every: None,
             lease: Duration::from_secs(30),
             retention: Retention {
                 events: DAY * 30,
@@ -75,7 +91,6 @@ impl Default for Config {
                 dedup: DAY * 7,
                 every: Duration::from_mins(5),
             },
-            caps: Caps::default(),
         }
     }
 }

@@ -5,6 +5,8 @@
 //! committed in one append just before something is performed, parked or finished, so
 //! that one disk write carries an outcome, the verdict after it and the next intent.
 
+mod line;
+
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,8 +15,8 @@ use std::time::Duration;
 use conche_core::definition::Step;
 use conche_core::event::{RUN_AWAITING_ANSWER, RUN_FAILED, RUN_NEEDS_ATTENTION};
 use conche_core::run::{
-    Done, Effect, Entry, ErrorKind, Illegal, Invocation, Outcome, Phase, Record, Report, StepError,
-    VisitNo, VisitState, answer, decide, resume, settle,
+    Done, Effect, Entry, ErrorKind, Illegal, Invocation, Outcome, Person, Phase, Record, Report,
+    StepError, VisitNo, VisitState, answer, decide, resume, settle,
 };
 use conche_core::{Definition, Json, StepId, Timestamp};
 use conche_runtime::supervisor::{Stage, Stop};
@@ -22,15 +24,18 @@ use conche_store::{Acceptance, Append, Error, Next, Signal, SignalId};
 use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::FuturesUnordered;
+use serde_json::Value;
 use tokio::sync::Notify;
 
+use self::line::TURN_WAITS;
 use crate::Inner;
 use crate::executor::Held;
 use crate::faults::{self, point};
 use crate::housekeeping::later;
+use crate::intake::Told;
 use crate::perform::{self, ScriptCall, Subject};
-use crate::rails;
 use crate::tail::Change;
+use crate::targets::Place;
 
 /// First and longest wait between tries to commit while the store is not available.
 const STORE_WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -60,6 +65,7 @@ pub(crate) async fn drive(engine: &Arc<Inner>, held: Held) {
     let run = held.state.run();
     let epoch = held.epoch;
     let poke = engine.held.enter(run);
+    engine.waits.clear(run);
     let mut drive = Drive::new(engine, held, poke);
     let result = drive.go().await;
     drop(drive);
@@ -92,6 +98,8 @@ struct Drive<'a> {
     bytes: usize,
     /// Events about this run so far.
     told: u32,
+    /// The last reminder of each question.
+    reminded: HashMap<VisitNo, u64>,
     /// How often the run came to an action of each module, repeats by operators included.
     entered: HashMap<String, u32>,
 }
@@ -104,6 +112,7 @@ impl<'a> Drive<'a> {
             event: held.event.clone(),
             deadline: held.state.deadline(),
             budget: engine.budget(&held.state),
+            by: held.state.starters().into(),
             nth: 0,
         };
         let mut entered = HashMap::new();
@@ -140,6 +149,7 @@ impl<'a> Drive<'a> {
             under_way: HashMap::new(),
             bytes,
             told,
+            reminded: HashMap::new(),
             entered,
         }
     }
@@ -155,9 +165,17 @@ impl<'a> Drive<'a> {
             Phase::Paused { .. } | Phase::Cancelling { .. } | Phase::Finished { .. } => 0,
         };
         let Ok(_slot) = self.engine.slots.take(&definition.name, limit) else {
-            let again = later(self.engine.now(), SLOT_WAIT).min(self.held.state.deadline());
-            return self.commit(Next::Park(again)).await;
+            let what = format!(
+                "{limit} runs of '{}' are worked on already",
+                definition.name
+            );
+            return self.wait_in_line(what, SLOT_WAIT).await;
         };
+        if let Err(place) = self.turn() {
+            let what = format!("its turn: {place} other runs of the playbook end first");
+            let wait = SLOT_WAIT * u32::try_from(place).unwrap_or(u32::MAX).min(TURN_WAITS);
+            return self.wait_in_line(what, wait).await;
+        }
         loop {
             let effects = self.advance()?;
             if matches!(self.held.state.phase(), Phase::Finished { .. }) {
@@ -217,7 +235,8 @@ impl<'a> Drive<'a> {
 
     /// Commits intents and starts what is not under way yet. Gives the time of the next look.
     async fn launch(&mut self, effects: Vec<Effect>) -> Result<Timestamp, Broken> {
-        let mut wake = self.held.state.deadline();
+        let deadline = self.held.state.deadline();
+        let mut wake = self.remind().unwrap_or(deadline).min(deadline);
         let mut starts = Vec::new();
         for effect in effects {
             match effect {
@@ -228,16 +247,8 @@ impl<'a> Drive<'a> {
                 other => starts.push(other),
             }
         }
-        let stopped = |effect: &Effect| match effect {
-            Effect::Invoke(call) => self
-                .engine
-                .is_stopped(&self.held.definition.name, &call.module),
-            _ => false,
-        };
-        if starts.iter().any(stopped) {
-            starts.retain(|effect| !stopped(effect));
-            wake = wake.min(later(self.engine.now(), rails::LOOK_AGAIN));
-        }
+        let (mut places, again) = self.hold_back(&mut starts);
+        wake = again.map_or(wake, |again| wake.min(again));
         if starts.is_empty() {
             return Ok(wake);
         }
@@ -253,12 +264,17 @@ impl<'a> Drive<'a> {
             self.commit(Next::Hold).await?;
         }
         for effect in starts {
-            self.start(effect);
+            let place = match &effect {
+                Effect::Invoke(call) => places.remove(&call.visit).flatten(),
+                _ => None,
+            };
+            self.start(effect, place);
         }
         Ok(wake)
     }
 
-    fn start(&mut self, effect: Effect) {
+    /// Starts an effect, with its place at what it acts on.
+    fn start(&mut self, effect: Effect, place: Option<Place>) {
         let engine = self.engine.clone();
         match effect {
             Effect::Evaluate {
@@ -294,7 +310,10 @@ impl<'a> Drive<'a> {
                     .get(counted(&call.module))
                     .copied()
                     .unwrap_or(1);
-                self.fly(call.visit, perform::invoke(engine, subject, step, call));
+                self.fly(call.visit, async move {
+                    let _place = place;
+                    perform::invoke(engine, subject, step, call).await
+                });
             }
             Effect::Probe(call) => {
                 let (subject, step) = (self.subject.clone(), self.step_of(&call));
@@ -432,8 +451,14 @@ impl<'a> Drive<'a> {
 
     fn tell(&mut self, event_type: &str, reason: &str, now: Timestamp) -> Option<Acceptance> {
         self.told += 1;
-        self.engine
-            .own_event(&self.held, event_type, reason, self.told, now)
+        let told = Told {
+            event_type,
+            reason,
+            nth: Some(self.told),
+            id: None,
+            more: Value::Null,
+        };
+        self.engine.own_event(&self.held, told, now)
     }
 
     async fn fetch_signals(&mut self) -> Result<(), Broken> {
@@ -489,15 +514,27 @@ impl<'a> Drive<'a> {
                 visit,
                 answer: given,
                 by,
-            } => answer(&self.held.state, visit, given, by).map_err(|error| Illegal {
+                identity,
+            } => answer(
+                &self.held.state,
+                visit,
+                given,
+                Person { name: by, identity },
+            )
+            .map_err(|error| Illegal {
                 state: error.to_string(),
                 entry: "answered".to_owned(),
             })?,
-            Signal::Retry { visit, by } => {
+            Signal::Retry {
+                visit,
+                by,
+                identity,
+            } => {
                 let deadline = later(self.engine.now(), self.held.definition.limits.deadline);
                 Entry::Reopened {
                     visit,
                     by,
+                    identity,
                     deadline,
                 }
             }
@@ -513,6 +550,8 @@ impl<'a> Drive<'a> {
 
     async fn finish(&mut self) -> Result<(), Broken> {
         self.commit(Next::Finish).await?;
+        let state = &self.held.state;
+        self.engine.turns.leave(&state.started().name, state.run());
         let status = self.held.state.summary().status;
         self.engine
             .metrics

@@ -231,6 +231,7 @@ impl Inner {
         let reason = &*self.masker.mask(reason);
         tracing::error!(run_id = %run, reason, "run put aside: it needs attention");
         self.metrics.quarantined.inc();
+        self.turns.leave_any(run);
         match self.store.quarantine(run, epoch, reason, self.now()).await {
             Ok(status) if status.is_finished() => {
                 let word = status.as_str();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use conche_core::event::RUN_REQUESTED;
+use conche_core::run::Person;
 use conche_core::{Event, EventId, Json};
 use conche_modules::{Answer, Begun, Call, Error, Host, NewEvent, Refusal};
 use conche_store::{Page, RunFilter};
@@ -25,6 +26,8 @@ pub(crate) struct HostOf {
     pub(crate) event: Option<Arc<Event>>,
     /// How many events may stem from the run.
     pub(crate) budget: u32,
+    /// The people who had the run started, and so have what it brings about.
+    pub(crate) by: Arc<[Person]>,
     /// The number, from 1, of the event that this call may emit.
     pub(crate) nth: u32,
 }
@@ -71,6 +74,7 @@ impl HostOf {
             cause: Some(call.run),
             depth,
             follow,
+            by: &self.by,
             only,
         };
         match self.engine.take_in(origin, vec![event], None, None).await {
@@ -143,6 +147,7 @@ impl Host for HostOf {
             cause: Some(call.run),
             depth,
             follow: self.follow()?,
+            by: &self.by,
             only: None,
         };
         let engine = Engine(self.engine.clone());
@@ -152,6 +157,7 @@ impl Host for HostOf {
             variables,
             key: None,
             by: Some(call.definition.clone()),
+            person: None,
         };
         let key = Some(call.key.to_string());
         let begun = engine.run_caused(origin, &program, start, key).await;

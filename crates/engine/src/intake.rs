@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use conche_core::event::{RUN_NEEDS_ATTENTION, is_storable};
-use conche_core::run::{Declared, Entry, Record, RunState, Started};
+use conche_core::run::{Declared, Entry, Person, Record, RunState, Started};
 use conche_core::storm::Gates;
 use conche_core::{Definition, Event, EventId, RunId, Timestamp};
 use conche_modules::{
@@ -14,6 +14,7 @@ use conche_modules::{
 };
 use conche_runtime::supervisor::Stage;
 use conche_store::{Acceptance, Accepted, Cursor, Fate, NewRun};
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
@@ -37,6 +38,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) depth: u16,
     /// How many events may stem from each.
     pub(crate) follow: u32,
+    /// The people who brought them about, as far as that were people.
+    pub(crate) by: &'a [Person],
     /// What to run, whatever triggers it; none to run the reactions that are triggered.
     pub(crate) only: Option<&'a Only>,
 }
@@ -53,6 +56,18 @@ pub(crate) enum Only {
         /// Its variables with the caller's values.
         scope: Declared,
     },
+}
+
+/// What is told of a run by an event of our own.
+pub(crate) struct Told<'a> {
+    pub(crate) event_type: &'a str,
+    pub(crate) reason: &'a str,
+    /// The number, from 1, of the event about that run; none for a reminder.
+    pub(crate) nth: Option<u32>,
+    /// The id of the event; that of the run at its version where there is none.
+    pub(crate) id: Option<String>,
+    /// More members of its data.
+    pub(crate) more: Value,
 }
 
 #[async_trait]
@@ -131,6 +146,21 @@ impl Intake for Engine {
 }
 
 impl Engine {
+    /// Accepts events that somebody sends, as [`Intake::accept`] does: the runs that they start
+    /// are that person's.
+    ///
+    /// # Errors
+    /// As [`Intake::accept`].
+    pub async fn accept_from(&self, batch: Batch, by: Person) -> Result<Vec<Receipt>, Refusal> {
+        check_types(&batch.events)?;
+        let origin = Origin {
+            by: &[by],
+            ..self.0.outside(&batch.source)
+        };
+        let taken = self.0.take_in(origin, batch.events, batch.cursor, None);
+        taken.await
+    }
+
     /// Accepts one event of any type, also of those that Conche alone emits: for trying a
     /// reaction on an engine of its own. What comes from outside goes through
     /// [`Intake::accept`], which refuses such types.
@@ -189,6 +219,7 @@ impl Inner {
             cause: None,
             depth: 0,
             follow: self.config.emits_per_event,
+            by: &[],
             only: None,
         }
     }
@@ -207,13 +238,14 @@ impl Inner {
         let (tell, told) = tokio::sync::oneshot::channel();
         let (engine, source) = (self.clone(), origin.source.to_owned());
         let (cause, depth, follow) = (origin.cause, origin.depth, origin.follow);
-        let only = origin.only.cloned();
+        let (by, only) = (origin.by.to_vec(), origin.only.cloned());
         self.tasks.detach("intake", Stage::Intake, async move {
             let origin = Origin {
                 source: &source,
                 cause,
                 depth,
                 follow,
+                by: &by,
                 only: only.as_ref(),
             };
             // Whoever asked may be gone.
@@ -261,7 +293,7 @@ impl Inner {
             if urgent {
                 self.hearings.miss(event.event_id, matches.unfiltered());
             }
-            let born = self.births(&event, matches, origin.follow, now);
+            let born = self.births(origin, &event, matches, now);
             let runs = born.iter().map(Birth::new_run).collect();
             acceptances.push(Acceptance {
                 event: (*event).clone(),
@@ -441,18 +473,18 @@ impl Inner {
         })
     }
 
-    /// The runs that an event triggers, which share the events that may `follow` it.
+    /// The runs that an event triggers, which share the events that may follow it.
     fn births(
         &self,
+        origin: Origin<'_>,
         event: &Arc<Event>,
         matches: Matches,
-        follow: u32,
         now: Timestamp,
     ) -> Vec<Birth> {
         for (reaction, fault) in &matches.faults {
             self.tell_fault(reaction, fault, now);
         }
-        let budget = budget::of_each(follow, matches.found.len());
+        let budget = budget::of_each(origin.follow, matches.found.len());
         let birth = |found: Match| {
             let Match {
                 definition,
@@ -468,6 +500,7 @@ impl Inner {
                 variables: BTreeMap::default(),
                 scope,
                 budget: Some(budget),
+                by: origin.by.to_vec(),
                 copied_at: None,
             };
             Birth {
@@ -509,6 +542,7 @@ impl Inner {
             cause: Some(run),
             depth: 1,
             follow: self.config.emits_per_event,
+            by: &[],
             only: None,
         };
         self.take_in(origin, vec![event], None, None)
@@ -517,27 +551,34 @@ impl Inner {
     }
 
     /// An event of our own about a run, to be accepted with the append that causes it;
-    /// `None` where too many of our own runs or events stand behind it already. It is the
-    /// `nth`, from 1, about that run.
+    /// `None` where too many of our own runs or events stand behind it already.
     pub(crate) fn own_event(
         &self,
         about: &Held,
-        event_type: &str,
-        reason: &str,
-        nth: u32,
+        told: Told<'_>,
         now: Timestamp,
     ) -> Option<Acceptance> {
+        let Told {
+            event_type, reason, ..
+        } = told;
         let depth = about.event.as_ref().map_or(0, |event| event.depth) + 1;
         let run = about.state.run();
         if depth > self.config.emit_depth {
             tracing::warn!(run_id = %run, event_type, depth, "not emitted: too many runs caused each other");
             return None;
         }
-        let Some(share) = budget::share(self.budget(&about.state), nth) else {
-            tracing::warn!(run_id = %run, event_type, "not emitted: too many events stem from one event");
-            return None;
+        let follow = match told.nth {
+            // It starts runs that can start no more: reminders come on without end.
+            None => 0,
+            Some(nth) => match budget::share(self.budget(&about.state), nth) {
+                Some(share) => share - 1,
+                None => {
+                    tracing::warn!(run_id = %run, event_type, "not emitted: too many events stem from one event");
+                    return None;
+                }
+            },
         };
-        let data = serde_json::json!({
+        let mut data = serde_json::json!({
             "run_id": run,
             "definition": about.definition.name,
             "digest": about.definition.digest,
@@ -545,9 +586,15 @@ impl Inner {
             "event_id": about.event.as_ref().map(|event| event.event_id),
             "event_type": about.event.as_ref().map(|event| event.event_type.clone()),
         });
+        if let (Some(data), Value::Object(more)) = (data.as_object_mut(), told.more) {
+            data.extend(more);
+        }
         let event = NewEvent {
             // A run may fail again after a retry: another fact, at another version.
-            id: Some(format!("{run}:{}", about.state.version())),
+            id: Some(
+                told.id
+                    .unwrap_or_else(|| format!("{run}:{}", about.state.version())),
+            ),
             event_type: event_type.to_owned(),
             subject: Some(about.definition.name.clone()),
             time: Some(now),
@@ -557,13 +604,14 @@ impl Inner {
             source: crate::host::OWN_SOURCE,
             cause: Some(run),
             depth,
-            follow: share - 1,
+            follow,
+            by: about.state.starters(),
             only: None,
         };
         let event = Arc::new(complete(origin, event, None, now));
         // It holds no lists, so that no filter takes long.
         let matches = self.triggers.load().matching(&event, &self.around(now));
-        let births = self.births(&event, matches, origin.follow, now);
+        let births = self.births(origin, &event, matches, now);
         Some(Acceptance {
             runs: births.iter().map(Birth::new_run).collect(),
             event: (*event).clone(),

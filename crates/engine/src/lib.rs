@@ -33,12 +33,16 @@ mod playbooks;
 mod queues;
 mod rails;
 mod reactions;
+mod reminders;
 mod sandbox;
 mod sealed;
 mod signals;
 mod storms;
 mod tail;
+mod targets;
 mod triggers;
+mod turns;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,14 +60,14 @@ use uuid::Uuid;
 
 pub use by::By;
 pub use caps::{ACTED_ON, Cap, Caps};
-pub use config::{Config, Retention};
+pub use config::{Config, Retention, Safety};
 pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFault};
 pub use filter::{FUNCTIONS, Filter};
 pub use folder::{FileFault, Folder, Loaded, read_reaction};
 pub use housekeeping::{EXPIRE_CHUNK, expire_rest};
 pub use lists::{ListError, NewEntry};
 pub use metrics::Metrics;
-pub use playbook_runs::{PlaybookBegun, Start, StartError};
+pub use playbook_runs::{PlaybookBegun, Start, StartError, needs_approval};
 pub use playbooks::{
     Checked, LoadedPlaybooks, NewPlaybook, PlaybookError, PlaybookFolder, PlaybookInfo,
     incorrect_signatures,
@@ -73,6 +77,7 @@ pub use reactions::{Owner, ReactionError, ReactionInfo};
 pub use sandbox::SandboxEvaluator;
 pub use signals::SignalError;
 pub use tail::Change;
+pub use turns::AtOnce;
 
 /// Large events that are filtered at once; more wait, and their senders with them.
 const FILTERED_AT_ONCE: usize = 2;
@@ -96,6 +101,8 @@ pub struct Parts {
     pub secrets: Arc<Secrets>,
     /// Limits and intervals.
     pub config: Config,
+    /// Rails for what playbooks do.
+    pub safety: Safety,
 }
 
 /// The engine. Cheap to clone.
@@ -111,6 +118,7 @@ pub(crate) struct Inner {
     secrets: Arc<Secrets>,
     masker: Masker,
     config: Config,
+    safety: Safety,
     node: NodeId,
     triggers: ArcSwap<triggers::Triggers>,
     /// Large events that are filtered at once.
@@ -119,6 +127,9 @@ pub(crate) struct Inner {
     playbooks: tokio::sync::Mutex<playbooks::Known>,
     definitions: definitions::Definitions,
     slots: held::Slots,
+    turns: turns::Turns,
+    targets: targets::Targets,
+    waits: waits::Waits,
     held: held::HeldRuns,
     /// One for each run that this node may hold at once.
     permits: Arc<Semaphore>,
@@ -141,6 +152,9 @@ impl Engine {
     /// are gone on with at once.
     pub async fn start(parts: Parts) -> Result<Self, conche_store::Error> {
         let lists = Arc::new(lists::Lists::load(&*parts.store).await?);
+        let at_once = parts.safety.at_once.clone();
+        let turns = turns::Turns::load(at_once, &*parts.store).await?;
+        let targets = targets::Targets::new(parts.safety.attempts_per_target);
         let inner = Arc::new(Inner {
             modules: perform::Modules::new(parts.actions),
             permits: Arc::new(Semaphore::new(parts.config.runs_held)),
@@ -153,6 +167,7 @@ impl Engine {
             masker: parts.secrets.masker(),
             secrets: parts.secrets,
             config: parts.config,
+            safety: parts.safety,
             node: NodeId(Uuid::now_v7()),
             triggers: ArcSwap::default(),
             filtering: Arc::new(Semaphore::new(FILTERED_AT_ONCE)),
@@ -160,6 +175,9 @@ impl Engine {
             playbooks: tokio::sync::Mutex::default(),
             definitions: definitions::Definitions::default(),
             slots: held::Slots::default(),
+            turns,
+            targets,
+            waits: waits::Waits::default(),
             held: held::HeldRuns::default(),
             answers: answers::Answers::default(),
             hearings: hearings::Hearings::default(),
@@ -230,6 +248,17 @@ impl Engine {
     /// Accepted runs that wait in the store for this node to have room, as far as it knows.
     pub fn waiting(&self) -> usize {
         self.0.queues.waiting()
+    }
+
+    /// What a run waits for that is neither a time nor a person; none where it waits for
+    /// neither or is not known to.
+    pub fn waits_for(&self, run: conche_core::RunId) -> Option<String> {
+        self.0.waits.of(run)
+    }
+
+    /// Runs that wait so.
+    pub fn in_line(&self) -> usize {
+        self.0.waits.count()
     }
 
     /// The clock that the engine goes by.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conche_core::definition::{Isolation, Query, Script};
-use conche_core::run::{ErrorKind, Invocation, LogLine, Report, StepError, Verdict};
+use conche_core::run::{ErrorKind, Invocation, LogLine, Person, Report, StepError, Verdict};
 use conche_core::{Definition, Event, Json, RunId, StepId, Timestamp};
 use conche_modules::{Action, ActionModule, ActionSpec, Call, Error, Probed};
 use futures_util::FutureExt;
@@ -92,6 +92,8 @@ pub(crate) struct Subject {
     pub(crate) deadline: Timestamp,
     /// How many events may stem from it.
     pub(crate) budget: u32,
+    /// The people who had it started.
+    pub(crate) by: Arc<[Person]>,
     /// The number, from 1, of the event that the call at hand may emit.
     pub(crate) nth: u32,
 }
@@ -373,6 +375,7 @@ fn call(engine: &Arc<Inner>, subject: &Subject, step: StepId, invocation: Invoca
             engine: engine.clone(),
             event: subject.event.clone(),
             budget: subject.budget,
+            by: subject.by.clone(),
             nth: subject.nth,
         }),
     }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use conche_cacao::variable::scope;
+use conche_core::definition::Step;
 use conche_core::event::PLAYBOOK_REQUESTED;
 use conche_core::playbook::{Executors, Lowered, Program, Refusal, SecretUse, lower};
-use conche_core::run::{Declared, Scope, no_text};
+use conche_core::run::{Declared, Person, Scope, no_text};
 use conche_core::{Definition, Digest, EventId, Json, RunId, json};
 use conche_modules::NewEvent;
 use conche_runtime::secrets::ForPlaybooks;
@@ -36,6 +37,8 @@ pub struct Start {
     pub key: Option<String>,
     /// Who asks.
     pub by: Option<String>,
+    /// The person who asks; none where it is not one.
+    pub person: Option<Person>,
 }
 
 /// A playbook that was started, now or before.
@@ -77,6 +80,11 @@ pub enum StartError {
         "the key was used to start something else before: another playbook, version or other values"
     )]
     OtherStart,
+    /// It has steps that a second person approves, and nobody knows the first.
+    #[error(
+        "steps of the playbook are approved by a second person before they are done, and nobody knows who starts it: use a token, or a client certificate on an open listener"
+    )]
+    Unknown,
     /// It was not accepted.
     #[error(transparent)]
     Intake(#[from] conche_modules::Refusal),
@@ -129,20 +137,22 @@ impl Engine {
             cause: None,
             depth: 0,
             follow: self.0.config.emits_per_event,
+            by: start.person.as_slice(),
             only: None,
         };
         let id = start
             .key
             .as_ref()
             .map(|key| format!("{}:{key}", program.root().id));
-        self.0.start_program(origin, program, start, id).await
+        let started = self.0.start_program(origin, program, start.clone(), id);
+        started.await
     }
 }
 
 impl Inner {
     /// What keeps a program from being run here, all at once.
     pub(crate) fn unfit(&self, program: &Program) -> Vec<Refusal> {
-        let lowered = lower(program, self, &self.defaults());
+        let lowered = lower(program, self, &self.defaults(), &self.safety.four_eyes);
         let mut refusals = lowered.err().unwrap_or_default();
         refusals.extend(program.cycle());
         refusals
@@ -159,7 +169,7 @@ impl Inner {
 
     /// Lowers a program and has its secrets held.
     pub(crate) fn lowered(&self, program: &Program) -> Result<Lowered, Vec<Refusal>> {
-        let mut lowered = lower(program, self, &self.defaults())?;
+        let mut lowered = lower(program, self, &self.defaults(), &self.safety.four_eyes)?;
         for (name, value) in lowered.secrets.drain(..) {
             self.secrets.hold(&name, value.into());
         }
@@ -187,6 +197,10 @@ impl Inner {
         sealing.values(&mut values)?;
         sealing.declared(&mut scope)?;
         let definition = Arc::new(lowered.definition);
+        let is_unknown = |person: &Person| person.identity.is_none();
+        if needs_approval(&definition) && origin.by.iter().any(is_unknown) {
+            return Err(StartError::Unknown);
+        }
         self.store
             .put_definition(DefinitionText {
                 digest: definition.digest,
@@ -248,6 +262,12 @@ impl Inner {
         let then: serde_json::Value = row.event.data.read().unwrap_or_default();
         Ok(then["program"] == object!(program) && then["variables"] == object!(variables))
     }
+}
+
+/// Whether a definition has steps that a second person approves.
+pub fn needs_approval(definition: &Definition) -> bool {
+    let mut steps = definition.steps.values();
+    steps.any(|step| matches!(step, Step::Action(action) if action.guarded))
 }
 
 /// Values by variable, read: what is no value of JSON for everyone, such as half a character, is

@@ -12,6 +12,7 @@ mod known;
 mod signed;
 mod sync;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use conche_cacao::{Document, Finding, Playbook, Profile, Severity};
@@ -205,6 +206,19 @@ impl Engine {
     /// A version of a playbook; the latest, if none is asked for.
     pub async fn playbook(&self, id: &str, version: Option<&str>) -> Option<PlaybookInfo> {
         self.0.playbooks.lock().await.find(id, version).cloned()
+    }
+
+    /// What people call playbooks now, by identifier; those that are not at hand are left out.
+    pub async fn playbook_names(&self, ids: &BTreeSet<&str>) -> BTreeMap<String, String> {
+        if ids.is_empty() {
+            return BTreeMap::new();
+        }
+        let known = self.0.playbooks.lock().await;
+        let name = |id: &&str| {
+            let info = known.find(id, None)?;
+            Some(((*id).to_owned(), info.playbook.name.clone()))
+        };
+        ids.iter().filter_map(name).collect()
     }
 
     /// Takes a playbook: checked, stored, at hand when this returns. The act is recorded in the

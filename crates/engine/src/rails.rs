@@ -81,6 +81,11 @@ pub(crate) fn acted_on(input: &Json) -> Option<Target> {
     })
 }
 
+/// The addresses and hosts that a command's input acts on; none of any other input.
+pub(crate) fn places(input: &Json) -> Vec<String> {
+    acted_on(input).map_or_else(Vec::new, |target| target.places)
+}
+
 impl Inner {
     /// Whether an action of this module waits, since effects of its definition are stopped.
     pub(crate) fn is_stopped(&self, definition: &str, module: &str) -> bool {
@@ -95,8 +100,7 @@ impl Inner {
         if keys.is_empty() {
             return None;
         }
-        let places = acted_on(input)?.places;
-        places
+        places(input)
             .into_iter()
             .find(|place| keys.iter().any(|key| covers(key, place)))
     }

@@ -3,6 +3,7 @@
 use conche_core::RunId;
 use conche_core::run::{
     Answer, AnswerError, Done, Phase, Resolution, RunState, Status, VisitNo, VisitState, answer,
+    approval_of,
 };
 use conche_store::{Change, Signal};
 
@@ -152,11 +153,12 @@ impl Engine {
             let Some(visit) = waiting(&state, visit, asks) else {
                 return Err(SignalError::NotNow("the run asks nothing there".to_owned()));
             };
-            answer(&state, visit, given.clone(), by.name.clone())?;
+            answer(&state, visit, given.clone(), by.person())?;
             let signal = Signal::Answer {
                 visit,
                 answer: self.0.stored_answer(&state, given.clone()).await?,
                 by: by.name.clone(),
+                identity: by.identity.clone(),
             };
             let left = self
                 .signal(run, signal, Some(state.version()), by.clone())
@@ -197,10 +199,17 @@ impl Engine {
                 SignalError::NotNow("no step failed; name the visit to start from".to_owned())
             })?,
         };
+        let definition = self.0.definition(state.started().definition).await?;
+        if let Some(approval) = approval_of(&definition, &state, visit) {
+            return Err(SignalError::NotNow(format!(
+                "what visit {visit} does is approved by a second person first: name visit {approval}, its approval, and all of its step is done anew"
+            )));
+        }
         let by = by.into();
         let retry = Signal::Retry {
             visit,
             by: by.name.clone(),
+            identity: by.identity.clone(),
         };
         self.signal(run, retry, Some(state.version()), by).await
     }

@@ -200,6 +200,7 @@ fn new_run(layout: Layout, event: &Event, now: Timestamp) -> NewRun {
         variables: std::collections::BTreeMap::new(),
         scope: None,
         budget: None,
+        by: Vec::new(),
         copied_at: None,
     };
     NewRun {

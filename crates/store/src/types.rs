@@ -193,6 +193,9 @@ pub enum Signal {
         visit: u32,
         /// Who asks.
         by: String,
+        /// What tells them from everybody else, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<String>,
     },
     /// Answer what a step asks.
     Answer {
@@ -202,6 +205,9 @@ pub enum Signal {
         answer: Answer,
         /// Who answered.
         by: String,
+        /// What tells them from everybody else, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<String>,
     },
 }
 

@@ -101,6 +101,15 @@ pub static TEST_MODULE: ActionModule = ActionModule {
     build: &unbuildable,
 };
 
+/// The same actions as the module that carries out `bash` commands of playbooks.
+pub static BASH_MODULE: ActionModule = ActionModule {
+    name: "bash",
+    summary: "For tests.",
+    actions: &[spec("execute", Repeat::Unsafe, OnUncertain::Attention)],
+    config: &any,
+    build: &unbuildable,
+};
+
 impl TestActions {
     /// What the next calls of `action` do, in order; after that they succeed with `{}`.
     pub fn plan(&self, action: &str, behaviours: impl IntoIterator<Item = Behaviour>) {

@@ -13,7 +13,7 @@ pub mod playbooks;
 pub mod rig;
 pub mod until;
 
-pub use actions::{Behaviour, TestActions};
+pub use actions::{BASH_MODULE, Behaviour, TestActions};
 pub use clock::SimClock;
 pub use evaluator::ScriptedEvaluator;
 pub use fuzz::fuzz;

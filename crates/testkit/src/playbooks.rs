@@ -1,5 +1,6 @@
 //! Playbooks to test with: small, valid, and in the form in which people write them.
 
+use conche_core::playbook::FOUR_EYES;
 use serde_json::{Value, json};
 
 /// The identifier of a test's playbook of this number.
@@ -29,8 +30,8 @@ pub fn playbook(number: u8, version: u8, step: &Value) -> Value {
         start: { "type": "start", "on_completion": work },
         end: { "type": "end" },
     });
-    workflow[&work] = step;
-    json!({
+    workflow[&work] = step.clone();
+    let mut document = json!({
         "type": "playbook",
         "spec_version": "cacao-2.0",
         "id": playbook_id(number),
@@ -43,7 +44,17 @@ pub fn playbook(number: u8, version: u8, step: &Value) -> Value {
         "agent_definitions": {
             AGENT: { "type": "individual", "name": "Ann" },
         },
-    })
+    });
+    if step["step_extensions"][FOUR_EYES].is_object() {
+        document["extension_definitions"] = json!({ FOUR_EYES: {
+            "type": "extension-definition",
+            "name": "four-eyes",
+            "created_by": "identity--00000000-0000-4000-8000-000000000004",
+            "schema": "https://soc.example/schemas/four-eyes.json",
+            "version": "1.0.0",
+        } });
+    }
+    document
 }
 
 const AGENT: &str = "individual--00000000-0000-4000-8000-000000000005";
@@ -55,6 +66,17 @@ pub fn asking() -> Value {
         "name": "Ask",
         "agent": AGENT,
         "commands": [{ "type": "manual", "command": "Is the host isolated?" }],
+    })
+}
+
+/// A step with a `bash` command that a second person approves first.
+pub fn destructive() -> Value {
+    json!({
+        "type": "action",
+        "name": "Stop it",
+        "agent": AGENT,
+        "commands": [{ "type": "bash", "command": "systemctl stop web" }],
+        "step_extensions": { FOUR_EYES: { "type": "four-eyes" } },
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use conche_core::reaction::{Authored, Format, Reaction};
 use conche_core::run::Status;
 use conche_core::{EventId, Json, RunId};
-use conche_engine::{Config, Engine, Parts};
+use conche_engine::{Config, Engine, Parts, Safety};
 use conche_modules::{Action, ActionModule, Batch, Intake as _, NewEvent, Receipt, Refusal};
 use conche_runtime::secrets::{Masker, Secrets};
 use conche_runtime::supervisor::{Grace, Supervisor};
@@ -66,6 +66,21 @@ impl Rig {
         clock: SimClock,
         actions: TestActions,
         config: Config,
+        modules: BTreeMap<String, (Arc<dyn Action>, &'static ActionModule, usize)>,
+    ) -> Self {
+        let safety = Safety::default();
+        Self::safely(store, clock, actions, (config, safety), modules).await
+    }
+
+    /// As [`Rig::with_modules`], with rails.
+    ///
+    /// # Panics
+    /// When the engine does not start.
+    pub async fn safely(
+        store: Arc<dyn Store>,
+        clock: SimClock,
+        actions: TestActions,
+        (config, safety): (Config, Safety),
         mut modules: BTreeMap<String, (Arc<dyn Action>, &'static ActionModule, usize)>,
     ) -> Self {
         let supervisor = Supervisor::new();
@@ -83,6 +98,7 @@ impl Rig {
             tasks: supervisor.tasks(),
             secrets,
             config,
+            safety,
         };
         let engine = Engine::start(parts)
             .await

@@ -71,6 +71,9 @@ impl From<Status> for run::Status {
     }
 }
 
+/// With what the identifiers of playbooks begin.
+const PLAYBOOK: &str = "playbook--";
+
 /// A run at a glance.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Run)]
@@ -85,6 +88,9 @@ pub(crate) struct RunOut {
     reason: Option<String>,
     /// The name of what it follows.
     definition: String,
+    /// What people call the playbook that it follows, as far as that is at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    playbook_name: Option<String>,
     /// The version of it.
     #[schema(value_type = String)]
     digest: Digest,
@@ -119,6 +125,7 @@ impl From<RunRow> for RunOut {
             status: row.summary.status.into(),
             reason: row.summary.reason,
             definition: row.name,
+            playbook_name: None,
             digest: row.definition,
             event_id: row.event,
             started_at: row.started_at,
@@ -178,7 +185,7 @@ pub(crate) async fn list(
     };
     let mut rows = api.engine.store().runs(filter, page).await?;
     let next = cut(&mut rows, page, |row| row.run);
-    let runs = rows.into_iter().map(Into::into).collect();
+    let runs = named(&api, rows).await;
     Ok(Answer(RunPage { runs, next }))
 }
 
@@ -193,7 +200,19 @@ pub(crate) async fn of_event(api: &Shared, event: EventId) -> Result<Vec<RunOut>
         limit: PAGE_MAX,
     };
     let runs = api.engine.store().runs(filter, page).await?;
-    Ok(runs.into_iter().map(Into::into).collect())
+    Ok(named(api, runs).await)
+}
+
+/// Runs, those of playbooks with what these are called.
+async fn named(api: &Shared, rows: Vec<RunRow>) -> Vec<RunOut> {
+    let ids = rows.iter().map(|row| &*row.name);
+    let ids = ids.filter(|name| name.starts_with(PLAYBOOK)).collect();
+    let names = api.engine.playbook_names(&ids).await;
+    let out = |row: RunRow| RunOut {
+        playbook_name: names.get(&row.name).cloned(),
+        ..row.into()
+    };
+    rows.into_iter().map(out).collect()
 }
 
 /// A run with its steps.
@@ -201,6 +220,9 @@ pub(crate) async fn of_event(api: &Shared, event: EventId) -> Result<Vec<RunOut>
 pub(crate) struct RunDetail {
     #[serde(flatten)]
     run: RunOut,
+    /// What it waits for that is neither a time nor a person: its turn, a place at a target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
     /// Every visit of a step, in the order in which they were entered.
     steps: Vec<StepOut>,
     /// Variables by name.
@@ -226,9 +248,16 @@ pub(crate) async fn show(
     _: NoQuery,
 ) -> Result<Answer<RunDetail>, Problem> {
     let row = api.engine.store().run(run).await?;
+    let ids = [&*row.name].into();
+    let names = api.engine.playbook_names(&ids).await;
+    let out = RunOut {
+        playbook_name: names.into_values().next(),
+        ..row.into()
+    };
     let folded = steps::read(&api, run).await?;
     Ok(Answer(RunDetail {
-        run: row.into(),
+        run: out,
+        waits_for: api.engine.waits_for(run),
         steps: folded.steps,
         variables: folded.variables,
         truncated: folded.truncated,

@@ -139,7 +139,7 @@ pub(crate) async fn retry(
     OptionalBody(body): OptionalBody<Retry>,
 ) -> Result<Taken, Problem> {
     let act = actor.act(&api, "run.retry", run.to_string());
-    let by = By::recorded(act.clone());
+    let by = By::recorded(act.clone()).known_as(actor.identity(&api));
     let told = api.engine.retry(run, body.visit, by).await;
     settle(&api, act, told).await?;
     Ok(taken(run))

@@ -110,7 +110,8 @@ pub(super) async fn go_on(
     if !sent.playbook_id.is_empty() && sent.playbook_id != found.playbook {
         return Err(refuse("the execution is of another playbook", ""));
     }
-    let by = By::recorded(soarca.act(&actor, "run.answer", &found.run.to_string()));
+    let by = By::recorded(soarca.act(&actor, "run.answer", &found.run.to_string()))
+        .known_as(actor.identity(&soarca.api));
     let given = Given { values, failed };
     let left = soarca
         .api

@@ -41,7 +41,7 @@ pub(super) async fn ad_hoc(
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    let start = start(&actor, &headers, BTreeMap::new());
+    let start = start(&soarca, &actor, &headers, BTreeMap::new());
     let begun = engine.run_document(document, start).await;
     let begun = begun.map_err(|error| refuse(&error.to_string()))?;
     record(&soarca, &actor, &id, &begun).await;
@@ -86,7 +86,7 @@ pub(super) async fn by_id(
     check(&info.playbook, &given).map_err(|reason| refuse(&reason))?;
     let values = given.into_iter();
     let values = values.map(|(name, given)| (name, Json::from(&given.value)));
-    let start = start(&actor, &headers, values.collect());
+    let start = start(&soarca, &actor, &headers, values.collect());
     let begun = engine.run_playbook(&id, None, start).await;
     let begun = begun.map_err(|error| refuse(&error.to_string()))?;
     record(&soarca, &actor, &id, &begun).await;
@@ -119,11 +119,17 @@ fn check(playbook: &Playbook, given: &BTreeMap<String, Given>) -> Result<(), Str
     Ok(())
 }
 
-fn start(actor: &Actor, headers: &HeaderMap, variables: BTreeMap<String, Json>) -> Start {
+fn start(
+    soarca: &Soarca,
+    actor: &Actor,
+    headers: &HeaderMap,
+    variables: BTreeMap<String, Json>,
+) -> Start {
     Start {
         variables,
         key: key_of(headers),
         by: Some(actor.caller.name.to_string()),
+        person: Some(actor.person(&soarca.api)),
     }
 }
 

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod approvals;
 mod audit;
 mod bodies;
 mod csf;

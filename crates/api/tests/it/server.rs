@@ -11,7 +11,7 @@ use conche_api::soarca::{self, Origins, SoarcaState};
 use conche_api::{ApiState, Authorizer, Role, VersionInfo, new_token, render, router};
 use conche_core::RunId;
 use conche_core::run::Status;
-use conche_engine::{Config, Engine, Folder, Parts, PlaybookFolder};
+use conche_engine::{Config, Engine, Folder, Parts, PlaybookFolder, Safety};
 use conche_modules::{Action, ActionModule, BuildContext};
 use conche_runtime::clock::Clock as _;
 use conche_runtime::egress::{Egress, EgressConfig};
@@ -21,7 +21,7 @@ use conche_runtime::supervisor::{Stage, Supervisor, Tasks};
 use conche_store::memory::MemoryStore;
 use conche_store::{Change, Store, TokenRow};
 use conche_testkit::actions::TEST_MODULE;
-use conche_testkit::{ScriptedEvaluator, SimClock, TestActions, until};
+use conche_testkit::{BASH_MODULE, ScriptedEvaluator, SimClock, TestActions, until};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
@@ -314,7 +314,10 @@ impl Server {
 fn parts(wanted: &Wanted, actions: &TestActions, clock: &Arc<SimClock>, tasks: Tasks) -> Parts {
     let clock = clock.clone();
     let module: Arc<dyn Action> = Arc::new(actions.clone());
-    let mut modules = BTreeMap::from([("test".to_owned(), (module, &TEST_MODULE, 0))]);
+    let mut modules = BTreeMap::from([
+        ("bash".to_owned(), (module.clone(), &BASH_MODULE, 0)),
+        ("test".to_owned(), (module, &TEST_MODULE, 0)),
+    ]);
     let context = BuildContext {
         decisions: Arc::default(),
         fins: Arc::default(),
@@ -339,6 +342,7 @@ fn parts(wanted: &Wanted, actions: &TestActions, clock: &Arc<SimClock>, tasks: T
         clock,
         tasks,
         secrets: Arc::new(Secrets::default()),
-        config: wanted.config.clone(),
+        config: wanted.config,
+        safety: Safety::default(),
     }
 }

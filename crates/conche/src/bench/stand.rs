@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use conche_core::reaction::{Authored, Format};
 use conche_core::{EventId, Json};
-use conche_engine::{Config, Engine, Parts, SandboxEvaluator};
+use conche_engine::{Config, Engine, Parts, Safety, SandboxEvaluator};
 use conche_modules::{Batch, Intake as _, NewEvent, Receipt};
 use conche_runtime::clock::SystemClock;
 use conche_runtime::listener::{Auth, Listener, ListenerConfig};
@@ -110,6 +110,7 @@ impl Stand {
             tasks: supervisor.tasks(),
             secrets: Arc::new(Secrets::default()),
             config: Config::default(),
+            safety: Safety::default(),
         };
         let engine = Engine::start(parts).await;
         let engine = engine.map_err(|cause| Error::of("the engine", cause))?;

@@ -64,6 +64,7 @@ pub(crate) fn acceptance(data: &Json, ids: Ids, now: Timestamp) -> Acceptance {
         variables: BTreeMap::default(),
         scope: None,
         budget: None,
+        by: Vec::new(),
         copied_at: None,
     };
     let first = Record {

@@ -248,6 +248,7 @@ pub(super) fn table(runs: &[Value]) -> String {
         ("STARTED", "/started_at"),
         ("STATUS", "/status"),
         ("REACTION", "/definition"),
+        ("PLAYBOOK", "/playbook_name"),
         ("REASON", "/reason"),
     ];
     output::table(runs, &columns)

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::fault::Fault;
 use super::place::{Key, Place};
 use super::playbooks::grants_make_sense;
-use super::safety::caps_make_sense;
+use super::safety::safety_makes_sense;
 use super::{Authored, Config, Folder};
 
 /// A rule about what is written.
@@ -26,7 +26,7 @@ const VALUES: &[ValueRule] = &[
     data_dir_is_named,
     limits_leave_something,
     grants_make_sense,
-    caps_make_sense,
+    safety_makes_sense,
 ];
 /// Hold where a server is to run.
 const SERVER: &[ServerRule] = &[
@@ -36,7 +36,8 @@ const SERVER: &[ServerRule] = &[
 ];
 
 /// Sections in which zero would stop all work.
-const LIMITS: [&[&str]; 4] = [
+const LIMITS: [&[&str]; 5] = [
+    &["approvals"],
     &["limits"],
     &["retention"],
     &["api", "limits"],

@@ -9,6 +9,7 @@
 //! secret is ever part of either form: secrets are named, and read where they are used.
 
 mod api;
+mod approvals;
 mod checks;
 mod fault;
 mod limits;
@@ -84,8 +85,6 @@ pub(crate) struct Authored {
     reactions: reactions::Reactions,
     /// CACAO playbooks kept in files.
     playbooks: playbooks::Playbooks,
-    /// How many targets playbooks may act on.
-    safety: safety::Safety,
     /// Recipes, which are action modules described by data, kept in files.
     recipes: recipes::Recipes,
     /// Secrets by name, and where each value is found. Default: none.
@@ -96,6 +95,10 @@ pub(crate) struct Authored {
     actions: modules::Actions,
     /// What outgoing requests may reach and use.
     egress: EgressConfig,
+    /// What people are asked.
+    approvals: approvals::Approvals,
+    /// Rails for what playbooks do.
+    safety: safety::Safety,
     /// What events, runs and scripts may use.
     limits: limits::Limits,
     /// What is kept how long.
@@ -113,12 +116,13 @@ impl Default for Authored {
             openwhisk: openwhisk::OpenWhisk::default(),
             reactions: reactions::Reactions::default(),
             playbooks: playbooks::Playbooks::default(),
-            safety: safety::Safety::default(),
             recipes: recipes::Recipes::default(),
             secrets: BTreeMap::new(),
             sources: Vec::new(),
             actions: BTreeMap::new(),
             egress: EgressConfig::default(),
+            approvals: approvals::Approvals::default(),
+            safety: safety::Safety::default(),
             limits: limits::Limits::default(),
             retention: retention::Retention::default(),
         }
@@ -158,6 +162,8 @@ pub(crate) struct Config {
     pub(crate) actions: Vec<ActionEntry>,
     /// What outgoing requests may reach.
     pub(crate) egress: EgressConfig,
+    /// Rails for what playbooks do.
+    pub(crate) safety: conche_engine::Safety,
     /// The engine's limits.
     pub(crate) engine: conche_engine::Config,
     /// The limits of one script call.
@@ -321,8 +327,8 @@ impl Authored {
         let (api, api_token) = self.api.resolve(&self.secrets, &mut faults);
         let webhooks = self.webhooks.resolve(&sources, &mut faults);
         let engine = conche_engine::Config {
+            remind_every: self.approvals.remind_every(),
             retention: self.retention.clone().resolve(),
-            caps: self.safety.caps(),
             ..self.limits.engine()
         };
         if !faults.is_empty() {
@@ -346,6 +352,7 @@ impl Authored {
             sources,
             actions,
             egress: self.egress,
+            safety: self.safety.resolve(),
             engine,
             script: self.limits.script(),
             script_workers: self.limits.script_workers(),

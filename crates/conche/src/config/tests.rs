@@ -123,6 +123,35 @@ fn a_mistake_is_named_with_its_line_its_column_and_what_was_meant() {
 }
 
 #[test]
+fn rails_that_would_guard_nothing_are_mistakes() {
+    for (text, expected) in [
+        (
+            "safety:\n  four_eyes:\n    commands: [ssh, manual]\n",
+            "c.yaml:3:21: safety.four_eyes.commands[1]: a manual command is a question itself",
+        ),
+        (
+            "safety: { four_eyes: { playbooks: [isolate] } }\n",
+            "c.yaml:1:36: safety.four_eyes.playbooks[0]: `isolate` is no identifier of a playbook",
+        ),
+        (
+            "safety: { at_once: { playbooks: { isolate: 1 } } }\n",
+            "c.yaml:1:35: safety.at_once.playbooks.isolate: `isolate` is no identifier",
+        ),
+        (
+            "safety: { four_eyes: { activites: [] } }\n",
+            "c.yaml:1:24: unknown key `activites`; did you mean `activities`?",
+        ),
+        (
+            "approvals: { remind_every: 0s }\n",
+            "c.yaml:1:14: approvals.remind_every: must be more than 0",
+        ),
+    ] {
+        let found = complaint(text, &[]);
+        assert!(found.starts_with(expected), "{text}\n{found}");
+    }
+}
+
+#[test]
 fn all_mistakes_of_the_entries_are_named_at_once() {
     let found = complaint("sources:\n  - {}\n  - { id: conche, module: dummy }\n", &[]);
     assert_eq!(found.lines().count(), 2, "{found}");
@@ -450,7 +479,7 @@ fn grants_and_caps_that_mean_nothing_are_named_with_their_line() {
         ),
         (
             "safety: { playbooks: { isolate: { most: 5, within: 1h } } }\n",
-            "c.yaml:2:24: safety.playbooks.isolate: is no identifier of a playbook",
+            "c.yaml:2:24: safety.playbooks.isolate: `isolate` is no identifier of a playbook",
         ),
     ] {
         let error = complaint(&format!("{secrets}{text}"), &[]);

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use conche_core::definition::Definition;
 use conche_core::run::{
-    Declared, Effect, Entry, ErrorKind, Invocation, Phase, Record, Report, RunState, Started,
-    StepError, VisitState, answer, decide, settle,
+    Answer, Declared, Effect, Entry, ErrorKind, Invocation, Person, Phase, Record, Report,
+    RunState, Started, StepError, VisitState, answer, decide, settle,
 };
 use conche_core::{Json, RunId, Timestamp};
 use serde_json::{Value, json};
@@ -111,6 +111,7 @@ pub(super) fn rehearse(
         variables: BTreeMap::new(),
         scope: Some(scope),
         budget: None,
+        by: Vec::new(),
         copied_at: None,
     };
     let first = Record {
@@ -200,13 +201,19 @@ impl Rehearsal<'_> {
         });
         let asked: Vec<_> = asked.collect();
         for (visit, question) in asked {
-            let given = self.prepared.answer(&question);
-            let asks = json!({ "step_id": self.step(visit), "asks": question.text });
+            let mut asks = json!({ "step_id": self.step(visit), "asks": question.text });
+            // What would be done is wanted to be known: it is taken as approved.
+            let given = if question.plan.is_empty() {
+                self.prepared.answer(&question)
+            } else {
+                asks["approves"] = json!(question.plan);
+                Some(Answer::default())
+            };
             if self.told.last() != Some(&asks) {
                 self.told.push(asks);
             }
             let Some(given) = given else { continue };
-            if let Ok(entry) = answer(&self.state, visit, given, "conche run".to_owned()) {
+            if let Ok(entry) = answer(&self.state, visit, given, nobody()) {
                 self.record(entry)?;
                 return Ok(true);
             }
@@ -249,6 +256,15 @@ impl Rehearsal<'_> {
     }
 }
 
+/// Who answers what only seems to be asked.
+fn nobody() -> Person {
+    let name = "conche run".to_owned();
+    Person {
+        identity: Some(name.clone()),
+        name,
+    }
+}
+
 /// A secret that a variable carries is not shown.
 fn hide(input: &mut Value) {
     match input {
@@ -276,7 +292,11 @@ pub(super) fn table(run: &Value) -> String {
     for step in run["would"].as_array().into_iter().flatten() {
         let id = output::plain(&step["step_id"]);
         if let Some(asks) = step.get("asks") {
-            lines.push(format!("  {id} asks: {}", output::plain(asks)));
+            let whom = match step.get("approves") {
+                Some(_) => " a second person",
+                None => "",
+            };
+            lines.push(format!("  {id} asks{whom}: {}", output::plain(asks)));
             continue;
         }
         let on = step

@@ -77,7 +77,8 @@ pub(crate) struct RunArgs {
     /// A value that a playbook asks a person for
     #[arg(long = "answer", value_name = "NAME=VALUE")]
     answers: Vec<String>,
-    /// Says that what a playbook asks a person to do, without asking for a value, was done
+    /// Says that what a playbook asks a person to do, without asking for a value, was done; and
+    /// approves what a second person would have to
     #[arg(long)]
     confirm: bool,
     /// Says what a playbook would do, on what and with what, and does nothing
@@ -160,7 +161,8 @@ async fn on_an_engine(
         clock: Arc::new(SystemClock),
         tasks: supervisor.tasks(),
         secrets: parts.secrets.clone(),
-        config: loaded.config.engine.clone(),
+        config: loaded.config.engine,
+        safety: loaded.config.safety.clone(),
     })
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;

@@ -8,12 +8,17 @@ use conche_cacao::{Document, Profile, Severity};
 use conche_core::playbook::{Program, runnable};
 use conche_core::run::{Answer, Question, RunState, Status, VisitNo, VisitState};
 use conche_core::{Json, RunId};
-use conche_engine::{Engine, Start, incorrect_signatures};
+use conche_engine::{By, Engine, Start, incorrect_signatures, needs_approval};
 
 use super::dry::{self, Outcomes};
 use super::{RunArgs, wait};
 use crate::failure::Failure;
 use crate::{input, playbooks};
+
+/// Who starts and answers here.
+const CALLER: &str = "conche run";
+/// Why a playbook is not run here.
+const ALONE: &str = "steps of the playbook are approved by a second person before they are done, and here there is one person only: run it on a server, or take that on yourself with --confirm";
 
 /// Values by name, underscores included.
 pub(crate) type Values = BTreeMap<String, Json>;
@@ -149,12 +154,18 @@ pub(super) fn rehearse(engine: &Engine, prepared: &Prepared) -> Result<serde_jso
 
 /// Starts the playbook and answers its questions; the run that is over, or waits for a person.
 pub(super) async fn carry_out(engine: &Engine, prepared: Prepared) -> Result<RunId, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let mut changes = engine.tail();
     let start = Start {
         variables: prepared.variables.clone(),
-        by: Some("conche run".to_owned()),
+        by: Some(CALLER.to_owned()),
         ..Start::default()
     };
+    let ready = engine.prepare_playbook(&prepared.program, &start);
+    let (definition, _) = ready.map_err(|error| failed(&error))?;
+    if needs_approval(&definition) && !prepared.confirm {
+        return Err(Failure::Failed(ALONE.to_owned()));
+    }
     let begun = engine.start_playbook(&prepared.program, start).await;
     let run = begun
         .map_err(|error| Failure::Failed(error.to_string()))?
@@ -167,7 +178,8 @@ pub(super) async fn carry_out(engine: &Engine, prepared: Prepared) -> Result<Run
         let mut answered = false;
         for (visit, question) in asked(engine, run).await? {
             if let Some(answer) = prepared.answer(&question) {
-                let left = engine.answer(run, Some(visit), answer, "conche run").await;
+                let by = By::from(CALLER).known_as(Some(CALLER.to_owned()));
+                let left = engine.answer(run, Some(visit), answer, by).await;
                 left.map_err(|error| Failure::Failed(error.to_string()))?;
                 answered = true;
             }

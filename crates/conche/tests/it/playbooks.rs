@@ -314,3 +314,47 @@ fn what_cannot_be_used_is_told_with_what_to_do() {
         assert_eq!(output.status.code(), Some(2), "{by}");
     }
 }
+
+#[test]
+fn one_person_alone_approves_nothing_unless_they_take_it_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut step = conche_testkit::playbooks::destructive();
+    step["commands"] = json!([{"type": "http-api", "command": "DELETE /vm HTTP/1.1"}]);
+    let document = conche_testkit::playbooks::playbook(1, 1, &step).to_string();
+    let document = document.replace("individual--", "http-api--");
+    let mut document: Value = serde_json::from_str(&document).expect("JSON");
+    for agent in document["agent_definitions"]
+        .as_object_mut()
+        .expect("agents")
+        .values_mut()
+    {
+        *agent = json!({"type": "http-api", "name": "cloud", "address": {"url": ["http://127.0.0.1:9"]}});
+    }
+    let file = saved(dir.path(), "p.json", &document);
+    let alone = conche(&["run", &file]);
+    assert_eq!(alone.status.code(), Some(1));
+    let said = String::from_utf8(alone.stderr).expect("UTF-8");
+    assert!(
+        said.contains("a second person") && said.contains("--confirm"),
+        "{said}"
+    );
+    let dry = conche(&["run", &file, "--dry-run"]);
+    let said = text(&dry);
+    assert!(
+        said.contains("asks a second person: May `Stop it` be done? http-api on cloud"),
+        "{said}"
+    );
+    assert!(said.contains("DELETE /vm"), "{said}");
+    let taken_on = conche(&["run", &file, "--confirm", "-o", "json"]);
+    let run: Value = serde_json::from_str(&text(&taken_on)).expect("JSON");
+    let approval = &run["steps"][1];
+    assert!(
+        approval["step_id"]
+            .as_str()
+            .expect("a step")
+            .ends_with("/approval"),
+        "{run}"
+    );
+    assert_eq!(approval["status"], "succeeded", "{run}");
+    assert_eq!(run["status"], "failed", "nothing may be sent there: {run}");
+}

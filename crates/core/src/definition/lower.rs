@@ -113,6 +113,7 @@ fn action_step(
                 .map_or(defaults.action_timeout, |span| span.0),
         },
         results: Results::Kept,
+        guarded: false,
         next,
         on_failure: None,
     })

@@ -20,8 +20,8 @@ pub use lower::{ActionTable, Defaults, lower};
 
 use crate::id::{Digest, StepId};
 use crate::json::Json;
-use crate::playbook::{CommandTemplate, ResultMapping};
-use crate::run::Policy;
+use crate::playbook::{CommandTemplate, Plan, ResultMapping};
+use crate::run::{Policy, Question, Scope};
 
 /// One version of a definition, ready to be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,6 +162,8 @@ pub struct ActionStep {
     pub policy: Policy,
     /// What becomes of its output.
     pub results: Results,
+    /// Whether it is done only where its step was approved by a second person as it is.
+    pub guarded: bool,
     /// What follows when it succeeded.
     pub next: Option<StepId>,
     /// What follows when it failed; absent means that its frame fails.
@@ -219,11 +221,30 @@ pub struct Query {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AskStep {
     /// What is asked.
-    pub question: Arc<CommandTemplate>,
+    pub question: Asking,
     /// How long the person has; absent means until the run's deadline.
     pub timeout: Option<Duration>,
     /// What follows when it was done.
     pub next: Option<StepId>,
     /// What follows when it was not; absent means that its frame fails.
     pub on_failure: Option<StepId>,
+}
+
+/// What a person is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asking {
+    /// To do something, or for values.
+    Command(Arc<CommandTemplate>),
+    /// Whether a step may be done; the person is another than who had the run started.
+    Approval(Arc<Plan>),
+}
+
+impl Asking {
+    /// The question, with the values that the variables have now.
+    pub(crate) fn question(&self, scope: &Scope) -> Result<Question, String> {
+        match self {
+            Self::Command(command) => command.question(scope),
+            Self::Approval(plan) => plan.question(scope),
+        }
+    }
 }

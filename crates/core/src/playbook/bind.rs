@@ -184,7 +184,8 @@ fn offered(
     })
 }
 
-fn module_of<'a>(command: &'a Command, agent: &'a Party) -> &'a str {
+/// The module that a command means, whether or not it is there.
+pub(super) fn module_of<'a>(command: &'a Command, agent: &'a Party) -> &'a str {
     let soarca = [agent.kind.as_str(), agent.name.as_str()]
         .into_iter()
         .find_map(|word| word.strip_prefix(SOARCA));

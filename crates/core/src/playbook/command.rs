@@ -333,6 +333,7 @@ impl CommandTemplate {
                 text,
                 parties: Json::from(&Value::Object(parties)),
                 answers,
+                plan: Vec::new(),
             })
         };
         asked().map_err(|error| self.at(&error))

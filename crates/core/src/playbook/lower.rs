@@ -6,12 +6,14 @@
 //! |---|---|
 //! | `ID` | the step: `start` and `end` pass, an `action` groups its commands, others open branches |
 //! | `ID/delay` | the wait before it |
+//! | `ID/approval` | the question to a second person before an action; led to only where one is wanted, so that a run that asked goes on when it is wanted no more |
 //! | `ID/C.T` | an action's command `C` for its target `T` (both from 0): commands in order, each for all targets in order |
 //! | `workflow`, `workflow/exception`, `workflow/raise` | all of it, where it has a `workflow_exception`, with the handler and the failure after that |
 //!
 //! Steps of a called playbook have its identifier and version before their name.
 
 mod action;
+mod approval;
 mod call;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +27,7 @@ use conche_cacao::{Playbook, Pointer};
 
 use super::bind::Executors;
 use super::step::{Next, declared, span};
-use super::{Program, Refusal, codes, credentials, exposed, results};
+use super::{FourEyes, Program, Refusal, codes, credentials, exposed, four_eyes, results};
 use crate::definition::{Condition, Container, Defaults, Definition, Limits, Opens, Step};
 use crate::id::StepId;
 use crate::run::Declared;
@@ -49,11 +51,13 @@ pub fn lower(
     program: &Program,
     executors: &dyn Executors,
     defaults: &Defaults,
+    four_eyes: &FourEyes,
 ) -> Result<Lowered, Vec<Refusal>> {
     let mut lowering = Lowering {
         program,
         executors,
         defaults,
+        four_eyes,
         steps: BTreeMap::new(),
         refusals: Vec::new(),
         done: BTreeSet::new(),
@@ -71,6 +75,7 @@ pub fn lower(
             let of = Of {
                 playbook,
                 prefix: "",
+                four_eyes,
             };
             lowering.refuse_as(codes::SECRET_EXPOSED, of, place, message);
         }
@@ -103,6 +108,7 @@ struct Lowering<'a> {
     program: &'a Program,
     executors: &'a dyn Executors,
     defaults: &'a Defaults,
+    four_eyes: &'a FourEyes,
     steps: BTreeMap<StepId, Step>,
     refusals: Vec<Refusal>,
     /// Playbooks that are lowered or will be, by prefix.
@@ -115,6 +121,7 @@ struct Lowering<'a> {
 struct Of<'a, 'p> {
     playbook: &'a Playbook,
     prefix: &'p str,
+    four_eyes: &'a FourEyes,
 }
 
 impl Of<'_, '_> {
@@ -127,7 +134,17 @@ impl Of<'_, '_> {
         let step = self.playbook.workflow.get(id);
         match step.and_then(|step| span(step.delay)) {
             Some(_) => self.name(&format!("{id}/delay")),
-            None => self.name(id),
+            None => self.undelayed(id),
+        }
+    }
+
+    /// Where a step begins after its delay: with its approval, if it needs one.
+    fn undelayed(&self, id: &str) -> StepId {
+        match self.playbook.workflow.get(id) {
+            Some(step) if self.four_eyes.wants(self.playbook, step) => {
+                self.name(&format!("{id}/approval"))
+            }
+            _ => self.name(id),
         }
     }
 }
@@ -141,7 +158,12 @@ impl<'a> Lowering<'a> {
     /// Lowers a playbook; gives its first step and its variables.
     fn playbook(&mut self, playbook: &'a Playbook, prefix: &str) -> (StepId, Declared) {
         self.done.insert(prefix.to_owned());
-        let of = Of { playbook, prefix };
+        let four_eyes = self.four_eyes;
+        let of = Of {
+            playbook,
+            prefix,
+            four_eyes,
+        };
         for (id, step) in playbook.workflow.iter() {
             self.step(of, id, step);
         }
@@ -207,9 +229,12 @@ impl<'a> Lowering<'a> {
         if let Some(delay) = span(step.delay) {
             let wait = Step::Delay {
                 span: delay,
-                next: Some(of.name(id)),
+                next: Some(of.undelayed(id)),
             };
             self.steps.insert(of.name(&format!("{id}/delay")), wait);
+        }
+        if let Some(message) = four_eyes::flaw(step) {
+            return self.refuse(of, at(id, "step_extensions"), message);
         }
         let lowered = match work {
             Work::End => Step::Pass { next: None },
@@ -224,7 +249,12 @@ impl<'a> Lowering<'a> {
             },
             other => match self.opens(of, id, step, other) {
                 Some(opens) => match self.container(of, id, step, opens) {
-                    Some(container) => Step::Container(container),
+                    Some(container) => {
+                        if matches!(work, Work::Action { .. }) {
+                            self.approval(of, id, step, &container);
+                        }
+                        Step::Container(container)
+                    }
                     None => return,
                 },
                 None => return,

@@ -8,10 +8,12 @@
 //! secret that is not configured are refused here, with their place in the document, before
 //! anything is done.
 
+mod approval;
 mod bind;
 mod command;
 mod credentials;
 mod exposed;
+mod four_eyes;
 mod lower;
 mod masked;
 mod program;
@@ -19,8 +21,10 @@ mod results;
 mod step;
 mod validity;
 
+pub use approval::Plan;
 pub use bind::{Executors, SecretUse};
 pub use command::CommandTemplate;
+pub use four_eyes::{EXTENSION as FOUR_EYES, FourEyes};
 pub use lower::{Lowered, lower};
 pub use masked::masked;
 pub use program::{Program, ProgramError};

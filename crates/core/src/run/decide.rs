@@ -17,6 +17,9 @@ use super::visit::{Done, Visit, VisitState};
 use crate::definition::{AskStep, Definition, Step};
 use crate::id::StepId;
 
+/// What the reason of a failure ends with after which an exception handler ran.
+const HANDLED: &str = " (its exception handler ran)";
+
 /// Says what is to be done now. `definition` is the version that the run was started with.
 ///
 /// Where there are [`Effect::Record`]s there is nothing else: apply them in order, then the
@@ -154,8 +157,13 @@ impl Decision<'_> {
                 Step::Container(container) => self.container(number, visit, container),
                 _ => self.effects.push(Effect::WaitUntil(self.state.deadline())),
             },
-            VisitState::Asked { until, .. } => self.due(*until, |this| {
-                let message = format!("nobody answered '{}' in time", visit.step);
+            VisitState::Asked { question, until } => self.due(*until, |this| {
+                let did = if question.plan.is_empty() {
+                    "answered"
+                } else {
+                    "approved"
+                };
+                let message = format!("nobody {did} '{}' in time", visit.step);
                 this.fail(number, visit, ErrorKind::TimedOut, message);
             }),
             VisitState::Waiting(until) => {
@@ -189,6 +197,13 @@ impl Decision<'_> {
                 match input(action, self.state, visit) {
                     Ok(_) if visit.in_doubt && !action.policy.repeats_in_doubt() => {
                         self.doubt(number, visit);
+                    }
+                    Ok(_) if action.guarded && !self.is_approved(visit, action) => {
+                        let message = format!(
+                            "'{}' would not do what a second person approved, or nobody did: start again from its approval",
+                            visit.step
+                        );
+                        self.fail(number, visit, ErrorKind::Permanent, message);
                     }
                     Ok(input) => {
                         let call = self.invocation(number, visit.attempts + 1, key, action, input);
@@ -251,7 +266,9 @@ impl Decision<'_> {
         let kind = first.map_or(ErrorKind::Permanent, |error| error.kind);
         let message = first.map_or("it failed", |error| error.message.as_str());
         match errors.pop() {
-            None => (kind, format!("{message} (its exception handler ran)")),
+            // A called playbook said so already.
+            None if message.ends_with(HANDLED) => (kind, message.to_owned()),
+            None => (kind, format!("{message}{HANDLED}")),
             Some(second) => (
                 kind,
                 format!(

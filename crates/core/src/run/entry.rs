@@ -151,6 +151,9 @@ pub enum Entry {
         variables: BTreeMap<String, Json>,
         /// Who answered.
         by: String,
+        /// What tells them from everybody else; see [`Person::identity`]. Format 4.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<String>,
     },
 
     /// A delay began. Accepted in *ready*; leads to *waiting*.
@@ -314,6 +317,9 @@ pub enum Entry {
         visit: VisitNo,
         /// Who asked.
         by: String,
+        /// What tells them from everybody else; see [`Person::identity`]. Format 4.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<String>,
         /// The new deadline of the run.
         deadline: Timestamp,
     },
@@ -349,6 +355,10 @@ pub struct Started {
     /// journals of programs that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<u32>,
+    /// The people who had it started, directly or by the event or run that did; none for what a
+    /// source brought about. Format 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<Person>,
     /// Where the run waited for its events in a copy of the store that was put back: when the
     /// copy was taken. Means what [`Entry::Restored`] means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -377,6 +387,22 @@ pub struct Question {
     /// The variables to be answered, with their types and present values.
     #[serde(default, skip_serializing_if = "Declared::is_empty")]
     pub answers: Declared,
+    /// What would be done, each command with what it is for and without credentials, where it is
+    /// asked whether that may be done. Whoever had the run started cannot say yes to it. Empty
+    /// for any other question. Format 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<Json>,
+}
+
+/// Somebody, as far as it is known who that is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// For people: not alone what tells them from others.
+    pub name: String,
+    /// What tells them from everybody else, such as `token:` with the id of a token; absent
+    /// where nobody knows who it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 /// What a script decided.

@@ -24,13 +24,13 @@ pub use conche_cacao::variable::{Scope, Value, Variable};
 pub use decide::decide;
 pub use effect::{Effect, Invocation};
 pub use entry::{
-    Entry, ErrorKind, JOURNAL_FORMAT, LogLevel, LogLine, OpenedScope, Outcome, Path, Question,
-    Record, Resolution, Started, StepError, Turn, Verdict, VisitNo,
+    Entry, ErrorKind, JOURNAL_FORMAT, LogLevel, LogLine, OpenedScope, Outcome, Path, Person,
+    Question, Record, Resolution, Started, StepError, Turn, Verdict, VisitNo,
 };
 pub use key::IdempotencyKey;
 pub use retry::{OnUncertain, Policy, Repeat, Retry};
 pub use scope::{Declared, written};
-pub use settle::{Answer, AnswerError, Report, answer, no_text, resume, settle};
+pub use settle::{Answer, AnswerError, Report, answer, approval_of, no_text, resume, settle};
 pub use state::{Phase, RunState};
 pub use summary::{Status, Summary};
 pub use visit::{Done, Illegal, Visit, VisitState};

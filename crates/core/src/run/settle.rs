@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{
-    Entry, ErrorKind, LogLine, Path, Question, Resolution, StepError, Verdict, VisitNo,
+    Entry, ErrorKind, LogLine, Path, Person, Question, Resolution, StepError, Verdict, VisitNo,
 };
 use super::retry::Retry;
 use super::state::{Phase, RunState};
 use super::visit::{Illegal, Visit, VisitState};
-use crate::definition::{ActionStep, Definition, Results, Step};
+use crate::definition::{ActionStep, Asking, Definition, Results, Step};
 use crate::json::Json;
 
 /// What the shell found out by performing an effect.
@@ -165,7 +165,8 @@ pub fn resume(
 }
 
 /// The entry that records what the person `by` answered to the question of `visit`: values for
-/// the variables that were asked for, or why it was not done.
+/// the variables that were asked for, or why it was not done. What is approved is approved by
+/// somebody who is known and did not have the run started; anybody may refuse it.
 ///
 /// # Errors
 /// [`AnswerError`], and nothing is recorded.
@@ -173,7 +174,7 @@ pub fn answer(
     state: &RunState,
     visit: VisitNo,
     answer: Answer,
-    by: String,
+    by: Person,
 ) -> Result<Entry, AnswerError> {
     // A question in a step that was given up stands there still, and nobody waits for an answer.
     let open = matches!(state.phase(), Phase::Running | Phase::Paused { .. });
@@ -186,16 +187,25 @@ pub fn answer(
     state
         .can_assign(path, &answer.values)
         .map_err(AnswerError::Value)?;
+    let is_approval = !question.plan.is_empty();
+    if is_approval && answer.failed.is_none() {
+        second_person(state.starters(), &by)?;
+    }
     let given = Json::from_value(&answer.values);
     Ok(Entry::Answered {
         visit,
         answer: given.map_err(|error| AnswerError::Value(error.to_string()))?,
         error: answer.failed.map(|message| StepError {
             kind: ErrorKind::Operator,
-            message,
+            message: if is_approval {
+                format!("{} refused it: {message}", by.name)
+            } else {
+                message
+            },
         }),
         variables: answer.values,
-        by,
+        by: by.name,
+        identity: by.identity,
     })
 }
 
@@ -239,6 +249,41 @@ fn fits(question: &Question, answer: &Answer) -> Result<(), AnswerError> {
     Ok(())
 }
 
+/// Whether somebody may approve what others had started: they must be known, and so must the
+/// others, and be none of them. The same name is taken for the same person, also where it is
+/// that of another token.
+fn second_person(starters: &[Person], by: &Person) -> Result<(), AnswerError> {
+    if by.identity.is_none() {
+        return Err(AnswerError::Unknown);
+    }
+    for starter in starters {
+        if starter.identity.is_none() {
+            return Err(AnswerError::StarterUnknown);
+        }
+        if starter.identity == by.identity || starter.name == by.name {
+            return Err(AnswerError::SamePerson {
+                name: by.name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The visit whose approval comes before a visit, if one does: a finished run is reopened there
+/// and not after it.
+pub fn approval_of(definition: &Definition, state: &RunState, visit: VisitNo) -> Option<VisitNo> {
+    let visit = state.visit(visit)?;
+    let around = visit.path.iter().filter_map(|turn| state.visit(turn.of));
+    around.chain([visit]).find_map(|step| {
+        let before = step.from?;
+        let asked = definition.steps.get(&state.visit(before)?.step)?;
+        let Step::Ask(ask) = asked else { return None };
+        let leads_here = ask.next.as_ref() == Some(&step.step);
+        let is_approval = matches!(ask.question, Asking::Approval(_));
+        (leads_here && is_approval).then_some(before)
+    })
+}
+
 /// What a person answered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
@@ -274,6 +319,22 @@ pub enum AnswerError {
     /// A value that its variable cannot hold.
     #[error("{0}")]
     Value(String),
+    /// An approval by somebody whom nobody knows.
+    #[error(
+        "who approves must be known: by a token, or by a client certificate on an open listener"
+    )]
+    Unknown,
+    /// An approval by somebody who had the run started.
+    #[error("`{name}` had the run started: somebody else has to approve what it does")]
+    SamePerson {
+        /// Who.
+        name: String,
+    },
+    /// An approval of what somebody had started whom nobody knows.
+    #[error(
+        "nobody knows who had the run started, so that nobody can tell whether somebody else approves it: cancel it, and start it by a token"
+    )]
+    StarterUnknown,
 }
 
 /// What a value is that somebody gives, where it is no text and its variable is for text: its

@@ -16,7 +16,7 @@ use conche_cacao::variable::Scope;
 use conche_cacao::variable::scope::Conflict;
 use jiff::Timestamp;
 
-use super::entry::{Entry, Outcome, Path, Record, Started, Turn, VisitNo};
+use super::entry::{Entry, Outcome, Path, Person, Record, Started, Turn, VisitNo};
 use super::scope::{Declared, Scopes};
 use super::visit::{Done, Illegal, Visit, VisitState};
 use crate::id::RunId;
@@ -65,6 +65,8 @@ pub struct RunState {
     variables: BTreeMap<String, Json>,
     scopes: Scopes,
     rerun: u32,
+    /// Who had it started or reopened, as far as that were people.
+    starters: Vec<Person>,
     /// When the copy was taken that the run was put back from, if it was.
     copied_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
@@ -102,6 +104,7 @@ impl RunState {
                 .clone()
                 .map_or_else(Scopes::default, Scopes::start),
             copied_at: started.copied_at,
+            starters: started.by.clone(),
             started,
             started_at: first.at,
             phase: Phase::Running,
@@ -143,7 +146,6 @@ impl RunState {
             | Entry::Delayed { visit, .. }
             | Entry::Elapsed { visit }
             | Entry::Found { visit, .. }
-            | Entry::Asked { visit, .. }
             | Entry::Answered { visit, .. }
             | Entry::Intended { visit, .. }
             | Entry::Succeeded { visit, .. }
@@ -156,6 +158,11 @@ impl RunState {
                     since: record.at,
                     reason: asked("paused", &by, reason),
                 };
+                Ok(())
+            }
+            Entry::Asked { visit, .. } => {
+                self.apply_to(visit, record.entry)?;
+                self.visits[visit as usize].asked_at = Some(record.at);
                 Ok(())
             }
             Entry::CancelRequested { by, reason } => {
@@ -213,15 +220,25 @@ impl RunState {
 
     fn apply_finished(&mut self, record: Record) -> Result<(), Illegal> {
         let Entry::Reopened {
-            visit, deadline, ..
+            visit,
+            by,
+            identity,
+            deadline,
         } = record.entry
         else {
             return Err(self.illegal(&record.entry));
         };
         if self.visit(visit).is_none_or(|target| target.forgotten) {
-            return Err(self.illegal(&record.entry));
+            return Err(Illegal {
+                state: "finished".to_owned(),
+                entry: "reopened".to_owned(),
+            });
         }
         self.reopen(visit);
+        let person = Person { name: by, identity };
+        if !self.starters.contains(&person) {
+            self.starters.push(person);
+        }
         self.phase = Phase::Running;
         self.deadline = deadline;
         self.rerun += 1;
@@ -329,7 +346,15 @@ impl RunState {
             | Entry::Answered { variables, .. } => (None, variables.clone()),
             _ => (None, BTreeMap::new()),
         };
-        self.visits[number as usize].apply((self.run, number), entry)?;
+        let visit = &mut self.visits[number as usize];
+        let approved = match (&visit.state, &entry) {
+            (VisitState::Asked { question, .. }, Entry::Answered { error: None, .. }) => {
+                Some(question.plan.clone()).filter(|plan| !plan.is_empty())
+            }
+            _ => None,
+        };
+        visit.apply((self.run, number), entry)?;
+        visit.approved = approved.or(visit.approved.take());
         self.event = event.or(self.event.take());
         self.assign(number, variables)
     }
@@ -539,6 +564,11 @@ impl RunState {
     /// its journal knows.
     pub const fn copied_at(&self) -> Option<Timestamp> {
         self.copied_at
+    }
+
+    /// Who had it started or reopened, as far as that were people.
+    pub fn starters(&self) -> &[Person] {
+        &self.starters
     }
 
     /// How often an operator reopened the run.

@@ -63,6 +63,10 @@ pub struct Visit {
     /// Whether the run was put back from a copy since this visit was last known to be where it
     /// stands: an attempt may have been made that the journal does not have.
     pub in_doubt: bool,
+    /// What somebody approved here, until the run is reopened.
+    pub approved: Option<Vec<Json>>,
+    /// When a person was asked here last.
+    pub asked_at: Option<Timestamp>,
 }
 
 /// How far a visit is.
@@ -156,6 +160,8 @@ impl Visit {
             rerun: 0,
             forgotten: false,
             in_doubt: false,
+            approved: None,
+            asked_at: None,
         }
     }
 

@@ -161,6 +161,7 @@ mod tests {
             variables: BTreeMap::new(),
             scope: None,
             budget: None,
+            by: Vec::new(),
             copied_at: None,
         };
         let record = Record {

@@ -71,6 +71,7 @@ pub(crate) fn act(next: Option<&str>) -> ActionStep {
             timeout: Duration::from_mins(1),
         },
         results: Results::Kept,
+        guarded: false,
         next: next.map(StepId::from),
         on_failure: None,
     }

@@ -27,7 +27,8 @@ const SAMPLE_2: &str = include_str!("samples/journal-v2.json");
 /// Format 3 is format 2 and what playbooks need: scopes, times of containers, *asked*, *answered*.
 const SAMPLE_3: &str = include_str!("samples/journal-v3.json");
 
-/// Format 4 is format 3 and what people have a run do: *paused*, *unpaused*.
+/// Format 4 is format 3 and what people have a run do, and who they are: *paused*, *unpaused*,
+/// approvals.
 const SAMPLE_4: &str = include_str!("samples/journal-v4.json");
 
 /// Every kind of entry. The compiler asks for an arm when one is added, and the test below for
@@ -131,6 +132,7 @@ fn the_sample_of_format_4_folds_to_a_run_that_is_paused() {
     let VisitState::Asked { until, .. } = state.visits()[0].state else {
         panic!("{:?}", state.visits()[0]);
     };
+    assert_eq!(state.starters()[0].name, "eve");
     assert_eq!(
         until.to_string(),
         "2026-03-02T02:10:00Z",

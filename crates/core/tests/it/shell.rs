@@ -51,6 +51,7 @@ impl Shell {
                 events: Vec::new(),
                 deadline: START + definition.limits.deadline,
                 budget: None,
+                by: Vec::new(),
                 copied_at: None,
                 scope,
                 variables: variables
@@ -243,6 +244,12 @@ impl Shell {
         self
     }
 
+    /// The state that the journal folds to, after a test changed how it begins.
+    pub(crate) fn crash_to_journal(&mut self) {
+        let folded = RunState::fold(RUN, self.journal.clone());
+        self.state = folded.expect("a legal journal");
+    }
+
     /// Does what [`Effect::Stop`] asks for.
     pub(crate) fn stops(&mut self) -> &mut Self {
         for effect in self.effects() {
@@ -286,6 +293,7 @@ impl Shell {
         self.append(Entry::Reopened {
             visit,
             by: "ana".to_owned(),
+            identity: Some("token:1".to_owned()),
             deadline: self.now + self.definition.limits.deadline,
         });
         self

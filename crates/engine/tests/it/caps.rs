@@ -9,7 +9,7 @@ use conche_cacao::Document;
 use conche_core::playbook::Program;
 use conche_core::run::{OnUncertain, Repeat, Resolution, Status};
 use conche_core::{Json, RunId};
-use conche_engine::{ACTED_ON, Cap, Caps, Config, Start};
+use conche_engine::{ACTED_ON, Cap, Caps, Config, Safety, Start};
 use conche_modules::{Action, ActionModule, ActionSpec, Call, Error};
 use conche_runtime::units::Span;
 use conche_store::Store;
@@ -98,15 +98,16 @@ impl Capped {
             most,
             within: Span::from_secs(3600),
         };
-        let config = Config {
-            caps: Caps {
-                all: Some(cap(all)),
-                playbooks: one
-                    .map(|most| (ID.to_owned(), cap(most)))
-                    .into_iter()
-                    .collect(),
-            },
-            ..Config::default()
+        let caps = Caps {
+            all: Some(cap(all)),
+            playbooks: one
+                .map(|most| (ID.to_owned(), cap(most)))
+                .into_iter()
+                .collect(),
+        };
+        let safety = Safety {
+            caps,
+            ..Safety::default()
         };
         let count = Arc::new(AtomicU32::new(0));
         let action = || -> Arc<dyn Action> { Arc::new(Counting(count.clone())) };
@@ -114,7 +115,8 @@ impl Capped {
             ("bash".to_owned(), (action(), &CHANGES, 0)),
             ("elastic".to_owned(), (action(), &READS, 0)),
         ]);
-        let rig = Rig::with_modules(store, clock, TestActions::default(), config, modules).await;
+        let rails = (Config::default(), safety);
+        let rig = Rig::safely(store, clock, TestActions::default(), rails, modules).await;
         Self { rig, count }
     }
 

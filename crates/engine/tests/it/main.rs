@@ -5,7 +5,9 @@
     reason = "a test ends where something unexpected happens"
 )]
 
+mod approvals;
 mod ask;
+mod at_once;
 mod caps;
 mod children;
 mod crash;
@@ -17,6 +19,7 @@ mod operators;
 mod pausing;
 mod playbooks;
 mod registry;
+mod reminders;
 mod runs;
 mod storms;
 mod uncertain;

@@ -50,6 +50,7 @@ fn start(host: &str, key: Option<&str>) -> Start {
         variables: BTreeMap::from([("__host__".to_owned(), Json::from(&json!(host)))]),
         key: key.map(str::to_owned),
         by: Some("ana".to_owned()),
+        person: None,
     }
 }
 

@@ -66,6 +66,7 @@ async fn a_claim_carries_journal_event_and_signals(store: &dyn Store) {
     let signal = Signal::Retry {
         visit: 2,
         by: "ann".to_owned(),
+        identity: None,
     };
     let id = store.signal(new.run, signal.clone(), None, at(1)).await;
     let id = id.expect("the signal is left");

@@ -112,7 +112,12 @@ async fn a_run_that_was_ended_while_put_aside_goes(store: &dyn Store) {
 async fn a_run_about_to_be_reopened_stays(store: &dyn Store) {
     let run = finished_run(store, at(10)).await;
     let by = "ann".to_owned();
-    let left = store.signal(run, Signal::Retry { visit: 0, by }, None, at(15));
+    let retry = Signal::Retry {
+        visit: 0,
+        by,
+        identity: None,
+    };
+    let left = store.signal(run, retry, None, at(15));
     assert!(left.await.is_ok());
     let expired = expire(store, retention(500)).await;
     assert_eq!((expired.runs, expired.events), (0, 0));
@@ -153,7 +158,12 @@ async fn events_runs_and_pairs_go_on_schedules_of_their_own(store: &dyn Store) {
     assert_eq!(expired, wanted);
     assert!(store.run(run).await.is_ok(), "a run outlives its event");
     let by = "ann".to_owned();
-    let left = store.signal(run, Signal::Retry { visit: 0, by }, None, at(15));
+    let retry = Signal::Retry {
+        visit: 0,
+        by,
+        identity: None,
+    };
+    let left = store.signal(run, retry, None, at(15));
     assert!(left.await.is_ok());
     let claimed = claim_one(store, given::node(), at(15)).await;
     assert_eq!(claimed.event, None);

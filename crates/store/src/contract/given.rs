@@ -60,6 +60,7 @@ pub fn run_of(event: &Event, at: Timestamp) -> NewRun {
         variables: [("limit".to_owned(), Json::from(&serde_json::json!(3)))].into(),
         scope: None,
         budget: None,
+        by: Vec::new(),
         copied_at: None,
     };
     NewRun {

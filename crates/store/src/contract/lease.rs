@@ -149,7 +149,11 @@ async fn other_words_mean_nothing_to_a_run_that_is_put_aside(store: &dyn Store) 
     let run = due_run(store, at(0)).await;
     let claimed = claim_one(store, given::node(), at(0)).await;
     let by = "ann".to_owned();
-    let retry = Signal::Retry { visit: 0, by };
+    let retry = Signal::Retry {
+        visit: 0,
+        by,
+        identity: None,
+    };
     assert!(store.signal(run, retry, None, at(1)).await.is_ok());
     let done = store.quarantine(run, claimed.epoch, "unreadable", at(9));
     assert_eq!(done.await, Ok(Status::NeedsAttention));

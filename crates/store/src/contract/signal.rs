@@ -48,6 +48,7 @@ fn retry() -> Signal {
     Signal::Retry {
         visit: 0,
         by: "ann".to_owned(),
+        identity: None,
     }
 }
 

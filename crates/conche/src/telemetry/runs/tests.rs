@@ -242,6 +242,7 @@ fn of_a_reopened_run_only_what_followed_is_told_under_another_id() {
     let reopened = Entry::Reopened {
         visit: 0,
         by: "ann".to_owned(),
+        identity: None,
         deadline: at(1000),
     };
     let then = vec![reopened, intended(0, 2), succeeded(0, 2)];

@@ -7,7 +7,7 @@ use conche_cacao::model::{Command, Party, Step as Described};
 use serde_json::{Value, json};
 
 use super::{Lowering, Of, at};
-use crate::definition::{ActionStep, AskStep, Input, Opens, QueryStep, Results, Step};
+use crate::definition::{ActionStep, AskStep, Asking, Input, Opens, QueryStep, Results, Step};
 use crate::id::StepId;
 use crate::playbook::bind::{Module, bind};
 use crate::playbook::command::{CommandTemplate, Parts};
@@ -136,7 +136,7 @@ impl<'a> Lowering<'a> {
         }) = bound.module
         else {
             let ask = AskStep {
-                question: template,
+                question: Asking::Command(template),
                 timeout,
                 next,
                 on_failure: None,
@@ -164,6 +164,7 @@ impl<'a> Lowering<'a> {
                 out_args,
                 pointers,
             ))),
+            guarded: of.four_eyes.wants(of.playbook, step),
             next: query.as_ref().map_or(next, |_| Some(query_name(&own))),
             on_failure: None,
         };

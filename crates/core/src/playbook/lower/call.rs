@@ -32,6 +32,7 @@ impl<'a> Lowering<'a> {
         let target = Of {
             playbook: callee,
             prefix: &prefix,
+            four_eyes: self.four_eyes,
         };
         let body = match callee.workflow_exception {
             Some(_) => target.name("workflow"),

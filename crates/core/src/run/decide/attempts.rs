@@ -72,6 +72,19 @@ impl Decision<'_> {
             .fold(self.state.deadline(), Timestamp::min)
     }
 
+    /// Whether what an action is about to do is in the plan that was approved before its step.
+    pub(super) fn is_approved(&self, visit: &Visit, action: &ActionStep) -> bool {
+        let Input::Command(template) = &action.input else {
+            return false;
+        };
+        let step = visit.path.last().and_then(|turn| self.state.visit(turn.of));
+        let before = step.and_then(|step| self.state.visit(step.from?));
+        let plan = before.and_then(|before| before.approved.as_ref());
+        let planned = template.planned(self.state.scope(&visit.path));
+        plan.zip(planned.ok())
+            .is_some_and(|(plan, planned)| plan.contains(&Json::from(&planned)))
+    }
+
     /// It is unknown whether an attempt took effect: repeat, ask, or leave it to a person.
     pub(super) fn uncertain(
         &mut self,

@@ -30,6 +30,8 @@ impl RunState {
             .collect();
         for (visit, followed) in self.visits.iter_mut().zip(followed) {
             visit.forgotten |= followed;
+            // What is done from here on somebody else wants done.
+            visit.approved = None;
         }
         let visit = &mut self.visits[target as usize];
         visit.state = VisitState::Ready;

@@ -191,7 +191,7 @@ impl Driven {
                     values: names.zip(values).collect(),
                 };
                 // One that was given up takes none.
-                if let Ok(entry) = answer(state, visit, answered, "ana".to_owned()) {
+                if let Ok(entry) = answer(state, visit, answered, super::play::ana()) {
                     self.append(entry);
                 }
             }

@@ -148,7 +148,7 @@ fn the_handler_of_a_called_playbook_is_its_own() {
         .done(["playbook--callee@1/clean"])
         .awaits(["clean"])
         .done(["clean"])
-        .awaits(["failed: playbook--callee@1/it broke (its exception handler ran) (its exception handler ran)"]);
+        .awaits(["failed: playbook--callee@1/it broke (its exception handler ran)"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod actions;
 mod agreement;
+mod approval;
 mod calls;
 mod decisions;
 mod document;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use conche_core::Json;
 use conche_core::definition::{ActionTable, Defaults, Limits};
-use conche_core::playbook::{Executors, Lowered, Program, Refusal, SecretUse, lower};
+use conche_core::playbook::{Executors, FourEyes, Lowered, Program, Refusal, SecretUse, lower};
 use conche_core::run::{
-    Answer, AnswerError, Effect, Entry, ErrorKind, Invocation, OnUncertain, Phase, Repeat, Report,
-    VisitNo, VisitState, answer,
+    Answer, AnswerError, Effect, Entry, ErrorKind, Invocation, OnUncertain, Person, Phase, Repeat,
+    Report, VisitNo, VisitState, answer,
 };
 use serde_json::{Value, json};
 
@@ -54,6 +54,14 @@ impl Executors for Modules {
     }
 }
 
+/// Who answers.
+pub(super) fn ana() -> Person {
+    Person {
+        name: "ana".to_owned(),
+        identity: None,
+    }
+}
+
 /// A run of a playbook.
 pub(super) struct Play {
     pub(super) run: Shell,
@@ -61,12 +69,19 @@ pub(super) struct Play {
 
 /// Lowers with all modules and default limits.
 pub(super) fn lowered(program: &Program) -> Lowered {
-    lower(program, &Modules::default(), &Defaults::default()).expect("a playbook that can be run")
+    lower(
+        program,
+        &Modules::default(),
+        &Defaults::default(),
+        &FourEyes::default(),
+    )
+    .expect("a playbook that can be run")
 }
 
 /// Why a playbook cannot be run.
 pub(super) fn refused(program: &Program, modules: &Modules) -> Vec<Refusal> {
-    lower(program, modules, &Defaults::default()).expect_err("a playbook that cannot be run")
+    lower(program, modules, &Defaults::default(), &FourEyes::default())
+        .expect_err("a playbook that cannot be run")
 }
 
 impl Play {
@@ -264,7 +279,7 @@ impl Play {
             failed: None,
         };
         let visit = self.run.number(&Self::long(name));
-        let entry = answer(&self.run.state, visit, answered, "ana".to_owned())?;
+        let entry = answer(&self.run.state, visit, answered, ana())?;
         self.run.append(entry);
         Ok(())
     }
@@ -282,7 +297,7 @@ impl Play {
             failed: Some(format!("{name} was not done")),
             ..Answer::default()
         };
-        let entry = answer(&self.run.state, visit, answered, "ana".to_owned());
+        let entry = answer(&self.run.state, visit, answered, ana());
         self.run.append(entry.expect("a question"));
         self
     }

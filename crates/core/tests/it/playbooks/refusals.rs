@@ -255,6 +255,7 @@ fn credentials_that_cannot_be_had_are_refused() {
         &with_auth(Some(kms)).program(&[]),
         &knows,
         &Defaults::default(),
+        &conche_core::playbook::FourEyes::default(),
     )
     .expect("the secret is known");
 }

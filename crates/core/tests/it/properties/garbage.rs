@@ -56,6 +56,7 @@ fn garbage() -> impl Strategy<Value = Entry> {
             variables: BTreeMap::new(),
             scope: None,
             budget: None,
+            by: Vec::new(),
             copied_at: None,
         })),
         8 => (numbers(), numbers(), paths(), prop::option::of(numbers())).prop_map(
@@ -124,20 +125,24 @@ fn garbage() -> impl Strategy<Value = Entry> {
             variables: BTreeMap::new(),
             by: String::new(),
         }),
-        1 => times().prop_map(|copied_at| Entry::Restored { copied_at }),
-        3 => words(),
-        2 => Just(Entry::Finished { outcome: Outcome::Failed, reason: None }),
+        6 => words(),
         3 => (numbers(), times()).prop_map(|(visit, deadline)| Entry::Reopened {
             visit,
             by: String::new(),
+            identity: None,
             deadline,
         }),
     ]
 }
 
-/// What people tell a run.
+/// What is about the whole run.
 fn words() -> impl Strategy<Value = Entry> {
     prop_oneof![
+        times().prop_map(|copied_at| Entry::Restored { copied_at }),
+        Just(Entry::Finished {
+            outcome: Outcome::Failed,
+            reason: None
+        }),
         Just(Entry::Paused {
             by: String::new(),
             reason: None

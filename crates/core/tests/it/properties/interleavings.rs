@@ -117,6 +117,7 @@ fn intervene(run: &mut Shell, roll: u64) {
             let _early = run.try_append(Entry::Reopened {
                 visit,
                 by,
+                identity: None,
                 deadline,
             });
         }

@@ -288,6 +288,7 @@ fn only_a_finished_run_is_reopened_and_only_at_a_visit_that_it_has() {
     let reopened = |visit| Entry::Reopened {
         visit,
         by: "ana".to_owned(),
+        identity: None,
         deadline: Timestamp::MAX,
     };
     let mut run = Shell::new(two_steps());

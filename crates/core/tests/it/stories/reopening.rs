@@ -96,6 +96,7 @@ fn a_forgotten_visit_cannot_be_reopened() {
     let reopened = conche_core::run::Entry::Reopened {
         visit: 1,
         by: "ana".to_owned(),
+        identity: None,
         deadline: run.now,
     };
     assert!(run.try_append(reopened).is_err());

@@ -156,6 +156,7 @@ fn reopened(run: RunId) -> Vec<Entry> {
         Entry::Reopened {
             visit: 0,
             by: "ann".to_owned(),
+            identity: None,
             deadline: at(90_000),
         },
     ]);
@@ -204,6 +205,7 @@ fn asked(_: RunId) -> Vec<Entry> {
             text: "is the host isolated?".to_owned(),
             parties: json(r#"{"agent":{"type":"individual","name":"Ann"}}"#),
             answers: Declared::default(),
+            plan: Vec::new(),
         },
         until: at(3_600),
     };
@@ -216,6 +218,7 @@ fn asked(_: RunId) -> Vec<Entry> {
             error: None,
             variables: BTreeMap::new(),
             by: "ann".to_owned(),
+            identity: None,
         },
         entered(1, "ask again", Some(0)),
         ask(1),
@@ -282,7 +285,11 @@ pub(super) async fn tell(store: &SqliteStore) {
             resolution: Resolution::Repeat,
             by: by(),
         },
-        Signal::Retry { visit: 0, by: by() },
+        Signal::Retry {
+            visit: 0,
+            by: by(),
+            identity: None,
+        },
         Signal::Cancel {
             by: by(),
             reason: Some("enough".to_owned()),
