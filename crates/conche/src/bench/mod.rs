@@ -17,8 +17,13 @@ mod child;
 mod client;
 mod cpu;
 mod crowd;
+mod distinct;
+mod fire;
+mod fresh;
+mod functions;
 mod growth;
 mod idle;
+mod invoke;
 mod latency;
 mod layout;
 mod neighbour;
@@ -99,13 +104,17 @@ impl Benchmark {
 type Work<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, Error>> + 'a>>;
 
 /// Every benchmark, in the order of the table. `D` numbers are the rows of the design's
-/// table of goals, `B` numbers those of the benchmark plan, `P` numbers are of playbooks.
+/// table of goals, `B` numbers those of the benchmark plan, `P` numbers are of playbooks, `F` numbers of functions.
 static ALL: &[&Benchmark] = &[
     &throughput::BENCHMARK,
     &latency::BENCHMARK,
     &playbook::BENCHMARK,
     &crowd::BENCHMARK,
     &steps::BENCHMARK,
+    &invoke::BENCHMARK,
+    &fresh::BENCHMARK,
+    &fire::BENCHMARK,
+    &distinct::BENCHMARK,
     &start::BENCHMARK,
     &acknowledge::BENCHMARK,
     &layout::BENCHMARK,
