@@ -478,7 +478,9 @@ fn start_problem(error: conche_engine::StartError, detail: String) -> Problem {
             let said = Json::from_value(&said).unwrap_or_else(|_| Json::null());
             Problem::new(&codes::PLAYBOOK_REFUSED, detail).with_check(said)
         }
-        StartError::Variables(_) | StartError::Unreadable { .. } => {
+        StartError::Variables(_)
+        | StartError::Unreadable { .. }
+        | StartError::Sealed(conche_runtime::secrets::Error::TooLong) => {
             Problem::new(&codes::VARIABLES_REFUSED, detail)
         }
         StartError::Unknown => Problem::new(&codes::SECOND_PERSON, detail),

@@ -34,6 +34,7 @@ use crate::faults::{self, point};
 use crate::housekeeping::later;
 use crate::intake::Told;
 use crate::perform::{self, ScriptCall, Subject};
+use crate::sealed;
 use crate::tail::Change;
 use crate::targets::Place;
 
@@ -113,6 +114,7 @@ impl<'a> Drive<'a> {
             deadline: held.state.deadline(),
             budget: engine.budget(&held.state),
             by: held.state.starters().into(),
+            own: sealed::own(&engine.secrets, held.state.started()),
             nth: 0,
         };
         let mut entered = HashMap::new();

@@ -9,6 +9,7 @@ use conche_core::definition::{Isolation, Query, Script};
 use conche_core::run::{ErrorKind, Invocation, LogLine, Person, Report, StepError, Verdict};
 use conche_core::{Definition, Event, Json, RunId, StepId, Timestamp};
 use conche_modules::{Action, ActionModule, ActionSpec, Call, Error, Probed};
+use conche_runtime::secrets::Own;
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 
@@ -94,6 +95,8 @@ pub(crate) struct Subject {
     pub(crate) budget: u32,
     /// The people who had it started.
     pub(crate) by: Arc<[Person]>,
+    /// The secrets that it brought: masked in what its calls say.
+    pub(crate) own: Own,
     /// The number, from 1, of the event that the call at hand may emit.
     pub(crate) nth: u32,
 }
@@ -220,6 +223,16 @@ pub(crate) async fn invoke(
     step: StepId,
     invocation: Invocation,
 ) -> Report {
+    let own = subject.own.clone();
+    own.scope(invoked(engine, subject, step, invocation)).await
+}
+
+async fn invoked(
+    engine: Arc<Inner>,
+    subject: Subject,
+    step: StepId,
+    invocation: Invocation,
+) -> Report {
     faults::hit(point::AFTER_INTENT);
     let (module, action) = (invocation.module.clone(), invocation.action.clone());
     let Some(found) = engine
@@ -301,6 +314,16 @@ pub(crate) async fn invoke(
 
 /// Asks a module whether an earlier attempt took effect.
 pub(crate) async fn probe(
+    engine: Arc<Inner>,
+    subject: Subject,
+    step: StepId,
+    invocation: Invocation,
+) -> Report {
+    let own = subject.own.clone();
+    own.scope(probed(engine, subject, step, invocation)).await
+}
+
+async fn probed(
     engine: Arc<Inner>,
     subject: Subject,
     step: StepId,

@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use conche_core::run::Declared;
+use conche_core::run::{Declared, Started};
 use conche_core::{Digest, Json};
-use conche_runtime::secrets::{Error, Secrets};
+use conche_runtime::secrets::{Error, Own, Secrets};
 use serde_json::Value;
 
 /// Seals for one program.
@@ -65,6 +65,23 @@ impl Sealing<'_> {
         }
         Ok(())
     }
+}
+
+/// The secrets that a run brought: those that its playbooks hold and those with which it was
+/// started. What it gets later is known once a command is given it.
+pub(crate) fn own(secrets: &Secrets, started: &Started) -> Own {
+    let (own, program) = (Own::default(), started.definition.to_string());
+    secrets.learn_held(&own, &format!("playbook/{program}/"));
+    let variables = started.scope.iter().flat_map(|scope| scope.0.values());
+    let texts = variables.filter_map(|variable| match &variable.value {
+        Some(conche_cacao::variable::Value::Text(text)) => Some(text),
+        _ => None,
+    });
+    for text in texts {
+        // One that cannot be opened is told of where it is used.
+        drop(own.sync_scope(|| secrets.open(&program, text)));
+    }
+    own
 }
 
 /// The input of a command as its module gets it: sealed values in the credentials of its agent

@@ -5,6 +5,7 @@ use conche_core::run::{
     Answer, AnswerError, Done, Phase, Resolution, RunState, Status, VisitNo, VisitState, answer,
     approval_of,
 };
+use conche_runtime::secrets;
 use conche_store::{Change, Signal};
 
 use crate::sealed::Sealing;
@@ -291,7 +292,10 @@ impl Inner {
             names: &names,
         };
         let sealed = sealing.answers(&mut given.values);
-        sealed.map_err(|error| SignalError::Sealed(error.to_string()))?;
+        sealed.map_err(|error| match error {
+            secrets::Error::TooLong => AnswerError::Value(error.to_string()).into(),
+            error => SignalError::Sealed(error.to_string()),
+        })?;
         Ok(given)
     }
 }

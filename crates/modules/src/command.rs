@@ -155,7 +155,7 @@ impl Credential {
             None => secrets.get_for_playbook(&self.secret, to),
             Some(value) => secrets.check_own(to).map(|()| {
                 let value = SecretString::from(value.clone());
-                secrets.masker().learn("a variable of a playbook", &value);
+                secrets.learn_own(&value);
                 value
             }),
         };

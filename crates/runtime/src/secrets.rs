@@ -36,13 +36,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 use self::seal::Seal;
 pub use self::{
     grant::{Grant, Host, HostPattern},
-    mask::{Masker, SHORTEST_MASKED},
+    mask::{Masker, Own, SHORTEST_MASKED},
     playbooks::{PlaybookGrant, PlaybookGrants, Receiver, Refused},
     seal::SEAL_KEY_BYTES,
 };
 
 /// A credential is a line or a key file. A larger file is the wrong file.
 const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// A variable carries a credential of at most this: many runs may bring theirs.
+const SEALED_BYTES_MAX: usize = 16 << 10;
 
 /// By what name a value is masked that came by a variable.
 const OF_A_VARIABLE: &str = "a variable of a playbook";
@@ -142,6 +145,9 @@ pub enum Error {
     /// A playbook would have it sent to nobody that can be named.
     #[error("nobody is named who would get the credentials")]
     NoReceiver,
+    /// A value is longer than any credential.
+    #[error("a value that is secret has more than {} KiB", SEALED_BYTES_MAX >> 10)]
+    TooLong,
     /// A value cannot be sealed, so that it cannot be stored.
     #[error("a value that is secret cannot be sealed")]
     NotSealed,
@@ -205,11 +211,10 @@ impl Secrets {
         }
     }
 
-    /// Keeps a value that a document of the user's holds itself, so that it is used and masked
-    /// like any other secret. Its name must hold a `/`, which no configured name does; a value
+    /// Keeps a value that a document of the user's holds itself, so that it is used like any
+    /// other secret; it is masked for the runs that ask for it. Its name must hold a `/`, which no configured name does; a value
     /// that is held under the name already is replaced.
     pub fn hold(&self, name: &str, value: SecretString) {
-        self.masker.learn(name, &value);
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.insert(name.to_owned(), value);
     }
@@ -288,13 +293,15 @@ impl Secrets {
 
     /// A value as it may be stored. `context` says what it is for: it is opened for that only.
     pub fn seal(&self, context: &str, value: &str) -> Result<String, Error> {
-        self.masker.learn(OF_A_VARIABLE, &value.to_owned().into());
+        if value.len() > SEALED_BYTES_MAX {
+            return Err(Error::TooLong);
+        }
         let sealed = self.sealer()?.seal(context, value);
         sealed.ok_or(Error::NotSealed)
     }
 
-    /// A text with the sealed values in it opened, which are masked from now on; none where
-    /// there is none.
+    /// A text with the sealed values in it opened, which are masked for the run for which this
+    /// task works from now on; none where there is none.
     pub fn open(&self, context: &str, text: &str) -> Result<Option<String>, Error> {
         if !seal::is_sealed(text) {
             return Ok(None);
@@ -302,9 +309,23 @@ impl Secrets {
         let opened = self.sealer()?.open(context, text);
         let opened = opened.ok_or(Error::NotOpened)?;
         for value in &opened.values {
-            self.masker.learn(OF_A_VARIABLE, value);
+            self.learn_own(value);
         }
         Ok(Some(opened.whole.expose_secret().to_owned()))
+    }
+
+    /// Has a value that a variable of a playbook carried masked for the run for which this task
+    /// works.
+    pub fn learn_own(&self, value: &SecretString) {
+        self.masker.learn_own(OF_A_VARIABLE, value);
+    }
+
+    /// Has the values masked for a run that are held under names that begin like this.
+    pub fn learn_held(&self, own: &Own, begin: &str) {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let from = held.range(begin.to_owned()..);
+        let these = from.take_while(|(name, _)| name.starts_with(begin));
+        own.sync_scope(|| these.for_each(|(name, value)| self.masker.learn_own(name, value)));
     }
 
     fn sealer(&self) -> Result<Arc<Seal>, Error> {
@@ -342,6 +363,7 @@ impl Secrets {
     pub fn get(&self, name: &str) -> Result<SecretString, Error> {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = held.get(name) {
+            self.masker.learn_own(name, value);
             return Ok(value.clone());
         }
         drop(held);
@@ -388,9 +410,9 @@ impl Secrets {
     }
 
     /// Replaces known values in text. The handle also masks values that are
-    /// read after it was taken.
+    /// read after it was taken, and those of the run for which this task works.
     pub fn masker(&self) -> Masker {
-        self.masker.clone()
+        self.masker.taken()
     }
 }
 

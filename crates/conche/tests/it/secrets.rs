@@ -211,3 +211,69 @@ fn what_feeds_credentials_is_sealed_wherever_it_is_stored_and_survives_a_kill() 
         }
     }
 }
+
+/// A playbook that asks a service for something, with a token from its caller where it is to.
+fn that_calls(number: u8, address: &str, path: &str, with_token: bool) -> Value {
+    let id = |kind: &str, last: u8| format!("{kind}--00000000-0000-4000-8000-00000000000{last}");
+    let mut value = playbook(
+        number,
+        1,
+        &json!({
+            "type": "action", "name": "Call", "agent": id("individual", 5), "targets": [id("http-api", 6)],
+            "commands": [{ "type": "http-api", "command": format!("GET {path} HTTP/1.1") }],
+        }),
+    );
+    let mut target = json!({
+        "type": "http-api", "name": "service", "address": { "url": [format!("http://{address}")] },
+    });
+    if with_token {
+        value["playbook_variables"] =
+            json!({ "__token__": { "type": "string", "external": true } });
+        value["authentication_info_definitions"] = json!({
+            id("oauth2", 7): { "type": "oauth2", "oauth_header": "Bearer", "token": "__token__:value" },
+        });
+        target["authentication_info"] = json!(id("oauth2", 7));
+    }
+    value["target_definitions"] = json!({ id("http-api", 6): target });
+    value
+}
+
+#[test]
+fn what_one_run_was_given_as_a_secret_changes_nothing_that_another_reads() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let site = Site::new("egress: { allow: [127.0.0.1] }\ndata_dir: data\n");
+    site.write(
+        "1.json",
+        &that_calls(1, &address, "/clean", true).to_string(),
+    );
+    site.write(
+        "2.json",
+        &that_calls(2, &address, "/clean", false).to_string(),
+    );
+    let server = site.start();
+    for file in ["1.json", "2.json"] {
+        server.ask(&["playbooks", "put", site.path(file).to_str().unwrap()]);
+    }
+    let run = |arguments: &[&str]| {
+        let run = server.ask(&[&["playbooks", "run"], arguments].concat());
+        let run = run["run_id"].as_str().unwrap().to_owned();
+        let request = echo(&listener);
+        let shown = eventually("the end", || {
+            let shown = server.ask(&["runs", "show", &run]);
+            (shown["status"] == "succeeded").then(|| shown.to_string())
+        });
+        (request, shown)
+    };
+    let (request, shown) = run(&[&playbook_id(1), "--var", "token=clean"]);
+    assert!(request.contains("Bearer clean"), "{request}");
+    assert!(!shown.contains("Bearer clean"), "{shown}");
+    let (_request, shown) = run(&[&playbook_id(2)]);
+    assert!(shown.contains("you sent: GET /clean HTTP/1.1"), "{shown}");
+    let long = format!("token={}", "x".repeat((16 << 10) + 1));
+    let refused = server.client(&["playbooks", "run", &playbook_id(1), "--var", &long]);
+    let refused = { refused }.output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("16 KiB"), "{said}");
+}

@@ -7,6 +7,10 @@
 //! value of several lines (a key file) is looked for by itself. All forms are
 //! matched in one pass over the text, and one more over it without its escapes.
 //!
+//! What the server itself knows is masked everywhere. What one run brought, by a variable or in
+//! its playbook, is masked in what that run's calls say and nowhere else: whoever may start a
+//! playbook would decide else what others' runs get to read.
+//!
 //! Masking is the last net, not the rule: values are kept out of texts in the
 //! first place. It can't find a value that was hashed, compressed, split or
 //! encoded twice.
@@ -16,11 +20,12 @@ use std::{
     cmp::Reverse,
     collections::BTreeMap,
     fmt,
+    future::Future,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use arc_swap::ArcSwapOption;
 use base64::{
     Engine,
@@ -37,9 +42,22 @@ pub const SHORTEST_MASKED: usize = 4;
 /// Shorter lines of a value of several lines are not looked for by themselves.
 const SHORTEST_LINE: usize = 16;
 
+tokio::task_local! {
+    /// What the run knows on whose behalf this task calls a module.
+    static OWN: Own;
+}
+
 /// Knows secret values and replaces them. Clones share what they know.
 #[derive(Clone, Default)]
-pub struct Masker(Arc<Known>);
+pub struct Masker {
+    known: Arc<Known>,
+    /// That of the run for whose call it was taken.
+    own: Option<Own>,
+}
+
+/// Values that one run brought. Clones share what they know.
+#[derive(Clone, Default)]
+pub struct Own(Arc<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -59,40 +77,63 @@ impl fmt::Debug for Masker {
     }
 }
 
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Own(..)")
+    }
+}
+
+impl Own {
+    /// Does a part of the run's work: every masker knows the run's values as well meanwhile, and
+    /// those taken meanwhile do so for good.
+    pub async fn scope<F: Future>(&self, work: F) -> F::Output {
+        OWN.scope(self.clone(), work).await
+    }
+
+    /// The same for what does not wait.
+    pub fn sync_scope<R>(&self, work: impl FnOnce() -> R) -> R {
+        OWN.sync_scope(self.clone(), work)
+    }
+
+    /// That of the run for which this task works, if it does for one.
+    fn current() -> Option<Self> {
+        OWN.try_with(Self::clone).ok()
+    }
+}
+
 impl Masker {
-    /// Adds a value. Old values stay known: a rotated secret may still be
+    /// Adds a value for good. Old values stay known: a rotated secret may still be
     /// valid, and its old value may still be on its way into a text.
     pub fn learn(&self, name: &str, value: &SecretString) {
-        let value = value.expose_secret();
-        if value.len() < SHORTEST_MASKED {
-            return;
-        }
-        let mut forms = self.0.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        if forms.contains_key(value) {
-            return;
-        }
-        for form in forms_of(value) {
-            forms.entry(form).or_insert_with(|| name.to_owned());
-        }
-        match Matcher::new(&forms) {
-            Ok(matcher) => self.0.matcher.store(Some(Arc::new(matcher))),
-            Err(error) => {
-                forms.remove(value);
-                tracing::error!(secret = name, %error, "secret can't be masked");
-            }
+        self.known.learn(name, value);
+    }
+
+    /// Adds a value that a run brought: for that run, where this task works for one.
+    pub(super) fn learn_own(&self, name: &str, value: &SecretString) {
+        let own = Own::current().or_else(|| self.own.clone());
+        own.map_or_else(|| self.known.clone(), |own| own.0)
+            .learn(name, value);
+    }
+
+    /// The same that knows the values of the run for which this task works also elsewhere.
+    pub(super) fn taken(&self) -> Self {
+        Self {
+            known: self.known.clone(),
+            own: Own::current().or_else(|| self.own.clone()),
         }
     }
 
     /// The text with every known value replaced; the same text where it has none.
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let matcher = self.0.matcher.load();
-        let Some(matcher) = &*matcher else {
-            return Cow::Borrowed(text);
-        };
-        let found = matcher.find(text);
+        let own = Own::current().or_else(|| self.own.clone());
+        let own = own.map(|own| own.0.matcher.load_full());
+        let matchers = [self.known.matcher.load_full(), own.flatten()];
+        let matchers: Vec<Arc<Matcher>> = matchers.into_iter().flatten().collect();
+        let mut found: Vec<_> = matchers.iter().flat_map(|one| one.find(text)).collect();
         if found.is_empty() {
             return Cow::Borrowed(text);
         }
+        found.sort_by_key(|(part, _)| (part.start, Reverse(part.end)));
         let mut masked = String::with_capacity(text.len());
         let mut at = 0;
         for (part, replacement) in found {
@@ -142,10 +183,35 @@ impl Masker {
     }
 }
 
+impl Known {
+    fn learn(&self, name: &str, value: &SecretString) {
+        let value = value.expose_secret();
+        if value.len() < SHORTEST_MASKED {
+            return;
+        }
+        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if forms.contains_key(value) {
+            return;
+        }
+        for form in forms_of(value) {
+            forms.entry(form).or_insert_with(|| name.to_owned());
+        }
+        match Matcher::new(&forms) {
+            Ok(matcher) => self.matcher.store(Some(Arc::new(matcher))),
+            Err(error) => {
+                forms.remove(value);
+                tracing::error!(secret = name, %error, "secret can't be masked");
+            }
+        }
+    }
+}
+
 impl Matcher {
     fn new(forms: &BTreeMap<String, String>) -> Result<Self, aho_corasick::BuildError> {
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
+            // The fastest kind takes a hundred times as much memory as this one.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(forms.keys())?;
         let replacements = forms.values().map(|name| format!("***{name}***")).collect();
         Ok(Self {
@@ -154,8 +220,8 @@ impl Matcher {
         })
     }
 
-    /// The parts of the text that give a value away, in order, with what they
-    /// are to be replaced by. They may overlap.
+    /// The parts of the text that give a value away, with what they are to be
+    /// replaced by. They may overlap.
     fn find<'a>(&'a self, text: &str) -> Vec<(Range<usize>, &'a str)> {
         let mut found = self.matches(text.as_bytes());
         for view in [View::of_json(text), View::of_percent(text)]
@@ -165,7 +231,6 @@ impl Matcher {
             let matches = self.matches(&view.bytes).into_iter();
             found.extend(matches.map(|(part, name)| (view.origin(part), name)));
         }
-        found.sort_by_key(|(part, _)| (part.start, Reverse(part.end)));
         found
     }
 
@@ -314,6 +379,29 @@ mod tests {
         let masker = masker("-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\nshort\n-----END KEY-----");
         assert_eq!(masker.mask("saw MIIEvQIBADANBgkqhkiG"), "saw ***db***");
         assert_eq!(masker.mask("-----BEGIN KEY-----"), "-----BEGIN KEY-----");
+    }
+
+    #[test]
+    fn what_a_run_brought_is_masked_for_that_run_alone() {
+        let all = masker("hunter22");
+        let (one, other) = (Own::default(), Own::default());
+        one.sync_scope(|| all.learn_own("own", &"clean".into()));
+        let text = "clean hunter22";
+        assert_eq!(all.mask(text), "clean ***db***");
+        other.sync_scope(|| assert_eq!(all.mask(text), "clean ***db***"));
+        one.sync_scope(|| assert_eq!(all.mask(text), "***own*** ***db***"));
+        // Taken for one of its calls, and used where a task of the module is at work.
+        let taken = one.sync_scope(|| all.taken());
+        assert_eq!(taken.mask(text), "***own*** ***db***");
+        other.sync_scope(|| taken.learn_own("other", &"other's".into()));
+        assert_eq!(taken.mask("other's"), "other's");
+    }
+
+    #[test]
+    fn a_long_value_takes_little_memory() {
+        let all = masker(&"0123456789abcdef".repeat(4096));
+        let matcher = all.known.matcher.load_full().expect("a matcher");
+        assert!(matcher.automaton.memory_usage() < 32 << 20);
     }
 
     #[test]
