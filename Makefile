@@ -20,7 +20,7 @@ torture: peers ## kill, fill, corrupt and poison it, at length; prints the figur
 	$(CARGO) test -p conche-modules --all-features --locked --lib --test it schedule
 	$(CARGO) test -p conche-api --all-features --locked --test it every_route
 	CONCHE_FUZZ=100000 $(CARGO) test -p conche-testkit --all-features --locked --test it fuzz
-	CONCHE_FUZZ=20000 $(CARGO) test -p conche --all-features --locked --test it fuzz_playbooks
+	CONCHE_FUZZ=20000 $(CARGO) test -p conche --all-features --locked --test it fuzz_
 
 bench: ## measure it: one table of ratios and absolute figures
 	$(CARGO) build --release --locked

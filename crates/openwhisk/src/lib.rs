@@ -1,7 +1,8 @@
 //! Apache OpenWhisk from the outside: what its REST API speaks of ([`model`]), a
-//! [`client`] of it,
-//! and the `openwhisk` [`command`] of CACAO playbooks.
+//! [`client`] of it, the `openwhisk` [`command`] of CACAO playbooks, and what describes functions
+//! and puts them on a host ([`deploy`]).
 
 pub mod client;
 pub mod command;
+pub mod deploy;
 pub mod model;

@@ -115,6 +115,11 @@ impl Connected {
         read.map_err(|error| Failure::Usage(format!("`{text}`: {error}")))
     }
 
+    /// As whom the host is asked.
+    pub(super) fn auth(&self) -> &Auth {
+        &self.properties.auth
+    }
+
     /// The namespace of names that say none.
     pub(super) fn namespace(&self) -> &conche_openwhisk::model::Name {
         &self.properties.namespace

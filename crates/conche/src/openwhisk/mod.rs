@@ -3,7 +3,9 @@
 //! any host: what is said to it is said by `conche-openwhisk`.
 
 mod connect;
+mod deploy;
 mod entities;
+mod files;
 mod invoke;
 mod scripts;
 mod serve;
@@ -39,6 +41,10 @@ pub(crate) const CREDENTIALS: &str = "openwhisk.wskprops";
 pub(crate) enum OpenWhisk {
     /// Run the embedded host alone
     Serve(serve::ServeArgs),
+    /// Put on a host what a manifest or a folder of functions describes
+    Deploy(deploy::DeployArgs),
+    /// Take from a host what a manifest or a folder of functions describes
+    Undeploy(deploy::UndeployArgs),
     /// Invoke an action, sequence or composition
     Invoke(invoke::InvokeArgs),
     /// Fire a trigger
@@ -61,6 +67,8 @@ pub(crate) enum OpenWhisk {
 pub(crate) async fn run(verb: OpenWhisk) -> Result<ExitCode, Failure> {
     let done = match verb {
         OpenWhisk::Serve(args) => return serve::serve(args).await,
+        OpenWhisk::Deploy(args) => deploy::deploy(args).await,
+        OpenWhisk::Undeploy(args) => deploy::undeploy(args).await,
         OpenWhisk::Invoke(args) => invoke::invoke(args).await,
         OpenWhisk::Fire(args) => invoke::fire(args).await,
         OpenWhisk::Activations(verb) => entities::activations(verb).await,

@@ -295,7 +295,7 @@ fn what_the_listener_refuses_has_the_form_of_openwhisks_errors() {
 }
 
 /// The example functions, what each is given and a part of what it says.
-fn examples() -> Vec<(&'static str, Value, Value)> {
+pub(crate) fn examples() -> Vec<(&'static str, Value, Value)> {
     let finding = |id: &str, severity: &str, fixed_by: &str| json!({ "id": id, "severity": severity, "fixed_by": fixed_by });
     let findings = json!([
         finding("CVE-2", "Low", ""),
