@@ -3,13 +3,12 @@
 //! Each check answers for itself, so that one that fails hides no other. Nothing is changed:
 //! a data folder that is not there is not made, and one that a server holds is left alone.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use conche_runtime::listener::ListenerConfig;
 use conche_runtime::secrets::Secrets;
 use conche_script::{Evaluation, Isolation, Script, Verdict};
 use conche_store::sqlite::{SqliteConfig, SqliteStore};
@@ -22,12 +21,15 @@ use crate::failure::Failure;
 use crate::folder;
 use crate::output::{self, OutputArgs};
 use crate::parts::{self, Parts};
-use crate::settings::ConfigArgs;
+use crate::settings::{ConfigArgs, OpenArgs};
+use crate::telemetry::Telemetry;
 
 /// The disk is too full to start with.
 const FREE_MIN: u64 = 100 * 1024 * 1024;
 /// The disk will soon be too full.
 const FREE_WANTED: u64 = 1024 * 1024 * 1024;
+/// The name of the checks of listeners' ports.
+const PORT: &str = "port";
 /// No machine with this program has an earlier date: 2026-01-01.
 const EARLIEST: i64 = 1_767_225_600;
 
@@ -40,6 +42,8 @@ Exit code 1 where something is wrong; warnings alone give 0.")]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    open: OpenArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -79,9 +83,12 @@ const fn check(name: &'static str, status: State, detail: String) -> Check {
 /// Checks everything and prints what was found; whether nothing is wrong.
 pub(crate) async fn doctor(args: DoctorArgs) -> Result<bool, Failure> {
     let mut checks = vec![clock(), landlock()];
+    let mut own_listeners = Vec::new();
     let loaded = match args.config.load() {
         Ok(loaded) => {
-            checks.push(config(&loaded));
+            let (configuration, own) = config(&loaded, args.open.allow_unauthenticated);
+            checks.push(configuration);
+            own_listeners = own;
             checks.extend(environment(&loaded));
             loaded
         }
@@ -98,12 +105,16 @@ pub(crate) async fn doctor(args: DoctorArgs) -> Result<bool, Failure> {
     checks.push(data_dir(&config.data_dir));
     checks.push(store(&config.data_dir).await);
     checks.push(disk(&config.data_dir));
-    for (name, listener) in [
-        ("port of api", &config.api),
-        ("port of webhooks", &config.webhooks),
-        ("port of metrics", &config.metrics),
-    ] {
-        checks.extend(port(name, listener));
+    let listeners = [
+        ("api", config.api.listen),
+        ("webhooks", config.webhooks.listen),
+        ("metrics", config.metrics.listen),
+        ("soarca", config.soarca.listen),
+        ("openwhisk.host", config.openwhisk_listener.listen),
+    ];
+    let listeners = listeners.map(|(name, listen)| (name.to_owned(), listen));
+    for (name, listen) in listeners.into_iter().chain(own_listeners) {
+        checks.extend(listen.map(|address| port(&name, address)));
     }
     let healthy = checks.iter().all(|check| check.status != State::Error);
     let report = Report { healthy, checks };
@@ -143,15 +154,31 @@ fn landlock() -> Check {
     check("landlock", state, detail)
 }
 
-fn config(loaded: &Loaded) -> Check {
+/// A listener's name and address.
+type Listening = (String, Option<SocketAddr>);
+
+/// Whether a server can run by it, and the listeners that its sources have for themselves.
+fn config(loaded: &Loaded, open: bool) -> (Check, Vec<Listening>) {
     let what = match loaded.file() {
         Some(file) => file.display().to_string(),
         None => "built-in defaults: there is no file".to_owned(),
     };
-    let built = loaded.clone().for_a_server(false).map_err(Failure::from);
-    match built.and_then(|loaded| Parts::build(&loaded)) {
-        Ok(_) => check("configuration", State::Ok, what),
-        Err(error) => check("configuration", State::Error, error.to_string()),
+    let built = loaded.clone().for_a_server(open).map_err(Failure::from);
+    let built = built.and_then(|loaded| Parts::for_a_server(&loaded));
+    let built = built.and_then(|parts| {
+        Telemetry::from_environment(parts.secrets.masker())?;
+        Ok(parts)
+    });
+    match built {
+        Ok(parts) => {
+            let own = parts.sources.iter();
+            let own = own.filter_map(|(id, source)| Some((id.clone(), source.listener()?.listen)));
+            (check("configuration", State::Ok, what), own.collect())
+        }
+        Err(error) => (
+            check("configuration", State::Error, error.to_string()),
+            Vec::new(),
+        ),
     }
 }
 
@@ -332,15 +359,14 @@ fn disk(dir: &Path) -> Check {
     check("disk", state, format!("{} MiB free", free / (1024 * 1024)))
 }
 
-fn port(name: &'static str, listener: &ListenerConfig) -> Option<Check> {
-    let address = listener.listen?;
-    Some(match TcpListener::bind(address) {
-        Ok(_) => check(name, State::Ok, format!("{address} is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => check(
-            name,
+fn port(listener: &str, address: SocketAddr) -> Check {
+    let (state, what) = match TcpListener::bind(address) {
+        Ok(_) => (State::Ok, format!("{address} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => (
             State::Warning,
             format!("{address} is in use: by a running server, or by another program"),
         ),
-        Err(error) => check(name, State::Error, format!("{address}: {error}")),
-    })
+        Err(error) => (State::Error, format!("{address}: {error}")),
+    };
+    check(PORT, state, format!("{listener}: {what}"))
 }

@@ -51,14 +51,13 @@ impl Listeners {
     pub(crate) async fn bind(
         config: &Config,
         sources: &[(String, Arc<dyn Source>)],
-        open: bool,
     ) -> Result<Self, Error> {
         let mut own = BTreeMap::new();
         for (id, source) in sources {
             let Some(mut listener) = source.listener() else {
                 continue;
             };
-            listener.allow_unauthenticated |= open;
+            listener.allow_unauthenticated |= config.open;
             if let Some(listener) = bind(id, &listener).await? {
                 own.insert(id.clone(), listener);
             }

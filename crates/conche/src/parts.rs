@@ -2,7 +2,8 @@
 //! share.
 //!
 //! Nothing here touches the network, the store or a secret's value; all that can be wrong
-//! with a configuration without those is found here, with its line.
+//! with a configuration, and with the files that it names, without those is found here, with
+//! its line.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -64,6 +65,13 @@ impl Parts {
             fins: cx.fins,
             sources,
         })
+    }
+
+    /// Builds what a server runs by: refuses also what would keep one from running.
+    pub(crate) fn for_a_server(loaded: &Loaded) -> Result<Self, Failure> {
+        let parts = Self::build(loaded)?;
+        loaded.check_own_listeners(parts.sources.iter().map(|(_, source)| &**source))?;
+        Ok(parts)
     }
 
     /// Serves the fins until the engine has ended: steps that are under way still need them.

@@ -70,7 +70,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
         .config
         .load()?
         .for_a_server(args.allow_unauthenticated)?;
-    let parts = Parts::build(&loaded)?;
+    let parts = Parts::for_a_server(&loaded)?;
     let csf = loaded.csf.as_ref();
     let format = match csf {
         Some(csf) if csf.log_json => logging::Format::Json,
@@ -86,8 +86,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     tell_of_secrets(&loaded, &parts.secrets);
     let mut signals = Signals::listen()?;
     let supervisor = Supervisor::new();
-    let open = args.allow_unauthenticated;
-    let (store, started) = start(&loaded, parts, telemetry, &supervisor, open).await?;
+    let (store, started) = start(&loaded, parts, telemetry, &supervisor).await?;
     say(&started);
     notify::tell(notify::READY);
 
@@ -138,7 +137,6 @@ async fn start(
     parts: Parts,
     telemetry: Telemetry,
     supervisor: &Supervisor,
-    open: bool,
 ) -> Result<(Arc<dyn Store>, String), Failure> {
     let (config, tasks) = (&loaded.config, supervisor.tasks());
     tracing::info!(version = crate::VERSION, config = ?loaded.file(), data_dir = %config.data_dir.display(), "starting");
@@ -146,7 +144,7 @@ async fn start(
     for name in config.api_token.iter().map(|token| &token.secret) {
         parts.secrets.withhold(name);
     }
-    let listeners = Listeners::bind(config, &parts.sources, open)
+    let listeners = Listeners::bind(config, &parts.sources)
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let (store, sandbox) = tokio::try_join!(open_store(config), parts::sandbox(config))?;

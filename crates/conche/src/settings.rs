@@ -11,6 +11,7 @@ use crate::config::{self, Loaded};
 use crate::failure::Failure;
 use crate::output::{self, Form, OutputArgs};
 use crate::parts::Parts;
+use crate::telemetry::Telemetry;
 
 /// Which configuration.
 #[derive(Debug, Args)]
@@ -39,6 +40,14 @@ impl ConfigArgs {
     }
 }
 
+/// How it would be served.
+#[derive(Debug, Args)]
+pub(crate) struct OpenArgs {
+    /// As it would be with `serve --allow-unauthenticated`
+    #[arg(long)]
+    pub(crate) allow_unauthenticated: bool,
+}
+
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
@@ -59,9 +68,8 @@ Ports, the store and the values of secrets are looked at by `conche doctor`.")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// As it would be with `serve --allow-unauthenticated`
-    #[arg(long)]
-    allow_unauthenticated: bool,
+    #[command(flatten)]
+    open: OpenArgs,
 }
 
 /// Which configuration, and in which form.
@@ -78,8 +86,9 @@ pub(crate) fn config(verb: ConfigVerb) -> Result<(), Failure> {
     match verb {
         ConfigVerb::Check(args) => {
             let loaded = args.config.load()?;
-            let loaded = loaded.for_a_server(args.allow_unauthenticated)?;
-            let parts = Parts::build(&loaded)?;
+            let loaded = loaded.for_a_server(args.open.allow_unauthenticated)?;
+            let parts = Parts::for_a_server(&loaded)?;
+            Telemetry::from_environment(parts.secrets.masker())?;
             for warning in &loaded.warnings {
                 output::text(&format!("warning: {warning}"))?;
             }

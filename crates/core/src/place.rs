@@ -56,6 +56,12 @@ impl Place {
         keys.collect()
     }
 
+    /// What follows `outer` in it; `None` where it is not within that.
+    pub fn within(&self, outer: &Self) -> Option<Self> {
+        let rest = self.0.strip_prefix(&*outer.0)?;
+        Some(Self(rest.to_vec()))
+    }
+
     /// Whether it is the whole text.
     pub fn is_top(&self) -> bool {
         self.0.is_empty()

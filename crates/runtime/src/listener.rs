@@ -32,7 +32,7 @@ use tokio::net::TcpListener;
 
 pub use self::{
     certificates::Certificates,
-    config::{Auth, ClientAuth, ListenerConfig, ListenerLimits, TlsConfig},
+    config::{Auth, ClientAuth, Identify, ListenerConfig, ListenerLimits, TlsConfig},
     problem::{Problem, Render, problem_json},
 };
 use self::{serve::Serving, service::Shared};
@@ -53,14 +53,17 @@ pub enum Error {
     /// It would be open to the network without authentication.
     #[error(
         "listener `{name}` on {address} would let anyone on the network in without authentication. \
-         Set `auth: token` or listen on 127.0.0.1; or, to have it open, add this line to its section \
-         (or start with --allow-unauthenticated):\n  allow_unauthenticated: true"
+         Set {identify} or listen on 127.0.0.1; or, to have it open, start with \
+         --allow-unauthenticated or add this line to its section of Conche's configuration:\n  \
+         allow_unauthenticated: true"
     )]
     Unauthenticated {
         /// The listener's name.
         name: String,
         /// The configured address.
         address: SocketAddr,
+        /// What its section has to identify callers by.
+        identify: Identify,
     },
     /// The address can't be listened on.
     #[error("listener `{name}` can't listen on {address}: {source}")]
@@ -144,14 +147,7 @@ impl Listener {
         let Some(address) = config.listen else {
             return Err(Error::Off { name });
         };
-        if config.is_open() && !config.allow_unauthenticated && !is_loopback(address) {
-            return Err(Error::Unauthenticated { name, address });
-        }
-        let certificates = config.tls.clone().map(Certificates::read).transpose();
-        let certificates = match certificates {
-            Ok(certificates) => certificates,
-            Err(source) => return Err(Error::Tls { name, source }),
-        };
+        let certificates = config.prepare(&name, address)?;
         let bound = TcpListener::bind(address)
             .await
             .and_then(|socket| Ok((socket.local_addr()?, socket)));
@@ -237,6 +233,35 @@ impl Listener {
                 Ok::<(), std::convert::Infallible>(())
             }
         });
+    }
+}
+
+impl ListenerConfig {
+    /// Checks all that [`Listener::bind`] does before it takes the port: that callers are known
+    /// and that the TLS files fit each other. Reads those files; one that is off is in order.
+    ///
+    /// # Errors
+    /// What [`Listener::bind`] would say.
+    pub fn check(&self, name: &str) -> Result<(), Error> {
+        match self.listen {
+            Some(address) => self.prepare(name, address).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn prepare(&self, name: &str, address: SocketAddr) -> Result<Option<Certificates>, Error> {
+        if self.is_open() && !self.allow_unauthenticated && !is_loopback(address) {
+            return Err(Error::Unauthenticated {
+                name: name.to_owned(),
+                address,
+                identify: self.identify,
+            });
+        }
+        let certificates = self.tls.clone().map(Certificates::read).transpose();
+        certificates.map_err(|source| Error::Tls {
+            name: name.to_owned(),
+            source,
+        })
     }
 }
 

@@ -50,6 +50,16 @@ pub enum Error {
     Refused(String),
 }
 
+impl Error {
+    /// The file that can't be used; none where it is how the files go together.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Read { path, .. } | Self::Pem { path, .. } => Some(path),
+            Self::Refused(_) => None,
+        }
+    }
+}
+
 /// The cryptography that all TLS of this process uses.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())

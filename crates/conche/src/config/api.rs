@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use conche_modules::config::SecretName;
-use conche_runtime::listener::{Auth, ListenerConfig, ListenerLimits, TlsConfig};
+use conche_runtime::listener::{Auth, Identify, ListenerConfig, ListenerLimits, TlsConfig};
 use conche_runtime::secrets::SecretRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,7 @@ impl Api {
             listen: self.listen,
             auth: self.auth,
             allow_unauthenticated: self.allow_unauthenticated,
+            identify: Identify::Tokens,
             hosts: self.hosts,
             origins: Vec::new(),
             forms_from_programs: false,

@@ -2,19 +2,19 @@
 //!
 //! Two tables. [`VALUES`] holds whatever the configuration is used for; [`SERVER`] holds
 //! where a server is to run by it. `serve`, `config check` and `doctor` go by the same ones,
-//! so that none of them takes what another refuses. Nothing is opened or made here.
+//! so that none of them takes what another refuses. Nothing is made here, and nothing opened but
+//! the files that are named.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
-use conche_runtime::listener::{Auth, ClientAuth, Error as ListenerError, ListenerConfig};
+use conche_runtime::listener::{Error as ListenerError, ListenerConfig, TlsConfig};
 use serde_json::Value;
 
 use super::fault::Fault;
 use super::place::{Key, Place};
 use super::playbooks::grants_make_sense;
 use super::safety::safety_makes_sense;
-use super::{Authored, Config, Folder};
+use super::{Authored, Config, Folder, SourceEntry};
 
 /// A rule about what is written.
 type ValueRule = fn(&Authored, &mut Vec<Fault>);
@@ -29,11 +29,7 @@ const VALUES: &[ValueRule] = &[
     safety_makes_sense,
 ];
 /// Hold where a server is to run.
-const SERVER: &[ServerRule] = &[
-    listeners_know_their_callers,
-    certificates_are_there,
-    folders_are_there,
-];
+const SERVER: &[ServerRule] = &[listeners_can_be_opened, folders_are_there];
 
 /// Sections in which zero would stop all work.
 const LIMITS: [&[&str]; 5] = [
@@ -88,61 +84,71 @@ fn is_zero(value: &Value) -> bool {
     *value == 0 || *value == "0s" || *value == "0B"
 }
 
-/// The listener refuses this itself when it is bound; here it is known before.
-fn listeners_know_their_callers(config: &Config, faults: &mut Vec<Fault>) {
-    for (name, listener) in listeners(config) {
-        if let Some(address) = listener.listen
-            && !address.ip().to_canonical().is_loopback()
-            && lets_strangers_in(listener)
-        {
-            faults.push(Fault::new(
-                Place::of(&name.split('.').chain(["listen"]).collect::<Vec<_>>()),
-                stranger(name, address),
-            ));
-        }
-    }
-}
-
-fn listeners(config: &Config) -> [(&'static str, &ListenerConfig); 5] {
-    [
+/// A listener refuses this itself when it is bound; here it is known before, with its place.
+fn listeners_can_be_opened(config: &Config, faults: &mut Vec<Fault>) {
+    for (name, listener) in [
         ("api", &config.api),
         ("webhooks", &config.webhooks),
         ("metrics", &config.metrics),
         ("soarca", &config.soarca),
         ("openwhisk.host", &config.openwhisk_listener),
-    ]
+    ] {
+        let section: Vec<&str> = name.split('.').collect();
+        let section = Place::of(&section);
+        let listen = section.then(Key::named("listen"));
+        let tls = section.then(Key::named("tls"));
+        refusals(name, listener, [&listen, &tls], faults);
+    }
 }
 
-fn stranger(name: &str, address: SocketAddr) -> String {
-    let name = name.to_owned();
-    ListenerError::Unauthenticated { name, address }.to_string()
+/// What would keep the own listener of a source from opening; its settings are the source's.
+pub(super) fn own_listener(
+    source: &SourceEntry,
+    listener: &ListenerConfig,
+    faults: &mut Vec<Fault>,
+) {
+    let place = source.place();
+    refusals(&source.id, listener, [&place, &place], faults);
 }
 
-fn lets_strangers_in(listener: &ListenerConfig) -> bool {
-    let certified = listener.tls.as_ref().is_some_and(|tls| {
-        tls.client_ca.is_some() && tls.client_certificate == ClientAuth::Required
-    });
-    listener.auth != Auth::Token && !certified && !listener.allow_unauthenticated
-}
-
-fn certificates_are_there(config: &Config, faults: &mut Vec<Fault>) {
-    for (name, listener) in listeners(config) {
-        let Some(tls) = listener.tls.as_ref().filter(|_| listener.listen.is_some()) else {
-            continue;
-        };
-        let files: [(&str, Option<&Path>); 3] = [
-            ("certificate", Some(&tls.certificate)),
-            ("key", Some(&tls.key)),
-            ("client_ca", tls.client_ca.as_deref()),
-        ];
-        for (key, file) in files {
-            if let Some(Err(error)) = file.map(std::fs::metadata) {
-                let place: Vec<&str> = name.split('.').chain(["tls", key]).collect();
-                let place = Place::of(&place);
-                faults.push(Fault::new(place, format!("can't be read: {error}")));
-            }
+/// What a listener would refuse; `places` are those of its address and of its TLS files.
+fn refusals(
+    name: &str,
+    listener: &ListenerConfig,
+    [listen, tls]: [&Place; 2],
+    faults: &mut Vec<Fault>,
+) {
+    let files = listener.tls.as_ref().filter(|_| listener.listen.is_some());
+    let files: Vec<(&str, &Path)> = files.into_iter().flat_map(files_of).collect();
+    let mut missing = Vec::new();
+    for (key, file) in &files {
+        if let Err(error) = std::fs::metadata(file) {
+            let message = format!("can't read {}: {error}", file.display());
+            missing.push(Fault::new(tls.then(Key::named(key)), message));
         }
     }
+    match listener.check(name) {
+        Ok(()) => {}
+        // All that are missing are told at once.
+        Err(ListenerError::Tls { .. }) if !missing.is_empty() => {}
+        Err(ListenerError::Tls { source, .. }) => {
+            let key = files.iter().find(|(_, file)| source.path() == Some(file));
+            let place = key.map_or_else(|| tls.clone(), |(key, _)| tls.then(Key::named(key)));
+            faults.push(Fault::new(place, source.to_string()));
+        }
+        Err(error) => faults.push(Fault::new(listen.clone(), error.to_string())),
+    }
+    faults.append(&mut missing);
+}
+
+fn files_of(tls: &TlsConfig) -> impl Iterator<Item = (&str, &Path)> {
+    let files = [
+        ("certificate", Some(&tls.certificate)),
+        ("key", Some(&tls.key)),
+        ("client_ca", tls.client_ca.as_ref()),
+    ];
+    let given = files.into_iter();
+    given.filter_map(|(key, file)| Some((key, file?.as_path())))
 }
 
 fn folders_are_there(config: &Config, faults: &mut Vec<Fault>) {

@@ -41,6 +41,22 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The same in the words of what the configuration was translated from.
+    pub(crate) fn named(self, names: impl Fn(&Place) -> Option<String>) -> Self {
+        match self {
+            Self::Faults { file, found } => {
+                let found = found.into_iter().map(|fault| fault.named(&names));
+                Self::Faults {
+                    file,
+                    found: found.collect(),
+                }
+            }
+            read @ Self::Read { .. } => read,
+        }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -50,6 +66,8 @@ pub(crate) struct Fault {
     at: Option<(u64, u64)>,
     message: String,
     help: Option<String>,
+    /// What its owner calls the key, where that is not what we call it.
+    named: Option<String>,
 }
 
 impl Fault {
@@ -60,6 +78,7 @@ impl Fault {
             at: None,
             message: message.into(),
             help: None,
+            named: None,
         }
     }
 
@@ -93,6 +112,13 @@ impl Fault {
         }
     }
 
+    /// The same in the words of a file that the configuration was translated from: `names` says
+    /// how a place is called there.
+    pub(crate) fn named(mut self, names: impl Fn(&Place) -> Option<String>) -> Self {
+        self.named = names(&self.place).or(self.named);
+        self
+    }
+
     /// What is wrong, without the place.
     pub(crate) fn message(&self) -> &str {
         &self.message
@@ -116,8 +142,10 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.place.is_top() {
-            write!(f, "{}: ", self.place)?;
+        match &self.named {
+            Some(named) => write!(f, "{named}: ")?,
+            None if self.place.is_top() => {}
+            None => write!(f, "{}: ", self.place)?,
         }
         f.write_str(&self.message)?;
         if let Some(help) = &self.help {

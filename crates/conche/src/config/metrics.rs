@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use conche_runtime::listener::{Auth, ListenerConfig, ListenerLimits, TlsConfig};
+use conche_runtime::listener::{Auth, Identify, ListenerConfig, ListenerLimits, TlsConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,7 @@ impl Metrics {
                 Auth::LoopbackOpen
             },
             allow_unauthenticated: self.allow_unauthenticated,
+            identify: Identify::TlsClients,
             hosts: self.hosts,
             origins: Vec::new(),
             forms_from_programs: false,

@@ -34,6 +34,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use conche_core::place;
+use conche_modules::Source;
 use conche_modules::config::SecretName;
 use conche_runtime::egress::EgressConfig;
 use conche_runtime::listener::{Auth, ListenerConfig};
@@ -148,6 +149,9 @@ pub(crate) struct Config {
     pub(crate) openwhisk: Host,
     /// Its listener.
     pub(crate) openwhisk_listener: ListenerConfig,
+    /// Whether all listeners, also those of sources, may be open to the network, as
+    /// `--allow-unauthenticated` says.
+    pub(crate) open: bool,
     /// The reactions folder.
     pub(crate) reactions: Folder,
     /// The playbooks folder.
@@ -214,7 +218,8 @@ impl Loaded {
         // in it are named by their keys.
         let text = translated.config.to_string();
         let authored = yaml::parse(&text).map_err(|fault| Error::one(None, fault))?;
-        let mut loaded = Self::lay_over(authored, None, &text, variables)?;
+        let laid = Self::lay_over(authored, None, &text, variables);
+        let mut loaded = laid.map_err(|error| translated.named(error))?;
         loaded.config.api.forms_from_programs = true;
         loaded.warnings.extend(translated.notes.iter().cloned());
         loaded.csf = Some(translated);
@@ -263,6 +268,7 @@ impl Loaded {
     /// without authentication, as `serve --allow-unauthenticated` does.
     pub(crate) fn for_a_server(mut self, open: bool) -> Result<Self, Error> {
         let config = &mut self.config;
+        config.open = open;
         for listener in [
             &mut config.api,
             &mut config.webhooks,
@@ -285,6 +291,24 @@ impl Loaded {
         }
     }
 
+    /// Checks the listeners that sources have for themselves, in the order of the file.
+    pub(crate) fn check_own_listeners<'a>(
+        &self,
+        sources: impl Iterator<Item = &'a dyn Source>,
+    ) -> Result<(), Error> {
+        let mut faults = Vec::new();
+        for (entry, source) in self.config.sources.iter().zip(sources) {
+            if let Some(mut listener) = source.listener() {
+                listener.allow_unauthenticated |= self.config.open;
+                checks::own_listener(entry, &listener, &mut faults);
+            }
+        }
+        match faults {
+            faults if faults.is_empty() => Ok(()),
+            faults => Err(self.locate(faults)),
+        }
+    }
+
     /// The file that was read.
     pub(crate) fn file(&self) -> Option<&Path> {
         let text = self.text.as_ref().map(|text| text.file.as_path());
@@ -301,7 +325,11 @@ impl Loaded {
 
     /// Gives faults that were found later their line and column.
     pub(crate) fn locate(&self, faults: Vec<Fault>) -> Error {
-        locate(self.text.as_ref(), faults)
+        let error = locate(self.text.as_ref(), faults);
+        match &self.csf {
+            Some(csf) => csf.named(error),
+            None => error,
+        }
     }
 }
 
@@ -345,6 +373,7 @@ impl Authored {
             soarca: self.soarca.resolve(),
             openwhisk_listener: self.openwhisk.host.listener(),
             openwhisk: self.openwhisk.host,
+            open: false,
             reactions: self.reactions.resolve(),
             playbooks,
             grants,

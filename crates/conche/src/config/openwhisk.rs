@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use conche_openwhisk_host::{ActionSettings, Retention, Settings, Sizes, Throttles};
-use conche_runtime::listener::{Auth, ListenerConfig, TlsConfig};
+use conche_runtime::listener::{Auth, Identify, ListenerConfig, TlsConfig};
 use conche_runtime::units::{Size, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,7 @@ impl Host {
             listen: self.listen,
             auth: Auth::None,
             allow_unauthenticated: self.allow_unauthenticated,
+            identify: Identify::TlsClients,
             tls: self.tls.clone(),
             limits: self.settings(String::new()).listener_limits(),
             ..ListenerConfig::default()

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use conche_runtime::listener::{Auth, ListenerConfig, ListenerLimits, TlsConfig};
+use conche_runtime::listener::{Auth, Identify, ListenerConfig, ListenerLimits, TlsConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,7 @@ impl Soarca {
             listen: self.listen,
             auth: self.auth,
             allow_unauthenticated: self.allow_unauthenticated,
+            identify: Identify::Tokens,
             hosts: self.hosts,
             origins: self.allowed_origins,
             // SOARCA asks nobody for a content type.

@@ -373,7 +373,7 @@ fn what_a_server_could_not_work_with_is_refused() {
         ),
         (
             "api: { tls: { certificate: /nonexistent, key: /dev/null } }\n",
-            "c.yaml:1:15: api.tls.certificate: can't be read",
+            "c.yaml:1:15: api.tls.certificate: can't read /nonexistent: No such file",
         ),
     ] {
         let found = load(text, &[]).and_then(|loaded| loaded.for_a_server(false));

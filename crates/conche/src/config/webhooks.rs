@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use conche_runtime::listener::{Auth, ListenerConfig, ListenerLimits, TlsConfig};
+use conche_runtime::listener::{Auth, Identify, ListenerConfig, ListenerLimits, TlsConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,7 @@ impl Webhooks {
             listen: self.listen,
             auth: self.auth,
             allow_unauthenticated: self.allow_unauthenticated,
+            identify: Identify::Tokens,
             hosts: self.hosts,
             origins: Vec::new(),
             forms_from_programs: false,

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::config::{self, Place};
+
 pub(crate) use import::{import_once, reactions};
 pub(crate) use tiedot::read as read_tiedot;
 
@@ -34,6 +36,26 @@ pub(crate) struct Translated {
     pub(crate) log_json: bool,
     /// What the owner should know.
     pub(crate) notes: Vec<String>,
+    /// Where the parts of `config` come from: our place, and CSF's key or file.
+    origins: Vec<(Place, String)>,
+}
+
+impl Translated {
+    /// An error of our configuration in the words of CSF's folder.
+    pub(crate) fn named(&self, error: config::Error) -> config::Error {
+        error.named(|place| {
+            let mut within = self.origins.iter().filter_map(|(outer, origin)| {
+                let rest = place.within(outer)?;
+                Some((rest, origin))
+            });
+            let (rest, origin) = within.next()?;
+            Some(if rest.is_top() {
+                origin.clone()
+            } else {
+                format!("{origin}: {rest}")
+            })
+        })
+    }
 }
 
 /// Why a folder of CSF's can't be used.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::document::{Document, Provider};
 use super::{Error, Translated, address, document, lookup, modules};
+use crate::config::{Key, Place};
 
 /// The store's folder within CSF's own, so that it is on the same volume.
 const DATA_DIR: &str = "conche";
@@ -59,6 +60,7 @@ pub(super) fn translate(file: PathBuf, document: Document) -> Result<Translated,
             found: work.faults,
         });
     }
+    work.tell_origins(&file);
     let config = json!({
         "data_dir": storage.join(DATA_DIR),
         "api": listener(api.as_deref()),
@@ -74,6 +76,7 @@ pub(super) fn translate(file: PathBuf, document: Document) -> Result<Translated,
         log,
         log_json,
         notes: work.notes,
+        origins: work.origins,
     })
 }
 
@@ -93,9 +96,31 @@ struct Work {
     notes: Vec<String>,
     /// The listener that a source of CSF's had for itself.
     webhooks: Option<Value>,
+    /// Where the parts of the configuration come from.
+    origins: Vec<(Place, String)>,
 }
 
 impl Work {
+    /// What is in the file itself; what modules' files say has been told.
+    fn tell_origins(&mut self, file: &Path) {
+        let file = file.display();
+        for (keys, origin) in [
+            (&["data_dir"][..], "storage.config.path"),
+            (&["api", "listen"], "api.bindAddress"),
+            (&["metrics", "listen"], "metrics.prometheusEndpoint"),
+            (&["sources"], "csf.eventsources"),
+            (&["actions"], "csf.actionsModules"),
+        ] {
+            let origin = format!("{file}: {origin}");
+            self.origins.push((Place::of(keys), origin));
+        }
+    }
+
+    /// Remembers the file that a module's settings are from.
+    fn came_from(&mut self, place: Place, file: &Path) {
+        self.origins.push((place, file.display().to_string()));
+    }
+
     fn path(&mut self, key: &str, provider: &str, given: &Provider) -> PathBuf {
         if given.provider != provider {
             self.faults.push(format!(
@@ -143,9 +168,16 @@ impl Work {
                 continue;
             };
             let SourceModule { config, .. } = module;
+            let place = Place::of(&["sources"]).then(Key::Index(translated.len()));
             let settings = match &**name {
                 "k8s" => self.kubeconfig("csf.eventsources", folder)?,
                 _ => file(name, folder, &config())?.map(|(file, settings)| {
+                    if name == "Clair" {
+                        let listen = file.display().to_string() + ": webhook_listen_addr";
+                        let listen = (Place::of(&["webhooks", "listen"]), listen);
+                        self.origins.push(listen);
+                    }
+                    self.came_from(place, &file);
                     let settings = match &**name {
                         "Clair" => self.clair(settings),
                         "k8s_imagevalidator" => self.validator(settings),
@@ -179,7 +211,10 @@ impl Work {
                 self.kubeconfig("csf.actionsModules", folder)?
             } else {
                 let own = file(name, folder, &schema)?;
-                own.map(|(file, settings)| self.known(&file, settings, &schema))
+                own.map(|(file, settings)| {
+                    self.came_from(Place::of(&["actions", name]), &file);
+                    self.known(&file, settings, &schema)
+                })
             };
             let settings = settings.filter(|settings| !settings.is_empty());
             if name == "vuls" {
@@ -190,7 +225,8 @@ impl Work {
             }
             match settings {
                 Some(settings) if name == "mail" => {
-                    translated.insert(name.clone(), modules::mail(settings).into());
+                    let mail = modules::mail(settings, &mut self.notes);
+                    translated.insert(name.clone(), mail.into());
                 }
                 Some(settings) if name == "klar" => {
                     translated.insert(

@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use self::extensions::{Named, Schemas};
 pub(crate) use self::playbook::{is_meant as is_playbook, says_so as says_playbook};
-use crate::config::Loaded;
+use crate::config::{self, Loaded};
 use crate::failure::Failure;
 use crate::output::{self, Form, OutputArgs};
 use crate::parts;
@@ -31,6 +31,7 @@ use crate::parts;
 #[command(after_help = "Examples:
   conche validate reactions/*.yaml
   conche validate playbooks/ --profile strict
+  conche validate reactions/ --config conche.yaml
   conche validate block.json -o sarif > findings.sarif
   conche validate block.json \\
     --extension-schema extension-definition--6bf46c69-7d2c-4f82-aeea-cbe226e87555=tickets.json
@@ -48,6 +49,9 @@ pub(crate) struct ValidateArgs {
     /// with files `extension-definition--UUID.json`; may be repeated. None is ever fetched
     #[arg(long, value_name = "ID=FILE|FOLDER")]
     extension_schema: Vec<Named>,
+    /// The configuration that they are for: its recipes are modules too [default: none]
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -102,7 +106,10 @@ pub(crate) struct Finding {
 
 /// Checks the files and prints what was found; whether all are valid.
 pub(crate) async fn validate(args: ValidateArgs) -> Result<bool, Failure> {
-    let config = Loaded::defaults().config;
+    let config = match &args.config {
+        Some(file) => Loaded::load(Some(file), config::environment())?.config,
+        None => Loaded::defaults().config,
+    };
     let sandbox = parts::sandbox(&config).await?;
     let measure = Measure {
         profile: args.profile,

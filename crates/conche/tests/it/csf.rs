@@ -207,11 +207,81 @@ fn an_address_for_everyone_needs_a_word_of_its_owner() {
 }
 
 #[test]
+fn what_is_wrong_in_csfs_folder_is_named_as_it_is_written_there() {
+    let site = site();
+    let config = std::fs::read_to_string(site.path("csf_config/config.yaml")).unwrap();
+    let config = config.replace(
+        "[onetime], actionsModules: [dummy, mail]",
+        "[onetime, Clair, openstack, k8s_imagevalidator], actionsModules: [mail, klar]",
+    );
+    site.write("csf_config/config.yaml", &config);
+    for (file, text) in [
+        ("Clair.yml", "webhook_listen_addr: '127.0.0.1:0'\n"),
+        ("openstack.yml", "rabbit_url: nowhere\n"),
+        (
+            "k8s_imagevalidator.yml",
+            "webhook_endpoint: '127.0.0.1:0'\ncertificate: gone.crt\nkey: gone.key\n",
+        ),
+        (
+            "mail.yml",
+            "server: s\nport: 99999\nuser: ops\npassword: pw\n",
+        ),
+        ("klar.yml", "clairAddress: c\nclairTimeout: abc\n"),
+    ] {
+        site.write(&format!("config/{file}"), text);
+    }
+    let told = |arguments: &[&str]| {
+        let mut command = site.command(arguments);
+        let refused = command.args(["--csf-config", "csf_config"]).output();
+        let refused = refused.unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        String::from_utf8_lossy(&refused.stderr).into_owned()
+    };
+    let text = told(&["config", "check"]);
+    for expected in [
+        "config/Clair.yml: missing key `notification_endpoint`",
+        "config/openstack.yml: ",
+        "config/mail.yml: `port`: ",
+        "config/klar.yml: `clairTimeout`: ",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    assert_eq!(text, told(&["serve"]));
+
+    // What only a server would find, alone.
+    for file in ["Clair.yml", "openstack.yml"] {
+        std::fs::remove_file(site.path(&format!("config/{file}"))).unwrap();
+    }
+    let config = config
+        .replace("Clair, openstack, ", "")
+        .replace("[mail, klar]", "[dummy]")
+        .replace(
+            "api: {bindAddress: '127.0.0.1:0'}",
+            "api: {bindAddress: ':0'}",
+        );
+    site.write("csf_config/config.yaml", &config);
+    let text = told(&["config", "check"]);
+    assert!(
+        text.contains("config.yaml: api.bindAddress: listener `api`"),
+        "{text}"
+    );
+    assert_eq!(text, told(&["serve"]));
+    let text = told(&["config", "check", "--allow-unauthenticated"]);
+    for file in [
+        "certificate: can't read gone.crt",
+        "key: can't read gone.key",
+    ] {
+        let expected = format!("config/k8s_imagevalidator.yml: {file}");
+        assert!(text.contains(&expected), "{expected}\n{text}");
+    }
+    assert_eq!(text, told(&["serve", "--allow-unauthenticated"]));
+}
+
+#[test]
 fn a_database_is_imported_into_a_server_or_a_folder() {
     let site = site();
-    std::fs::create_dir(site.path("out")).unwrap();
     let into_folder = site
-        .command(&["import", "tiedot", "db", "--to", "out"])
+        .command(&["import", "tiedot", "db", "--to", "new/out"])
         .output()
         .unwrap();
     assert!(
@@ -220,7 +290,7 @@ fn a_database_is_imported_into_a_server_or_a_folder() {
         String::from_utf8_lossy(&into_folder.stderr)
     );
     let valid = site
-        .command(&["validate", "out/greet.json", "out/quiet.json"])
+        .command(&["validate", "new/out/greet.json", "new/out/quiet.json"])
         .output()
         .unwrap();
     assert!(
@@ -229,14 +299,13 @@ fn a_database_is_imported_into_a_server_or_a_folder() {
         String::from_utf8_lossy(&valid.stdout)
     );
     let again = site
-        .command(&["import", "tiedot", "db", "--to", "out"])
+        .command(&["import", "tiedot", "db", "--to", "new/out"])
         .output()
         .unwrap();
-    let error = String::from_utf8_lossy(&again.stderr);
-    assert!(
-        !again.status.success() && error.contains("greet.json"),
-        "{error}"
-    );
+    assert_eq!(again.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&again.stdout);
+    assert_eq!(told.matches("greet.json").count(), 1, "{told}");
+    assert!(again.stderr.is_empty(), "{again:?}");
 
     let server = site.start();
     let imported = server.ask(&["import", "tiedot", site.path("db").to_str().unwrap()]);

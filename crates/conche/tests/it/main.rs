@@ -13,6 +13,7 @@ mod fuzz_playbooks;
 mod openwhisk;
 mod openwhisk_deploy;
 mod openwhisk_verbs;
+mod pages;
 mod playbooks;
 mod recipes;
 mod reload;

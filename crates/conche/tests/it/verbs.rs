@@ -213,27 +213,83 @@ fn exit_codes_tell_failure_from_misuse() {
     }
 }
 
+/// Two certificates with their keys.
+fn write_certificates(site: &Site) {
+    for name in ["one", "other"] {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        site.write(&format!("{name}.crt"), &made.cert.pem());
+        site.write(&format!("{name}.key"), &made.signing_key.serialize_pem());
+    }
+}
+
 #[test]
 fn what_serve_refuses_config_check_refuses_too() {
     let site = Site::new("");
+    write_certificates(&site);
+    let reviews = |listen: &str, certificate: &str, key: &str| {
+        format!(
+            "sources:\n  - id: images\n    module: k8s_imagevalidator\n    webhook_endpoint: \"{listen}:0\"\n    certificate: {certificate}\n    key: {key}\n"
+        )
+    };
+    let (inside, outside) = ("127.0.0.1", "0.0.0.0");
+    let open = "api: { listen: \"0.0.0.0:0\" }\n".to_owned();
+    let host = "openwhisk: { host: { listen: \"0.0.0.0:0\" } }\n".to_owned();
     for (config, expected) in [
+        (open, "conche.yaml:1:8: api.listen: listener `api` on"),
         (
-            "api: { listen: \"0.0.0.0:0\" }\n",
-            "conche.yaml:1:8: api.listen",
+            host,
+            "openwhisk.host` on 0.0.0.0:0 would let anyone on the network in without authentication. Set `tls` with a `client_ca` or",
         ),
-        ("reactions: { dir: gone }\n", "there is no folder gone"),
-        ("limits: { script_time: 0s }\n", "limits.script_time"),
-        ("sources: [{ id: api, module: dummy }]\n", "reserved"),
+        (
+            reviews(inside, "gone.crt", "one.key"),
+            "conche.yaml:5:5: sources[0].certificate: can't read gone.crt: No such file",
+        ),
+        (
+            reviews(inside, "one.crt", "gone.key"),
+            "conche.yaml:6:5: sources[0].key: can't read gone.key: No such file",
+        ),
+        (
+            reviews(inside, "one.key", "one.key"),
+            "conche.yaml:5:5: sources[0].certificate: one.key is not a PEM file with a certificate",
+        ),
+        (
+            reviews(inside, "one.crt", "other.key"),
+            "conche.yaml:2:5: sources[0]: the TLS files are refused",
+        ),
+        (
+            reviews(outside, "one.crt", "one.key"),
+            "conche.yaml:2:5: sources[0]: listener `images` on 0.0.0.0:0 would let anyone on the network in without authentication. Set `client_ca` or",
+        ),
+        (
+            "reactions: { dir: gone }\n".to_owned(),
+            "there is no folder gone",
+        ),
+        (
+            "limits: { script_time: 0s }\n".to_owned(),
+            "limits.script_time",
+        ),
+        (
+            "sources: [{ id: api, module: dummy }]\n".to_owned(),
+            "reserved",
+        ),
     ] {
-        site.write("conche.yaml", config);
-        for verb in [&["serve"][..], &["config", "check"]] {
+        site.write("conche.yaml", &config);
+        for verb in [&["serve"][..], &["config", "check"], &["doctor"]] {
             let refused = site.command(verb).output().unwrap();
             assert_eq!(refused.status.code(), Some(1), "{config}");
-            let error = String::from_utf8_lossy(&refused.stderr).into_owned();
-            assert!(error.contains(expected), "{verb:?}: {error}");
+            let told = [refused.stdout, refused.stderr].concat();
+            let told = String::from_utf8_lossy(&told).into_owned();
+            assert!(told.contains(expected), "{verb:?}: {told}");
         }
     }
     assert!(!site.path("conche-data").exists());
+    // What a word on the command line allows is allowed there as well.
+    site.write("conche.yaml", &reviews(outside, "one.crt", "one.key"));
+    for verb in [&["config", "check"][..], &["doctor"]] {
+        let mut allowed = site.command(verb);
+        let allowed = allowed.arg("--allow-unauthenticated").output().unwrap();
+        assert_eq!(allowed.status.code(), Some(0), "{allowed:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The configuration of one listener. The field documentation is the manual.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,10 @@ pub struct ListenerConfig {
     pub auth: Auth,
     /// Allows an address other than loopback without authentication. Default: false.
     pub allow_unauthenticated: bool,
+    /// What the listener's section has to identify callers by; only for messages about one
+    /// that lets everybody in.
+    #[serde(skip)]
+    pub identify: Identify,
     /// Names, besides the loopback ones, that a `loopback-open` listener
     /// answers to in `Host`. Default: none.
     pub hosts: Vec<String>,
@@ -46,6 +50,28 @@ pub enum Auth {
     LoopbackOpen,
     /// No token and no check.
     None,
+}
+
+/// What a listener's section has to identify callers by, as one writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Identify {
+    /// `auth: token`.
+    #[default]
+    Tokens,
+    /// The authorities of client certificates, within `tls`.
+    TlsClients,
+    /// The same, in a section that has the keys of `tls` itself.
+    Clients,
+}
+
+impl fmt::Display for Identify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tokens => "`auth: token`",
+            Self::TlsClients => "`tls` with a `client_ca`",
+            Self::Clients => "`client_ca`",
+        })
+    }
 }
 
 /// The certificate of an HTTPS listener and whom it lets in.

@@ -9,8 +9,12 @@ use crate::clients::registry;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Match {
-    /// The container's image ends so, as in CSF: `nginx` is `evil-nginx` too.
+    /// As the scripts of CSF expect it. The container's image ends so; or, where the image is
+    /// named with its digest, as `klar` and Clair name it, it is of the same repository,
+    /// whatever its version, or has the same digest.
     #[default]
+    Csf,
+    /// The container's image ends so: `nginx` is `evil-nginx` too.
     Suffix,
     /// It is written exactly so.
     Exact,
@@ -34,6 +38,14 @@ impl Match {
     /// Whether a container runs `wanted`.
     pub(super) fn fits(self, running: &Running<'_>, wanted: &str) -> bool {
         match self {
+            Self::Csf => {
+                let with_digest = digest(wanted).is_some();
+                // A digest alone has no repository.
+                let named = with_digest && wanted.contains('@');
+                Self::Suffix.fits(running, wanted)
+                    || (with_digest && Self::Digest.fits(running, wanted))
+                    || (named && Self::Repository.fits(running, wanted))
+            }
             Self::Suffix => running.image.ends_with(wanted),
             Self::Exact => running.image == wanted,
             Self::Repository => repository(running.image) == repository(wanted),
@@ -98,6 +110,23 @@ mod tests {
     fn images_are_compared_as_asked() {
         let digest = "sha256:0123";
         for (how, image, wanted, fits) in [
+            (Match::Csf, "evil-nginx", "nginx", true),
+            (Match::Csf, "nginx:1.25", "nginx", false),
+            (Match::Csf, "r.example/a:1", "r.example/a@sha256:0123", true),
+            (
+                Match::Csf,
+                "r.example/b:1",
+                "r.example/a@sha256:0123",
+                false,
+            ),
+            (Match::Csf, "b@sha256:0123", "sha256:0123", true),
+            (Match::Csf, "b:1", "sha256:0123", false),
+            (
+                Match::Suffix,
+                "r.example/a:1",
+                "r.example/a@sha256:0123",
+                false,
+            ),
             (Match::Suffix, "evil-nginx", "nginx", true),
             (Match::Suffix, "nginx:1.25", "nginx", false),
             (Match::Exact, "nginx:1.25", "nginx:1.25", true),

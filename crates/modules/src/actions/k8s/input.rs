@@ -16,7 +16,7 @@ pub(super) struct Find {
     /// Where to look; `*` is everywhere. Default: `default`.
     #[serde(default = "default_namespace")]
     pub(super) namespace: String,
-    /// How images are compared. Default: `suffix`, as in CSF.
+    /// How images are compared. Default: `csf`.
     #[serde(default, rename = "match")]
     pub(super) how: Match,
     /// Whether init and ephemeral containers count. Default: false, as in CSF.

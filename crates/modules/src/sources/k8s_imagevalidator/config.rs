@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use conche_runtime::listener::{Auth, ClientAuth, ListenerConfig, ListenerLimits, TlsConfig};
+use conche_runtime::listener::{
+    Auth, ClientAuth, Identify, ListenerConfig, ListenerLimits, TlsConfig,
+};
 use conche_runtime::units::{Size, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -187,6 +189,7 @@ impl Config {
             listen: Some(self.webhook_endpoint),
             auth: Auth::None,
             allow_unauthenticated: self.allow_unauthenticated,
+            identify: Identify::Clients,
             tls,
             limits: ListenerLimits {
                 body_bytes: self.body_bytes,
