@@ -172,6 +172,8 @@ pub(crate) async fn post(
             return text(StatusCode::BAD_REQUEST, &wrong);
         }
     };
+    // From the look at what there is until the name is taken.
+    let _alone = api.naming.lock().await;
     if let Err(taken) = settle_name(&api.engine.reactions().await, &mut reaction) {
         refused(&api, act, codes::REACTION_READ_ONLY.name).await;
         return text(StatusCode::CONFLICT, &taken);

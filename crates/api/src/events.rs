@@ -1,6 +1,6 @@
 //! Events: handed in, listed, looked at.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::{Extension, Json as Answer};
@@ -316,7 +316,11 @@ pub(crate) async fn show(
 }
 
 impl EventIn {
-    fn into_batch(self, headers: &HeaderMap, taken: &BTreeSet<String>) -> Result<Batch, Problem> {
+    fn into_batch(
+        self,
+        headers: &HeaderMap,
+        taken: &BTreeMap<String, &'static str>,
+    ) -> Result<Batch, Problem> {
         let id = match self.id {
             Some(id) => Some(id),
             None => idempotency_key(headers)?,
@@ -335,7 +339,7 @@ impl EventIn {
             let detail = "the source 'conche' is reserved for events that Conche emits itself";
             return Err(Problem::new(&codes::EVENT_REFUSED, detail));
         }
-        if taken.contains(&source) {
+        if taken.contains_key(&source) {
             // Else whoever may send could use up the ids of another's events, which would then be lost.
             let detail =
                 format!("'{source}' is a configured source: its events come through it only");

@@ -26,11 +26,12 @@ mod roles;
 mod routes;
 mod runs;
 pub mod soarca;
+mod sources;
 mod system;
 mod tokens;
 pub use conche_core::words;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -70,8 +71,8 @@ pub struct ApiState {
     pub tasks: Tasks,
     /// What a request body may measure.
     pub json: Limits,
-    /// Ids of the configured sources: nobody may send in their names.
-    pub sources: BTreeSet<String>,
+    /// The configured sources by id, with their modules: nobody may send in their names.
+    pub sources: BTreeMap<String, &'static str>,
     /// Metrics of other parts (store, script workers), gathered beside the engine's.
     pub metrics: Vec<prometheus::Registry>,
 }
@@ -90,6 +91,8 @@ pub(crate) struct Api {
     refusals: actor::Refusals,
     /// Held while a token is revoked.
     revoking: tokio::sync::Mutex<()>,
+    /// Held while a reaction that was posted in CSF's way is given a name.
+    naming: tokio::sync::Mutex<()>,
 }
 
 impl Api {
@@ -101,6 +104,7 @@ impl Api {
             known: tokens::known::Known::default(),
             refusals: actor::Refusals::default(),
             revoking: tokio::sync::Mutex::default(),
+            naming: tokio::sync::Mutex::default(),
         }
     }
 }

@@ -10,8 +10,8 @@ use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 
 use crate::access::Access;
 use crate::{
-    approvals, audit, events, lists, modules, playbooks, problem, reactions, routes, runs, system,
-    tokens,
+    approvals, audit, events, lists, modules, playbooks, problem, reactions, routes, runs, sources,
+    system, tokens,
 };
 
 #[derive(OpenApi)]
@@ -57,6 +57,7 @@ use crate::{
         runs::signals::retry,
         runs::tail::one,
         runs::tail::all,
+        sources::list,
         tokens::list,
         tokens::create,
         tokens::revoke,

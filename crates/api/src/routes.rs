@@ -8,8 +8,8 @@ use http::Method;
 
 use crate::access::{Access, authorise};
 use crate::{
-    Shared, approvals, audit, csf, events, lists, modules, playbooks, reactions, runs, system,
-    tokens,
+    Shared, approvals, audit, csf, events, lists, modules, playbooks, reactions, runs, sources,
+    system, tokens,
 };
 
 /// One row.
@@ -113,6 +113,7 @@ pub(crate) fn table() -> Vec<Route> {
         route(POST,   "/api/v1/runs/{id}/resume",   Operate, runs::signals::resume),
         route(POST,   "/api/v1/runs/{id}/retry",    Operate, runs::signals::retry),
         route(GET,    "/api/v1/runs/{id}/tail",     Read,    runs::tail::one),
+        route(GET,    "/api/v1/sources",            Read,    sources::list),
         route(GET,    "/api/v1/tail",               Read,    runs::tail::all),
         route(GET,    "/api/v1/tokens",             Administer, tokens::list),
         route(POST,   "/api/v1/tokens",             Administer, tokens::create),

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use crate::extract::{Name, NoQuery};
 use crate::problem::Problem;
+use crate::sources::{self, SourceOut};
 use crate::{Api, Shared, codes, openapi};
 
 /// How long the store may take to say that it can be written.
@@ -40,6 +41,17 @@ pub(crate) struct Health {
 
 const WELL: Answer<Health> = Answer(Health { status: "ok" });
 
+/// The server can take work.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    /// Always `ok`.
+    status: &'static str,
+    /// Sources that do not reach what they read from; absent where all do. The server is ready
+    /// all the same: to take it out of service would bring no broker back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources_away: Vec<SourceOut>,
+}
+
 type Text = ([(HeaderName, &'static str); 1], String);
 
 const fn text(content_type: &'static str, text: String) -> Text {
@@ -56,17 +68,21 @@ pub(crate) async fn healthz(_: NoQuery) -> Answer<Health> {
 }
 
 /// Says whether the server can take work: its store can be written and its executor runs.
+/// Sources that are away are named, and do not count.
 #[utoipa::path(
     get, path = "/readyz", tag = "system", operation_id = "readyz",
-    responses((status = 200, body = Health, description = "The server is ready."))
+    responses((status = 200, body = Readiness, description = "The server is ready."))
 )]
 pub(crate) async fn readyz(
     State(api): State<Shared>,
     _: NoQuery,
-) -> Result<Answer<Health>, Problem> {
+) -> Result<Answer<Readiness>, Problem> {
     let reasons = unready(&api).await;
     if reasons.is_empty() {
-        return Ok(WELL);
+        return Ok(Answer(Readiness {
+            status: "ok",
+            sources_away: sources::away(&api),
+        }));
     }
     Err(Problem::new(&codes::NOT_READY, reasons.join("; ")).retry_after(CHECK_WAIT))
 }

@@ -8,7 +8,7 @@ use crate::bench::BenchArgs;
 use crate::client::import::Import;
 use crate::client::{
     Ask, approvals::Approvals, audit::Audit, events::Events, lists::Lists, reactions::Reactions,
-    runs::Runs, tokens::Tokens,
+    runs::Runs, sources::Sources, tokens::Tokens,
 };
 use crate::copies::{BackupArgs, RestoreArgs};
 use crate::doctor::DoctorArgs;
@@ -98,6 +98,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  conche lists put blocked 1.2.3.4 --ttl 1h"
     )]
     Lists(Lists),
+    /// Look at the sources of a server, and whether they reach what they read from
+    #[command(subcommand, after_help = "Example:\n  conche sources list")]
+    Sources(Sources),
     /// Look at what sources and actions can be made of
     #[command(subcommand, after_help = "Example:\n  conche modules list")]
     Modules(Modules),

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use conche_runtime::listener::ListenerConfig;
 use conche_runtime::secrets::Secrets;
 use conche_script::{Evaluation, Isolation, Script, Verdict};
 use conche_store::sqlite::{SqliteConfig, SqliteStore};
 use conche_store::{Catalogue, RunStore};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::client;
 use crate::config::{Config, Folder, Loaded};
 use crate::failure::Failure;
 use crate::folder;
@@ -28,6 +30,8 @@ use crate::telemetry::Telemetry;
 const FREE_MIN: u64 = 100 * 1024 * 1024;
 /// The disk will soon be too full.
 const FREE_WANTED: u64 = 1024 * 1024 * 1024;
+/// How long the server that runs by the configuration may take to answer.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// The name of the checks of listeners' ports.
 const PORT: &str = "port";
 /// No machine with this program has an earlier date: 2026-01-01.
@@ -116,6 +120,7 @@ pub(crate) async fn doctor(args: DoctorArgs) -> Result<bool, Failure> {
     for (name, listen) in listeners.into_iter().chain(own_listeners) {
         checks.extend(listen.map(|address| port(&name, address)));
     }
+    checks.extend(sources(&config.api).await);
     let healthy = checks.iter().all(|check| check.status != State::Error);
     let report = Report { healthy, checks };
     args.output.print(&report, |report| {
@@ -357,6 +362,47 @@ fn disk(dir: &Path) -> Check {
         _ => State::Ok,
     };
     check("disk", state, format!("{} MiB free", free / (1024 * 1024)))
+}
+
+/// How the sources of the server stand that answers on the API's address; nothing where none
+/// does, or where it speaks TLS, since its certificate is for another name.
+async fn sources(api: &ListenerConfig) -> Vec<Check> {
+    let address = api.listen.filter(|address| address.port() != 0);
+    let Some(address) = address.filter(|_| api.tls.is_none()) else {
+        return Vec::new();
+    };
+    let connect = tokio::net::TcpStream::connect(address);
+    if !matches!(tokio::time::timeout(ASK_WITHIN, connect).await, Ok(Ok(_))) {
+        return Vec::new();
+    }
+    let asked = tokio::time::timeout(ASK_WITHIN, client::sources::of_server_at(address)).await;
+    let sources = match asked {
+        Ok(Ok(sources)) => sources,
+        Ok(Err(error)) => return vec![check("sources", State::Warning, error.to_string())],
+        Err(_elapsed) => {
+            let detail = format!("what listens on {address} does not answer");
+            return vec![check("sources", State::Warning, detail)];
+        }
+    };
+    sources.iter().filter_map(source).collect()
+}
+
+/// How a source stands, as the server shows it; nothing where it has nothing to part from.
+fn source(shown: &Value) -> Option<Check> {
+    let id = shown["id"].as_str()?;
+    let since = shown["since"].as_str().unwrap_or_default();
+    Some(if shown["connected"].as_bool()? {
+        check(
+            "source",
+            State::Ok,
+            format!("{id}: connected since {since}"),
+        )
+    } else {
+        let error = shown["last_error"]["message"].as_str();
+        let error = error.unwrap_or("it was not reached yet");
+        let detail = format!("{id}: not connected since {since}: {error}");
+        check("source", State::Warning, detail)
+    })
 }
 
 fn port(listener: &str, address: SocketAddr) -> Check {

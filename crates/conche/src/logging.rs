@@ -34,7 +34,7 @@ pub(crate) fn start(
     masker: Masker,
     exported: Option<LogLayer>,
 ) -> Result<(), Failure> {
-    let filter = filter.unwrap_or(DEFAULT_FILTER);
+    let filter = without_echoes(filter.unwrap_or(DEFAULT_FILTER));
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Failure::Usage(format!("CONCHE_LOG is not a filter: {error}")))?;
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -53,6 +53,16 @@ pub(crate) fn start(
     started.map_err(|error| Failure::of("can't start the log", error))
 }
 
+/// Libraries that log as errors what they also return to us, where it is told once if it is
+/// one: that a queue is not there yet is none. Whoever names one in the filter hears it.
+const ECHOES: [&str; 1] = ["lapin"];
+
+fn without_echoes(filter: &str) -> String {
+    let unnamed = ECHOES.iter().filter(|library| !filter.contains(**library));
+    let silent = unnamed.map(|library| format!(",{library}=off"));
+    [filter.to_owned()].into_iter().chain(silent).collect()
+}
+
 /// Standard error behind the masker. A log line is written whole, so no secret is split.
 struct Masked(Masker);
 
@@ -65,5 +75,17 @@ impl Write for Masked {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_repeats_what_it_returns_is_silent_unless_it_is_named() {
+        assert_eq!(without_echoes("warn"), "warn,lapin=off");
+        assert_eq!(without_echoes("info,lapin=debug"), "info,lapin=debug");
+        assert!(EnvFilter::try_new(without_echoes(DEFAULT_FILTER)).is_ok());
     }
 }

@@ -114,6 +114,7 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Approvals(verb) => client::approvals::run(verb).await.map(|()| true),
         Command::Reactions(verb) => client::reactions::run(verb).await,
         Command::Lists(verb) => client::lists::run(verb).await,
+        Command::Sources(verb) => client::sources::run(verb).await.map(|()| true),
         Command::Tokens(verb) => client::tokens::run(verb).await.map(|()| true),
         Command::Audit(verb) => client::audit::run(verb).await,
         Command::Modules(verb) => modules::run(verb).map(|()| true),

@@ -177,7 +177,7 @@ async fn start(
     let (webhooks, own) = start_sources(&engine, &parts.sources, &tasks);
     let metrics = registries.router(&engine);
     let state = |auth, folder, metrics| ApiState {
-        sources: parts.sources.iter().map(|(id, _)| id.clone()).collect(),
+        sources: config.sources_by_id(),
         engine: engine.clone(),
         folder,
         playbooks: playbooks.clone(),

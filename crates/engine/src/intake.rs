@@ -10,7 +10,7 @@ use conche_core::run::{Declared, Entry, Person, Record, RunState, Started};
 use conche_core::storm::Gates;
 use conche_core::{Definition, Event, EventId, RunId, Timestamp};
 use conche_modules::{
-    Asked, Audience, Batch, Consulted, Intake, NewEvent, Receipt, Refusal, Settles,
+    Asked, Audience, Batch, Connection, Consulted, Intake, NewEvent, Receipt, Refusal, Settles,
 };
 use conche_runtime::supervisor::Stage;
 use conche_store::{Acceptance, Accepted, Cursor, Fate, NewRun};
@@ -142,6 +142,13 @@ impl Intake for Engine {
 
     fn refused(&self, source: &str, reason: &'static str) {
         self.0.metrics.count_refusal(source, reason);
+    }
+
+    fn connection(&self, source: &str, part: &str, state: Connection) {
+        let (engine, place) = (&self.0, (source, part));
+        let now = engine.now();
+        let state = engine.connections.note(place, state, now, &engine.masker);
+        engine.metrics.source_connected(source, state.is_connected);
     }
 }
 

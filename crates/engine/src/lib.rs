@@ -11,6 +11,7 @@ mod budget;
 mod by;
 mod caps;
 mod config;
+mod connections;
 mod csf_metrics;
 mod definitions;
 mod drive;
@@ -61,6 +62,7 @@ use uuid::Uuid;
 pub use by::By;
 pub use caps::{ACTED_ON, Cap, Caps};
 pub use config::{Config, Retention, Safety};
+pub use connections::SourceState;
 pub use evaluator::{Evaluated, Evaluation, EvaluationError, Evaluator, SyntaxFault};
 pub use filter::{FUNCTIONS, Filter};
 pub use folder::{FileFault, Folder, Loaded, read_reaction};
@@ -142,6 +144,7 @@ pub(crate) struct Inner {
     tail: tail::Tail,
     complaints: storms::Complaints,
     lists: Arc<lists::Lists>,
+    connections: connections::Connections,
     /// Held while targets are counted, so that two runs never take the same last place.
     counting: tokio::sync::Mutex<()>,
     metrics: Metrics,
@@ -185,6 +188,7 @@ impl Engine {
             tail: tail::Tail::default(),
             complaints: storms::Complaints::default(),
             lists,
+            connections: connections::Connections::default(),
             counting: tokio::sync::Mutex::default(),
             metrics: Metrics::new(),
         });
@@ -259,6 +263,11 @@ impl Engine {
     /// Runs that wait so.
     pub fn in_line(&self) -> usize {
         self.0.waits.count()
+    }
+
+    /// How a source stands with what it reads from; none where it has nothing to part from.
+    pub fn source_state(&self, source: &str) -> Option<SourceState> {
+        self.0.connections.of(source)
     }
 
     /// The clock that the engine goes by.

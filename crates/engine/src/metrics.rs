@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use conche_store::Expired;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
 use crate::csf_metrics::CsfMetrics;
@@ -27,6 +27,7 @@ pub struct Metrics {
     uncontrolled: IntCounterVec,
     pub(crate) quarantined: IntCounter,
     expired: IntCounterVec,
+    connected: IntGaugeVec,
     pub(crate) csf: CsfMetrics,
 }
 
@@ -94,6 +95,11 @@ impl Metrics {
                 "Rows removed by retention.",
                 &["kind"],
             ),
+            connected: make.gauges(
+                "conche_source_connected",
+                "1 where a source reaches what it reads from, else 0.",
+                &["source"],
+            ),
             labels: Mutex::default(),
             csf: CsfMetrics::new(&make.0),
             registry: make.0,
@@ -116,6 +122,12 @@ impl Metrics {
         self.refused
             .with_label_values(&[self.label(source), reason])
             .inc();
+    }
+
+    pub(crate) fn source_connected(&self, source: &str, is_connected: bool) {
+        self.connected
+            .with_label_values(&[self.label(source)])
+            .set(i64::from(is_connected));
     }
 
     pub(crate) fn count_suppressed(&self, reaction: &str, by: &str) {
@@ -179,6 +191,10 @@ impl Maker {
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.register(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
     fn histogram(&self, name: &str, help: &str) -> Histogram {

@@ -38,6 +38,22 @@ pub trait Intake: Send + Sync {
 
     /// Counts a delivery that the source itself refused; `reason` is one of a few words.
     fn refused(&self, source: &str, reason: &'static str);
+
+    /// Notes how a source stands with what it reads from. `part` tells several such things of
+    /// one source apart; it is empty where there is one. Sources that nothing can part from
+    /// what they read, such as webhooks, note nothing.
+    fn connection(&self, source: &str, part: &str, state: Connection);
+}
+
+/// How a source stands with what it reads from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Connection {
+    /// It has not reached it yet.
+    Awaited,
+    /// It reads.
+    Open,
+    /// It cannot, for this reason. Values of secrets are taken out by whoever keeps it.
+    Broken(String),
 }
 
 /// Whether an answer is enough, whatever the others say.

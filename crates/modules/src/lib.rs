@@ -21,7 +21,9 @@ pub use action::{
 };
 pub use admission::Decisions;
 pub use commands::openwhisk::{TYPES as OWN_COMMANDS, examine as examine_command};
-pub use intake::{Asked, Audience, Batch, Consulted, Intake, NewEvent, Receipt, Refusal, Settles};
+pub use intake::{
+    Asked, Audience, Batch, Connection, Consulted, Intake, NewEvent, Receipt, Refusal, Settles,
+};
 pub use source::{BuildSource, Source, SourceModule};
 
 use std::path::PathBuf;

@@ -42,6 +42,7 @@ const EXPECTED: &[(&str, &str, Access, u16)] = &[
     ("GET",    "/api/v1/runs/{id}",         Access::Read,       404),
     ("GET",    "/api/v1/runs/{id}/journal", Access::Read,       404),
     ("GET",    "/api/v1/runs/{id}/tail",    Access::Read,       404),
+    ("GET",    "/api/v1/sources",           Access::Read,       200),
     ("GET",    "/api/v1/tail",              Access::Read,       200),
     ("GET",    "/api/v1/tokens",            Access::Administer, 200),
     ("GET",    "/errors/{code}",            Access::Anyone,     404),

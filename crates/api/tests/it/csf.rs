@@ -99,6 +99,24 @@ async fn reactions_to_different_events_may_share_a_name() {
     assert_eq!(server.get("/v1/reactions").await.ok(200), first);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reactions_that_are_posted_at_once_under_one_name_are_all_kept() {
+    let server = Server::start().await;
+    for round in 0..20 {
+        let name = format!("r{round}");
+        let posts = ["a", "b", "c"].map(|event| {
+            let body = reaction(&name, event, "stop");
+            let server = &server;
+            async move { post(server, &body).await.ok_empty() }
+        });
+        futures_util::future::join_all(posts).await;
+        for event in ["a", "b", "c"] {
+            let path = format!("/v1/events/{event}/reactions/{name}");
+            assert_eq!(server.get(&path).await.ok(200)["event"], event);
+        }
+    }
+}
+
 /// CSF bug 18: there was no validation and no limit of any kind.
 #[tokio::test]
 async fn csf_bug_18_a_body_that_makes_no_sense_is_refused_and_nothing_is_stored() {

@@ -12,7 +12,7 @@ use conche_api::{ApiState, Authorizer, Role, VersionInfo, new_token, render, rou
 use conche_core::RunId;
 use conche_core::run::Status;
 use conche_engine::{Config, Engine, Folder, Parts, PlaybookFolder, Safety};
-use conche_modules::{Action, ActionModule, BuildContext};
+use conche_modules::{Action, ActionModule, BuildContext, Intake};
 use conche_runtime::clock::Clock as _;
 use conche_runtime::egress::{Egress, EgressConfig};
 use conche_runtime::listener::{Auth, Listener, ListenerConfig};
@@ -37,6 +37,8 @@ pub(crate) struct Server {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) actions: TestActions,
     pub(crate) clock: Arc<SimClock>,
+    /// The way in for sources.
+    pub(crate) intake: Arc<dyn Intake>,
     pub(crate) supervisor: Supervisor,
     /// The same routes without a listener, for what depends on who reads when.
     pub(crate) router: Router,
@@ -137,11 +139,16 @@ impl Server {
             Some(dir) => Some(PlaybookFolder::watch(&engine, dir).await.unwrap()),
             None => None,
         };
+        let intake = engine.intake();
         let extra = prometheus::Registry::new();
         let counter = prometheus::IntCounter::new("extra_total", "Of another part.").unwrap();
         extra.register(Box::new(counter)).unwrap();
         let state = ApiState {
-            sources: ["configured".to_owned()].into(),
+            sources: [
+                ("configured".to_owned(), "amqp"),
+                ("hook".to_owned(), "webhook"),
+            ]
+            .into(),
             engine,
             folder,
             playbooks,
@@ -179,6 +186,7 @@ impl Server {
             store: wanted.store,
             actions,
             clock,
+            intake,
             supervisor,
             router,
             address,

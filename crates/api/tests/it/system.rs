@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use conche_api::{Code, routes};
+use conche_modules::Connection;
+use conche_runtime::clock::Clock as _;
 use conche_store::memory::MemoryStore;
 use conche_store::{RunStore as _, Store};
 use http::Method;
@@ -23,6 +25,41 @@ async fn a_server_that_can_work_is_up_and_ready() {
         server.get("/version").await.ok(200),
         json!({"version": "1.2.3"})
     );
+}
+
+#[tokio::test]
+async fn a_source_that_is_away_is_shown_wherever_one_looks_and_the_server_stays_ready() {
+    let server = Server::start().await;
+    let shown = async || server.get("/api/v1/sources").await.ok(200)["sources"].clone();
+    let nothing = json!([
+        { "id": "configured", "module": "amqp", "connected": null },
+        { "id": "hook", "module": "webhook", "connected": null },
+    ]);
+    assert_eq!(shown().await, nothing);
+    let note = |state| server.intake.connection("configured", "", state);
+    let counts = async |value: u8| {
+        let line = format!("conche_source_connected{{source=\"configured\"}} {value}\n");
+        assert!(server.get("/metrics").await.text.contains(&line), "{line}");
+    };
+    note(Connection::Awaited);
+    note(Connection::Broken("no connection".to_owned()));
+    let now = server.clock.now().to_string();
+    let away = json!({
+        "id": "configured", "module": "amqp", "connected": false, "since": now,
+        "last_error": { "at": now, "message": "no connection" },
+    });
+    assert_eq!(shown().await[0], away);
+    let ready = server.get("/readyz").await.ok(200);
+    assert_eq!(ready, json!({ "status": "ok", "sources_away": [away] }));
+    counts(0).await;
+    note(Connection::Open);
+    assert_eq!(shown().await[0]["connected"], true);
+    assert_eq!(shown().await[0]["last_error"]["message"], "no connection");
+    assert_eq!(
+        server.get("/readyz").await.ok(200),
+        json!({ "status": "ok" })
+    );
+    counts(1).await;
 }
 
 #[tokio::test]

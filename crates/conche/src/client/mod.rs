@@ -12,6 +12,7 @@ pub(crate) mod lists;
 pub(crate) mod playbooks;
 pub(crate) mod reactions;
 pub(crate) mod runs;
+pub(crate) mod sources;
 mod sse;
 pub(crate) mod tokens;
 

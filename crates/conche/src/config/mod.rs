@@ -333,6 +333,16 @@ impl Loaded {
     }
 }
 
+impl Config {
+    /// The modules of the sources, by their ids.
+    pub(crate) fn sources_by_id(&self) -> BTreeMap<String, &'static str> {
+        let entries = self.sources.iter();
+        entries
+            .map(|entry| (entry.id.clone(), entry.module.name))
+            .collect()
+    }
+}
+
 impl Authored {
     /// The same without values that a module lets people write into the file itself, though
     /// they belong under `secrets:`.

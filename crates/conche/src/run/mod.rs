@@ -7,6 +7,7 @@ pub(crate) mod dry;
 pub(crate) mod playbook;
 mod reaction;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -245,7 +246,7 @@ async fn show(
 ) -> Result<Value, Failure> {
     let cannot = |error: &dyn std::fmt::Display| Failure::of("can't show the run", error);
     let router = conche_api::router(ApiState {
-        sources: std::collections::BTreeSet::new(),
+        sources: BTreeMap::new(),
         engine,
         folder: None,
         playbooks: None,

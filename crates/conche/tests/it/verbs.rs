@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::server::{Site, conche, with_input};
+use crate::server::{Site, conche, eventually, with_input};
 
 const REACTION: &str = "name: note\nevent: note.made\nscript: \"nextAction = 'say'; result = { dummy_string: event.text }\"\nactions:\n  say: { module: dummy, action: dummy_action }\n";
 
@@ -166,6 +166,40 @@ fn doctor_finds_a_sound_machine_and_a_broken_configuration() {
     let broken = site.command(&["doctor", "-o", "json"]).output().unwrap();
     let report: Value = serde_json::from_slice(&broken.stdout).unwrap();
     assert_eq!(broken.status.code(), Some(1), "{report:#}");
+}
+
+#[test]
+fn a_source_that_is_away_is_listed_and_told_by_doctor() {
+    let site = Site::new(
+        "sources: [{ id: bus, module: amqp, broker: { urls: [\"amqp://u@127.0.0.1:1\"] }, queue: q, event_type: t }, { id: start, module: onetime }]\n",
+    );
+    let server = site.start();
+    let bus = eventually("the failure", || {
+        let sources = server.ask(&["sources", "list"])["sources"].clone();
+        sources[0]["last_error"]["message"]
+            .is_string()
+            .then_some(sources)
+    });
+    assert_eq!(bus[0]["connected"], false);
+    assert_eq!(bus[1]["connected"], Value::Null);
+    let mut doctor = site.command(&["doctor", "-o", "json"]);
+    let doctor = doctor
+        .env("CONCHE_API__LISTEN", &server.api)
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    assert_eq!(doctor.status.code(), Some(0), "{report:#}");
+    let checks = report["checks"].as_array().unwrap().iter();
+    let sources = checks.filter(|check| check["check"] == "source");
+    let sources: Vec<(&Value, &str)> = sources
+        .map(|check| (&check["status"], check["detail"].as_str().unwrap()))
+        .collect();
+    assert_eq!(sources.len(), 1, "{report:#}");
+    assert_eq!(sources[0].0, "warning");
+    assert!(
+        sources[0].1.starts_with("bus: not connected since 2"),
+        "{sources:?}"
+    );
 }
 
 #[test]

@@ -11,8 +11,9 @@ use conche_core::event::is_storable;
 use conche_core::run::IdempotencyKey;
 use conche_core::{EventId, Json, RunId, StepId, Timestamp};
 use conche_modules::{
-    Action, Answer, Asked, Audience, Batch, Begun, BuildContext, BuildError, Call, Consulted,
-    Error, Host, Intake, NewEvent, Output, Receipt, Refusal, Settles, Source, actions, sources,
+    Action, Answer, Asked, Audience, Batch, Begun, BuildContext, BuildError, Call, Connection,
+    Consulted, Error, Host, Intake, NewEvent, Output, Receipt, Refusal, Settles, Source, actions,
+    sources,
 };
 use conche_runtime::clock::{Clock, SystemClock};
 use conche_runtime::egress::{Egress, EgressConfig};
@@ -208,6 +209,8 @@ pub(crate) struct FakeIntake {
     stored: watch::Sender<Stored>,
     refusal: Mutex<Option<Refusal>>,
     refused: Mutex<Vec<&'static str>>,
+    /// What the source noted of its connections, in order, without repeats.
+    connections: Mutex<Vec<(String, Connection)>>,
     answer: Mutex<Option<Answer>>,
     said: watch::Sender<Said>,
     deaf: Mutex<Vec<String>>,
@@ -220,11 +223,17 @@ impl FakeIntake {
             stored: watch::Sender::new(Stored::default()),
             refusal: Mutex::default(),
             refused: Mutex::default(),
+            connections: Mutex::default(),
             answer: Mutex::default(),
             said: watch::Sender::default(),
             deaf: Mutex::default(),
             policy: Mutex::default(),
         })
+    }
+
+    /// What the source noted of its connections.
+    pub(crate) fn connections(&self) -> Vec<(String, Connection)> {
+        self.connections.lock().unwrap().clone()
     }
 
     /// Refuses everything from now on; takes it again with `None`.
@@ -391,6 +400,14 @@ impl Intake for FakeIntake {
 
     fn refused(&self, _source: &str, reason: &'static str) {
         self.refused.lock().unwrap().push(reason);
+    }
+
+    fn connection(&self, _source: &str, part: &str, state: Connection) {
+        let noted = (part.to_owned(), state);
+        let mut all = self.connections.lock().unwrap();
+        if all.last() != Some(&noted) {
+            all.push(noted);
+        }
     }
 }
 

@@ -23,6 +23,9 @@ use crate::clients::clair::{Api, Error};
 use crate::intake::{Intake, Refusal};
 use crate::sources::delivery::{Entrance, Stopping};
 
+/// What Clair is called beside its queue, where the source's connections are told.
+const CLAIR: &str = "clair";
+
 /// More pages than this are none of Clair's.
 const PAGES_MAX: usize = 100_000;
 
@@ -148,7 +151,10 @@ impl Inner {
         schedule: &Mutex<Schedule>,
     ) -> Result<(), Stopping> {
         match ended {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                entrance.reads(CLAIR);
+                Ok(())
+            }
             Err(Failed::Stopping(stopping)) => Err(stopping),
             Err(Failed::Clair(error)) if self.is_lost(item, &error) => {
                 entrance.refuse(&format!("notification {}", item.name), &error);
@@ -157,6 +163,7 @@ impl Inner {
             Err(Failed::Clair(error)) => {
                 let mut schedule = schedule.lock().unwrap_or_else(PoisonError::into_inner);
                 let wait = schedule.postpone(&item.name, Instant::now());
+                entrance.misses(CLAIR, &error);
                 tracing::warn!(source = %self.id, notification = %item.name, %error, ?wait, "Clair is asked again");
                 Ok(())
             }

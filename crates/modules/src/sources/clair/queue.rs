@@ -29,6 +29,9 @@ const PREFETCH: u16 = 10;
 /// How long a name waits while it cannot be written or too many wait.
 const WAIT: Duration = Duration::from_secs(1);
 
+/// What the queue is called beside Clair itself, where the source's connections are told.
+const QUEUE: &str = "queue";
+
 /// Where Clair's messages are.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -57,8 +60,10 @@ impl Inner {
     /// Reads until the source is to stop.
     pub(super) async fn read_queue(&self, mailbox: &Mailbox, entrance: &Entrance<'_>) {
         let mut waits = Reconnects::default();
+        entrance.awaits(QUEUE);
         while let Err(error) = self.session(mailbox, entrance, &mut waits).await {
             let wait = waits.next();
+            entrance.misses(QUEUE, &error);
             tracing::warn!(source = %self.id, %error, ?wait, "the broker is tried again");
             if entrance.pause(wait).await.is_err() {
                 return;
@@ -90,6 +95,7 @@ impl Inner {
         waits: &mut Reconnects,
     ) -> Result<(), Error> {
         let mut consumer = amqp::consume(connection, &mailbox.queue, PREFETCH).await?;
+        entrance.reads(QUEUE);
         tracing::info!(source = %self.id, queue = %mailbox.queue.name(), "reading");
         loop {
             let message = tokio::select! {

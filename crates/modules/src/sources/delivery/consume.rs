@@ -69,7 +69,8 @@ pub(in crate::sources) trait Subscription: Sync {
     type Receipt: Send;
     type Error: Display + Send;
 
-    /// Connects and begins to read. Dropped where the source is to stop.
+    /// Connects and begins to read; comes back when the broker has said that it may. Dropped
+    /// where the source is to stop.
     async fn open(&self) -> Result<Self::Link, Self::Error>;
 
     /// Waits for at least one delivery and takes what is there, up to about [`BATCH`]. Dropped
@@ -111,6 +112,7 @@ pub(in crate::sources) async fn consume<S: Subscription>(
     entrance: &Entrance<'_>,
 ) {
     let mut waits = Reconnects::default();
+    entrance.awaits("");
     loop {
         let begun = Instant::now();
         let Err(error) = session(subscription, entrance, &mut waits).await else {
@@ -120,6 +122,7 @@ pub(in crate::sources) async fn consume<S: Subscription>(
             waits.reset();
         }
         let wait = waits.next();
+        entrance.misses("", &error);
         tracing::warn!(source = %entrance.source, %error, ?wait, "the broker is tried again");
         if entrance.pause(wait).await.is_err() {
             return;
@@ -137,6 +140,7 @@ async fn session<S: Subscription>(
         () = entrance.stop.requested() => return Ok(()),
         link = subscription.open() => link?,
     };
+    entrance.reads("");
     let ended = read(subscription, &mut link, entrance, waits).await;
     subscription.close(link).await;
     ended

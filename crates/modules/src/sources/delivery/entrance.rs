@@ -12,7 +12,7 @@ use conche_runtime::supervisor::Stop;
 
 use super::consume::Decoded;
 use super::decode::{Envelope, Format};
-use crate::intake::{Batch, Intake, NewEvent, Receipt, Refusal};
+use crate::intake::{Batch, Connection, Intake, NewEvent, Receipt, Refusal};
 
 /// One line of log for so long, however much is refused meanwhile.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -142,6 +142,23 @@ impl Entrance<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// What is read from is not reached yet.
+    pub(in crate::sources) fn awaits(&self, part: &str) {
+        self.intake
+            .connection(self.source, part, Connection::Awaited);
+    }
+
+    /// What is read from is reached.
+    pub(in crate::sources) fn reads(&self, part: &str) {
+        self.intake.connection(self.source, part, Connection::Open);
+    }
+
+    /// What is read from is away.
+    pub(in crate::sources) fn misses(&self, part: &str, error: &dyn Display) {
+        let broken = Connection::Broken(error.to_string());
+        self.intake.connection(self.source, part, broken);
     }
 
     /// Waits; shorter where the source is to stop.

@@ -244,7 +244,14 @@ impl Source for Files {
         let memory = self.remembered(&*intake, stored.as_deref());
         let mut reader = Reader::new(self.rules.clone(), memory);
         while !stop.is_requested() {
-            let (back, look) = look(reader).await?;
+            let (back, look) = match look(reader).await {
+                Ok(looked) => looked,
+                Err(error) => {
+                    entrance.misses("", &error);
+                    return Err(error);
+                }
+            };
+            entrance.reads("");
             reader = back;
             for Refusal {
                 place,

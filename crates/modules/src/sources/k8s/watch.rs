@@ -65,6 +65,7 @@ impl Watcher<'_> {
         let mut waits = Reconnects::default();
         let (mut told, mut stuck) = (String::new(), 0);
         let mut resource = None;
+        self.entrance.awaits(&key);
         loop {
             let begun = Instant::now();
             let before = self.version().await;
@@ -89,6 +90,7 @@ impl Watcher<'_> {
                         self.kept.lock().await.cursor.position(&key).version = None;
                     }
                     let text = error.to_string();
+                    self.entrance.misses(&key, &text);
                     if text != told {
                         tracing::warn!(source = %self.source.id, watch = %key, error = %text, "the watch is interrupted");
                         told = text;
@@ -127,6 +129,7 @@ impl Watcher<'_> {
             pairs.extend(self.selectors());
             let path = query(&path, &pairs);
             let mut lines = self.source.cluster.lines(&path, self.source.idle).await?;
+            self.entrance.reads(&self.watched.key());
             tracing::debug!(source = %self.source.id, watch = %self.watched.key(), "watching");
             while self.take(&mut lines).await? {}
             Ok(())

@@ -159,6 +159,8 @@ struct Link {
     held: Vec<Message>,
     /// Polling the wire once more would connect anew.
     is_broken: bool,
+    /// The broker has our session, with the topics in it.
+    is_reading: bool,
 }
 
 #[async_trait]
@@ -167,15 +169,22 @@ impl Subscription for Mqtt {
     type Receipt = Receipt;
     type Error = Error;
 
-    /// The wire connects when it is polled first.
+    /// The wire connects when it is polled first. What comes before the topics are granted is
+    /// held.
     async fn open(&self) -> Result<Link, Error> {
         let (speaker, wire) = self.broker.link(&self.how)?;
-        Ok(Link {
+        let mut link = Link {
             speaker,
             wire,
             held: Vec::new(),
             is_broken: false,
-        })
+            is_reading: false,
+        };
+        while !link.is_reading && !self.is_full(&link) {
+            let happened = link.wire.poll().await;
+            self.note(&mut link, happened)?;
+        }
+        Ok(link)
     }
 
     async fn take(&self, link: &mut Link) -> Result<Vec<Delivery<Receipt>>, Error> {
@@ -239,13 +248,16 @@ impl Mqtt {
             Happening::Message(message) => link.held.push(message),
             Happening::Connected { session_present } => {
                 tracing::info!(source = %self.id, session_present, "connected");
-                if !session_present || !self.subscribed.load(Ordering::Relaxed) {
+                if session_present && self.subscribed.load(Ordering::Relaxed) {
+                    link.is_reading = true;
+                } else {
                     link.speaker.subscribe(&self.topics)?;
                 }
             }
             Happening::Subscribed { refused: true } => return Err(Error::Subscription),
             Happening::Subscribed { refused: false } => {
                 self.subscribed.store(true, Ordering::Relaxed);
+                link.is_reading = true;
             }
             _ => {}
         }

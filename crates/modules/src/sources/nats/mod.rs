@@ -301,10 +301,11 @@ impl Nats {
     ) -> Result<Messages, Error> {
         let context = jetstream::new(client.clone());
         let stream = context.get_stream(name).await;
-        let stream = stream.map_err(|error| Error::of("the stream", &error))?;
+        let stream = stream.map_err(|error| Error::of(&format!("stream `{name}`"), &error))?;
         let prefix = format!("{name}@{}", stream.cached_info().created.unix_timestamp());
         let consumer = stream.create_consumer(wanted.clone()).await;
-        let consumer = consumer.map_err(|error| Error::of("the consumer", &error))?;
+        let consumer = consumer
+            .map_err(|error| Error::of(&format!("the consumer of stream `{name}`"), &error))?;
         let messages = consumer
             .stream()
             .max_messages_per_batch(BATCH)

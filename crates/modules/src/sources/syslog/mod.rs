@@ -17,6 +17,7 @@ mod peers;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,16 +182,25 @@ impl Source for Syslog {
         let address = self.config.listen;
         match self.config.transport {
             Transport::Udp => {
-                let socket = UdpSocket::bind(address).await?;
+                let socket = bound(UdpSocket::bind(address).await, &entrance)?;
                 self.receive(&socket, &entrance).await
             }
             Transport::Tcp => {
-                let listener = TcpListener::bind(address).await?;
+                let listener = bound(TcpListener::bind(address).await, &entrance)?;
                 peers::serve(self, &listener, &entrance).await;
                 Ok(())
             }
         }
     }
+}
+
+/// Tells whether the address could be had.
+fn bound<T>(socket: io::Result<T>, entrance: &Entrance<'_>) -> io::Result<T> {
+    match &socket {
+        Ok(_) => entrance.reads(""),
+        Err(error) => entrance.misses("", error),
+    }
+    socket
 }
 
 impl Syslog {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use conche_modules::{Action, Error, Refusal, Source};
+use conche_modules::{Action, Connection, Error, Refusal, Source};
 use serde_json::{Value, json};
 
 use super::is_known_unsent;
@@ -143,6 +143,11 @@ async fn mqtt_messages_are_stored_before_they_are_acknowledged_in_both_versions(
         let all = stored(&intake, 201).await;
         running.stop().await;
         assert_eq!(ids(&all), (0..201).collect::<Vec<_>>());
+        let noted: Vec<_> = intake.connections().into_iter().map(|(_, it)| it).collect();
+        assert_eq!(noted[..2], [Connection::Awaited, Connection::Open]);
+        assert_eq!(noted.last(), Some(&Connection::Open));
+        let is_broken = |noted: &Connection| matches!(noted, Connection::Broken(_));
+        assert!(noted.iter().any(is_broken), "{noted:?}");
     }
     without_an_id_equal_messages_are_one_event_by_their_digest(&broker).await;
     what_is_too_large_for_a_connection_does_not_break_it(&broker).await;

@@ -224,6 +224,9 @@ async fn rabbitmq_messages_are_stored_before_they_are_acknowledged_and_each_once
     })
     .await;
     running.stop().await;
+    let noted = intake.connections();
+    assert_eq!(noted[0].1, conche_modules::Connection::Awaited);
+    assert_eq!(noted.last().unwrap().1, conche_modules::Connection::Open);
     for n in 0..200 {
         send(
             &channel,

@@ -99,6 +99,28 @@ async fn csfs_actions_find_what_they_found_and_more_where_asked() {
             json!({ "image": "nginx:1.25", "match": "exact" }),
             json!({ "pods": ["web"] }),
         ),
+        // As `klar` has named it to Clair, and Clair in a notification.
+        (
+            "is_image_in_pods",
+            json!({ "image": "docker.io/library/nginx@sha256:02" }),
+            json!({ "pods": ["web"] }),
+        ),
+        (
+            "is_image_deployed",
+            json!({ "image": "docker.io/library/nginx@sha256:02", "namespace": "*" }),
+            json!({ "deployments": ["web", "web"] }),
+        ),
+        (
+            "is_image_in_pods",
+            json!({ "image": "docker.io/library/nginx@sha256:02", "match": "suffix" }),
+            json!({ "pods": [] }),
+        ),
+        // Clair 4 knows the digest alone.
+        (
+            "is_image_in_pods",
+            json!({ "image": "sha256:01" }),
+            json!({ "pods": ["evil", "web"] }),
+        ),
     ];
     for (name, input, expected) in rows {
         let found = invoke(&module, name, input.clone()).await;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use conche_modules::Source;
+use conche_modules::{Connection, Source};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -135,6 +135,32 @@ async fn pods_that_come_and_go_become_events_once() {
     assert_eq!(data["pod"]["kind"], "Pod");
     assert_eq!(data["pod"]["spec"]["containers"][0]["image"], "nginx:1.25");
     assert_eq!(data["pod"]["metadata"].get("managedFields"), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_is_away_is_told_with_the_reason_until_it_is_back() {
+    let mut server = ApiServer::start().await;
+    let rig = Rig::new(&server, &json!({ "initial": "skip" }));
+    server.down().await;
+    let running = rig.run();
+    let noted = |what: &'static str, wanted: fn(&Connection) -> bool| {
+        let intake = rig.intake.clone();
+        until(what, async move || {
+            let noted = intake.connections();
+            noted.last().is_some_and(|(_, state)| wanted(state))
+        })
+    };
+    noted(
+        "the failure",
+        |state| matches!(state, Connection::Broken(why) if !why.is_empty()),
+    )
+    .await;
+    assert_eq!(rig.intake.connections()[0].1, Connection::Awaited);
+    server.up().await;
+    noted("the watch", |state| *state == Connection::Open).await;
+    server.down().await;
+    noted("the break", |state| matches!(state, Connection::Broken(_))).await;
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
