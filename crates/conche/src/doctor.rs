@@ -3,21 +3,21 @@
 //! Each check answers for itself, so that one that fails hides no other. Nothing is changed:
 //! a data folder that is not there is not made, and one that a server holds is left alone.
 
-use std::net::{SocketAddr, TcpListener};
+mod network;
+
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use conche_runtime::listener::ListenerConfig;
 use conche_runtime::secrets::Secrets;
 use conche_script::{Evaluation, Isolation, Script, Verdict};
 use conche_store::sqlite::{SqliteConfig, SqliteStore};
 use conche_store::{Catalogue, RunStore};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::client;
 use crate::config::{Config, Folder, Loaded};
 use crate::failure::Failure;
 use crate::folder;
@@ -30,10 +30,6 @@ use crate::telemetry::Telemetry;
 const FREE_MIN: u64 = 100 * 1024 * 1024;
 /// The disk will soon be too full.
 const FREE_WANTED: u64 = 1024 * 1024 * 1024;
-/// How long the server that runs by the configuration may take to answer.
-const ASK_WITHIN: Duration = Duration::from_secs(5);
-/// The name of the checks of listeners' ports.
-const PORT: &str = "port";
 /// No machine with this program has an earlier date: 2026-01-01.
 const EARLIEST: i64 = 1_767_225_600;
 
@@ -118,9 +114,9 @@ pub(crate) async fn doctor(args: DoctorArgs) -> Result<bool, Failure> {
     ];
     let listeners = listeners.map(|(name, listen)| (name.to_owned(), listen));
     for (name, listen) in listeners.into_iter().chain(own_listeners) {
-        checks.extend(listen.map(|address| port(&name, address)));
+        checks.extend(listen.map(|address| network::port(&name, address)));
     }
-    checks.extend(sources(&config.api).await);
+    checks.extend(network::sources(&config.api).await);
     let healthy = checks.iter().all(|check| check.status != State::Error);
     let report = Report { healthy, checks };
     args.output.print(&report, |report| {
@@ -362,57 +358,4 @@ fn disk(dir: &Path) -> Check {
         _ => State::Ok,
     };
     check("disk", state, format!("{} MiB free", free / (1024 * 1024)))
-}
-
-/// How the sources of the server stand that answers on the API's address; nothing where none
-/// does, or where it speaks TLS, since its certificate is for another name.
-async fn sources(api: &ListenerConfig) -> Vec<Check> {
-    let address = api.listen.filter(|address| address.port() != 0);
-    let Some(address) = address.filter(|_| api.tls.is_none()) else {
-        return Vec::new();
-    };
-    let connect = tokio::net::TcpStream::connect(address);
-    if !matches!(tokio::time::timeout(ASK_WITHIN, connect).await, Ok(Ok(_))) {
-        return Vec::new();
-    }
-    let asked = tokio::time::timeout(ASK_WITHIN, client::sources::of_server_at(address)).await;
-    let sources = match asked {
-        Ok(Ok(sources)) => sources,
-        Ok(Err(error)) => return vec![check("sources", State::Warning, error.to_string())],
-        Err(_elapsed) => {
-            let detail = format!("what listens on {address} does not answer");
-            return vec![check("sources", State::Warning, detail)];
-        }
-    };
-    sources.iter().filter_map(source).collect()
-}
-
-/// How a source stands, as the server shows it; nothing where it has nothing to part from.
-fn source(shown: &Value) -> Option<Check> {
-    let id = shown["id"].as_str()?;
-    let since = shown["since"].as_str().unwrap_or_default();
-    Some(if shown["connected"].as_bool()? {
-        check(
-            "source",
-            State::Ok,
-            format!("{id}: connected since {since}"),
-        )
-    } else {
-        let error = shown["last_error"]["message"].as_str();
-        let error = error.unwrap_or("it was not reached yet");
-        let detail = format!("{id}: not connected since {since}: {error}");
-        check("source", State::Warning, detail)
-    })
-}
-
-fn port(listener: &str, address: SocketAddr) -> Check {
-    let (state, what) = match TcpListener::bind(address) {
-        Ok(_) => (State::Ok, format!("{address} is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => (
-            State::Warning,
-            format!("{address} is in use: by a running server, or by another program"),
-        ),
-        Err(error) => (State::Error, format!("{address}: {error}")),
-    };
-    check(PORT, state, format!("{listener}: {what}"))
 }

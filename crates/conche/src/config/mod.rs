@@ -13,6 +13,7 @@ mod approvals;
 mod checks;
 mod fault;
 mod limits;
+mod masked;
 mod metrics;
 mod modules;
 mod openwhisk;
@@ -41,7 +42,6 @@ use conche_runtime::listener::{Auth, ListenerConfig};
 use conche_runtime::secrets::{PlaybookGrants, SecretRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::csf::{self, Translated};
 use crate::failure::Failure;
@@ -57,9 +57,6 @@ pub(crate) use schema::schema;
 
 /// Read where no `--config` is given and this file exists.
 pub(crate) const DEFAULT_FILE: &str = "conche.yaml";
-
-/// Settings of modules whose text is a value and not a name.
-const SENSITIVE: [&str; 4] = ["password", "token", "api_key", "rabbit_url"];
 
 /// Bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -344,16 +341,6 @@ impl Config {
 }
 
 impl Authored {
-    /// The same without values that a module lets people write into the file itself, though
-    /// they belong under `secrets:`.
-    pub(crate) fn masked(mut self) -> Self {
-        let sources = self.sources.iter_mut().flat_map(Map::iter_mut);
-        for (key, value) in sources.chain(self.actions.iter_mut()) {
-            mask(key, value);
-        }
-        self
-    }
-
     /// Checks what the sections say about each other and translates them for the parts.
     fn resolve(self) -> Result<Config, Vec<Fault>> {
         let mut faults = Vec::new();
@@ -397,17 +384,6 @@ impl Authored {
             script_workers: self.limits.script_workers(),
             json: self.limits.json(),
         })
-    }
-}
-
-fn mask(key: &str, value: &mut Value) {
-    match value {
-        Value::String(text) if SENSITIVE.contains(&key) => "***".clone_into(text),
-        Value::Object(members) => {
-            members.iter_mut().for_each(|(key, value)| mask(key, value));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| mask(key, item)),
-        _ => {}
     }
 }
 
