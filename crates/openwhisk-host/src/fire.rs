@@ -12,7 +12,7 @@ use conche_openwhisk::model::{
 use serde_json::{Map, Value};
 
 use crate::host::Inner;
-use crate::invoke::{Call, new_id, response, stored};
+use crate::invoke::{Begin, Call, Named, new_id, response, stored};
 use crate::refusal::Refusal;
 use crate::store::{self, Admission, Commit, User, Write};
 use crate::throttle::Slot;
@@ -28,7 +28,7 @@ pub(crate) struct Firing {
     pub(crate) headers: Option<Map<String, Value>>,
     pub(crate) transaction: Arc<str>,
     /// Names what the caller means; asked again it is the same firing.
-    pub(crate) idempotency: Option<String>,
+    pub(crate) named: Option<Named>,
     /// Changes that are to happen together with the firing.
     pub(crate) writes: Vec<Write>,
 }
@@ -51,7 +51,7 @@ impl Inner {
             self.commit(commit).await?;
             return Ok(None);
         }
-        let id = new_id();
+        let id = firing.named.as_ref().map_or_else(new_id, Named::new_id);
         let mut logs = Vec::with_capacity(rules.len());
         let mut calls = Vec::new();
         for (rule, link) in &rules {
@@ -61,17 +61,15 @@ impl Inner {
             calls.extend(call);
         }
         let record = self.fired(&firing, id.clone(), logs)?;
-        let mut admit: Vec<Admission> = calls
-            .iter()
-            .map(|(call, _)| call.admission(false, None))
-            .collect();
+        let mut admit: Vec<Admission> =
+            calls.iter().map(|(call, _)| call.admission(None)).collect();
         // Accepted and over in one commit: what is left of it is that the key is known.
-        admit.extend(firing.idempotency.map(|key| Admission {
+        admit.extend(firing.named.as_ref().map(|named| Admission {
             activation: id.to_string(),
             namespace: firing.who.namespace.clone(),
             request: Value::Null,
             begun: true,
-            idempotency: Some(key),
+            idempotency: Some(named.word.clone()),
         }));
         let commit = Commit {
             writes: firing.writes,
@@ -82,12 +80,16 @@ impl Inner {
         match self.commit(commit).await {
             Ok(()) => {}
             Err(store::Error::Known { activation }) => {
-                return Ok(Some(ActivationId::parse(&activation)?));
+                let known = match &firing.named {
+                    Some(named) => named.known(&activation)?,
+                    None => ActivationId::parse(&activation)?,
+                };
+                return Ok(Some(known));
             }
             Err(error) => return Err(error.into()),
         }
         for (call, slot) in calls {
-            drop(self.start(call, slot, true));
+            drop(self.start(call, slot));
         }
         Ok(Some(id))
     }
@@ -150,11 +152,13 @@ impl Inner {
         }
         let now = self.now();
         let slot = self.throttle.invocation(&firing.who.namespace, now)?;
+        let id = new_id();
         let call = Call {
             who: Arc::clone(&firing.who),
             target,
             payload: arguments.into(),
-            id: new_id(),
+            begin: Begin::of(&id, true),
+            id,
             within: None,
             transaction: Arc::clone(&firing.transaction),
             accepted: now,

@@ -112,6 +112,10 @@ fn write(response: &mut Response, refusal: &Refusal, transaction: &Transaction) 
         let realm = HeaderValue::from_static("Basic realm=\"OpenWhisk secure realm\"");
         headers.insert(header::WWW_AUTHENTICATE, realm);
     }
+    if refusal.status == StatusCode::PAYLOAD_TOO_LARGE {
+        // The body is not read to its end, so no other request can follow it.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(seconds) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }

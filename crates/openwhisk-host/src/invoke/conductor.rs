@@ -54,36 +54,45 @@ fn boxed(name: &str, value: Option<Value>) -> Map<String, Value> {
 }
 
 impl Inner {
-    /// Carries out a composition.
-    pub(super) async fn conductor(self: &Arc<Self>, call: Call, journey: &Journey) -> Activation {
+    /// Carries out a composition; none where it could not begin.
+    pub(super) async fn conductor(
+        self: &Arc<Self>,
+        call: Call,
+        journey: &Journey,
+    ) -> Option<Activation> {
         let began = self.now();
         let mut sum = Sum::default();
-        let response = self.conduct(&call, journey, &mut sum).await;
+        let response = self.conduct(&call, journey, &mut sum).await?;
         let more = KeyValue::new("conductor", true);
-        sum.activation(&call, response, began, Some(more))
+        Some(sum.activation(&call, response, began, Some(more)))
     }
 
-    async fn conduct(self: &Arc<Self>, call: &Call, journey: &Journey, sum: &mut Sum) -> Response {
+    async fn conduct(
+        self: &Arc<Self>,
+        call: &Call,
+        journey: &Journey,
+        sum: &mut Sum,
+    ) -> Option<Response> {
         let mut payload = match &call.payload {
             Value::Null => Map::new().into(),
             payload => payload.clone(),
         };
         loop {
             if !Journey::take(&journey.conductors) {
-                return record::failure(Status::ApplicationError, TOO_LONG);
+                return Some(record::failure(Status::ApplicationError, TOO_LONG));
             }
             let asked = part(call, call.target.clone(), payload, self.now());
-            let activation = self.primitive(asked).await;
+            let activation = self.primitive(asked).await?;
             let package = call.target.action.namespace.package.as_ref();
             let package = package.map(ToString::to_string);
             let activation = self.record(activation, package).await;
             sum.add(&activation);
             let mut response = activation.response;
             if !response.success {
-                return response;
+                return Some(response);
             }
             let (action, params, state) = match next(response.result.take().unwrap_or_default()) {
-                Next::Done(result) => return record::response(Status::Success, result),
+                Next::Done(result) => return Some(record::response(Status::Success, result)),
                 Next::Invoke {
                     action,
                     params,
@@ -94,13 +103,13 @@ impl Inner {
                 Err(error) => boxed("error", Some(error.into())),
                 Ok(target) => {
                     if !Journey::take(&journey.components) {
-                        return record::failure(Status::ApplicationError, TOO_LONG);
+                        return Some(record::failure(Status::ApplicationError, TOO_LONG));
                     }
                     let part = part(call, target, params.into(), self.now());
-                    let done = self.carry_out(part, Some(journey)).await;
+                    let done = self.carry_out(part, Some(journey)).await?;
                     sum.add(&done);
                     if done.response.status == Status::InternalError {
-                        return done.response;
+                        return Some(done.response);
                     }
                     match done.response.result {
                         Some(Value::Object(result)) => result,

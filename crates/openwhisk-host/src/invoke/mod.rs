@@ -1,11 +1,13 @@
 //! Carrying out invocations: accepted, carried out, recorded, in this order.
 //!
-//! What is answered by 202 is stored before. Its begin is recorded before the action may do
-//! anything, so that an activation is carried out at most once: what a crash finds accepted
+//! What is answered by 202 is stored before. Its begin is recorded when its first action has a
+//! process and before that may do anything (see `begin`), so that an activation is carried out at most once: what a crash finds accepted
 //! and not begun is carried out after the restart, what had begun is ended as failed. No call
 //! runs outside the supervisor, and none is lost because its caller hung up.
 
+mod begin;
 mod conductor;
+mod named;
 mod primitive;
 mod record;
 mod resume;
@@ -17,7 +19,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use conche_openwhisk::model::{Activation, ActivationId, Exec, FullyQualifiedName};
+use conche_openwhisk::model::{
+    Activation, ActivationId, Exec, FullyQualifiedName, KeyValue, Version,
+};
 use conche_runtime::supervisor::Stage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,6 +33,8 @@ use crate::refusal::Refusal;
 use crate::store::{self, Admission, Commit, User};
 use crate::throttle::Slot;
 
+pub(crate) use self::begin::Begin;
+pub(crate) use self::named::Named;
 pub(crate) use self::record::{read, response, stored};
 
 /// The pause before a change that the store did not take is tried again; doubled each time.
@@ -44,7 +50,7 @@ pub(crate) struct Asked {
     pub(crate) payload: Value,
     pub(crate) transaction: Arc<str>,
     /// Names what the caller means; asked again it is the same activation.
-    pub(crate) idempotency: Option<String>,
+    pub(crate) named: Option<Named>,
     /// How long the caller waits; not at all without it.
     pub(crate) wait: Option<Duration>,
 }
@@ -66,6 +72,8 @@ pub(crate) struct Call {
     pub(crate) id: ActivationId,
     /// The sequence or composition that it is part of.
     pub(crate) within: Option<ActivationId>,
+    /// That of what was invoked, which this may be part of.
+    pub(crate) begin: Arc<Begin>,
     pub(crate) transaction: Arc<str>,
     /// When it was accepted, in milliseconds since 1970.
     pub(crate) accepted: i64,
@@ -78,6 +86,11 @@ pub(crate) struct Request {
     payload: Value,
     transaction: Arc<str>,
     accepted: i64,
+    /// Of the action as it was then, for a record of what is not carried out.
+    #[serde(default)]
+    version: Version,
+    #[serde(default)]
+    annotations: Vec<KeyValue>,
 }
 
 /// What one invocation may still start within itself.
@@ -134,20 +147,22 @@ pub(crate) fn new_id() -> ActivationId {
 
 impl Call {
     /// What is stored to carry it out later.
-    pub(crate) fn admission(&self, begun: bool, idempotency: Option<String>) -> Admission {
+    pub(crate) fn admission(&self, named: Option<&Named>) -> Admission {
         let request = Request {
             action: self.target.asked.clone(),
             payload: self.payload.clone(),
             transaction: self.transaction.clone(),
             accepted: self.accepted,
+            version: self.target.action.version.clone(),
+            annotations: record::known(self),
         };
         Admission {
             activation: self.id.to_string(),
             namespace: self.who.namespace.clone(),
             // Its parts are strings and JSON, which can be written.
             request: serde_json::to_value(request).unwrap_or_default(),
-            begun,
-            idempotency,
+            begun: false,
+            idempotency: named.map(|named| named.word.clone()),
         }
     }
 }
@@ -157,51 +172,55 @@ impl Inner {
     pub(crate) async fn invoke(self: &Arc<Self>, asked: Asked) -> Result<Answered, Refusal> {
         let namespace = asked.who.namespace.clone();
         let slot = self.throttle.invocation(&namespace, self.now())?;
+        // A caller that waits is answered from the record; one that doesn't, or that may come
+        // back with its key, relies on what is stored now.
+        let stored = asked.wait.is_none() || asked.named.is_some();
+        let id = asked.named.as_ref().map_or_else(new_id, Named::new_id);
         let call = Call {
             who: asked.who,
             target: asked.target,
             payload: asked.payload,
-            id: new_id(),
+            begin: Begin::of(&id, stored),
+            id: id.clone(),
             within: None,
             transaction: asked.transaction,
             accepted: self.now(),
         };
-        let id = call.id.clone();
-        // A caller that waits is answered from the record; one that doesn't, or that may come
-        // back with its key, relies on what is stored now.
-        let waits = asked.wait.is_some();
-        if !waits || asked.idempotency.is_some() {
-            let admission = call.admission(waits, asked.idempotency);
+        if stored {
+            let admission = call.admission(asked.named.as_ref());
             if let Some(known) = self.admit(admission).await? {
+                let known = match &asked.named {
+                    Some(named) => named.known(&known)?,
+                    None => ActivationId::parse(&known)?,
+                };
                 drop(slot);
                 return self.known(&namespace, known, asked.wait).await;
             }
         }
-        let late = waits.then(|| call.admission(true, None));
-        let over = self.start(call, slot, !waits);
+        let late = (call.admission(None), Arc::clone(&call.begin));
+        let over = self.start(call, slot);
         let Some(wait) = asked.wait else {
             return Ok(Answered::Accepted(id));
         };
         match self.outcome(over, wait).await? {
             Some(activation) => Ok(Answered::Over(activation)),
             None => {
-                if let Some(admission) = late {
-                    self.admit(admission).await?;
-                }
+                let (admission, begin) = late;
+                self.admit_late(admission, &begin).await?;
                 Ok(Answered::Accepted(id))
             }
         }
     }
 
     /// Stores an admission; the activation that its key belongs to already, if any.
-    async fn admit(&self, admission: Admission) -> Result<Option<ActivationId>, Refusal> {
+    async fn admit(&self, admission: Admission) -> Result<Option<String>, Refusal> {
         let commit = Commit {
             admit: vec![admission],
             ..Commit::default()
         };
         match self.commit(commit).await {
             Ok(()) => Ok(None),
-            Err(store::Error::Known { activation }) => Ok(Some(ActivationId::parse(&activation)?)),
+            Err(store::Error::Known { activation }) => Ok(Some(activation)),
             Err(error) => Err(error.into()),
         }
     }
@@ -242,9 +261,8 @@ impl Inner {
         }
     }
 
-    /// Starts a call that is accepted. `admitted` where the store knows of it: then its begin
-    /// is recorded first.
-    pub(crate) fn start(self: &Arc<Self>, call: Call, slot: Slot, admitted: bool) -> Over {
+    /// Starts a call that is accepted.
+    pub(crate) fn start(self: &Arc<Self>, call: Call, slot: Slot) -> Over {
         let (sender, over) = watch::channel(None);
         self.flights.enter(&call.id, &over);
         let host = Arc::clone(self);
@@ -256,26 +274,12 @@ impl Inner {
         let name = format!("activation {}", call.id);
         self.tasks.detach(name, Stage::Executor, async move {
             let landing = landing;
-            if admitted && !host.begin(&call).await {
-                return;
+            if let Some(activation) = host.carry_out(call, None).await {
+                drop(landing);
+                sender.send_replace(Some(Arc::new(activation)));
             }
-            let activation = host.carry_out(call, None).await;
-            drop(landing);
-            sender.send_replace(Some(Arc::new(activation)));
         });
         over
-    }
-
-    /// Records that an admitted call begins. False where it must wait for the next start.
-    async fn begin(&self, call: &Call) -> bool {
-        if self.tasks.stop(Stage::Executor).is_requested() {
-            return false;
-        }
-        let commit = Commit {
-            begin: vec![call.id.to_string()],
-            ..Commit::default()
-        };
-        self.persist(commit).await
     }
 
     /// Makes changes that must not be lost: where the store is away they are tried again until
@@ -302,13 +306,13 @@ impl Inner {
         }
     }
 
-    /// Carries out a call and records it. `journey` is that of the sequence or composition
-    /// around it.
+    /// Carries out a call and records it; none where it could not begin any more and waits for
+    /// the next start of the host. `journey` is that of the sequence or composition around it.
     pub(crate) fn carry_out<'a>(
         self: &'a Arc<Self>,
         call: Call,
         journey: Option<&'a Journey>,
-    ) -> Pin<Box<dyn Future<Output = Activation> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Option<Activation>> + Send + 'a>> {
         Box::pin(async move {
             let own;
             let journey = match journey {
@@ -326,9 +330,9 @@ impl Inner {
                 }
                 _ if call.target.is_conductor() => self.conductor(call, journey).await,
                 _ => self.primitive(call).await,
-            };
-            self.record(activation, package.map(|package| package.to_string()))
-                .await
+            }?;
+            let package = package.map(|package| package.to_string());
+            Some(self.record(activation, package).await)
         })
     }
 }

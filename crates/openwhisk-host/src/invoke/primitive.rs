@@ -19,10 +19,10 @@ const MEMORY_MB: u64 = 256;
 const LOGS_MB: u64 = 10;
 
 impl Inner {
-    /// Carries out one action.
-    pub(super) async fn primitive(self: &Arc<Self>, call: Call) -> Activation {
+    /// Carries out one action; none where it could not begin.
+    pub(super) async fn primitive(self: &Arc<Self>, call: Call) -> Option<Activation> {
         let began = self.now();
-        let ran = self.ran(&call).await;
+        let ran = self.ran(&call).await?;
         let wait = i64::try_from(ran.wait.as_millis()).unwrap_or(i64::MAX);
         let start = began.saturating_add(wait);
         let mut annotations = vec![
@@ -51,17 +51,24 @@ impl Inner {
             logs: ran.logs,
             annotations,
         };
-        record::activation(&call, outcome)
+        Some(record::activation(&call, outcome))
     }
 
-    async fn ran(self: &Arc<Self>, call: &Call) -> Ran {
+    async fn ran(self: &Arc<Self>, call: &Call) -> Option<Ran> {
         let value = arguments(&call.target, &call.payload);
         match call.target.native {
             Some(native) => {
+                if !self.begin(&call.begin).await {
+                    return None;
+                }
                 let result = self.native(native, call, value).await;
-                native_ran(result)
+                Some(native_ran(result))
             }
-            None => self.runtimes.run(self.run(call, value)).await,
+            None => {
+                let begin = Box::pin(self.begin(&call.begin));
+                let run = self.run(call, value);
+                self.runtimes.run_after(run, begin).await
+            }
         }
     }
 

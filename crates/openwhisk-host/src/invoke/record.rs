@@ -77,6 +77,24 @@ fn namespace_of(call: &Call) -> conche_openwhisk::model::EntityPath {
     own.unwrap_or_else(|_| call.target.action.namespace.clone())
 }
 
+/// The annotations that are known before a call is carried out.
+pub(super) fn known(call: &Call) -> Vec<KeyValue> {
+    let action = &call.target.action;
+    let kind = if call.target.is_conductor() {
+        "sequence"
+    } else {
+        action.exec.kind()
+    };
+    let mut known = vec![
+        KeyValue::new("path", call.target.name().without_slash()),
+        KeyValue::new("kind", kind),
+        limits(&action.limits),
+    ];
+    let binding = call.target.binding.as_ref();
+    known.extend(binding.map(|binding| KeyValue::new("binding", binding.as_str())));
+    known
+}
+
 /// The annotation `limits`.
 pub(super) fn limits(limits: &ActionLimits) -> KeyValue {
     let value = serde_json::to_value(limits).unwrap_or_default();

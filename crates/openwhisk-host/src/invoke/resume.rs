@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use conche_openwhisk::model::{
-    Activation, ActivationId, KeyValue, KeyValues, Name, Other, Status, Version,
-};
+use conche_openwhisk::model::{Activation, ActivationId, KeyValues, Name, Other, Status};
 
 use super::record::{failure, stored};
-use super::{Call, Inner, Request};
+use super::{Begin, Call, Inner, Request};
 use crate::refusal::Refusal;
 use crate::store::{Admission, Commit, Error};
 
@@ -20,7 +18,7 @@ impl Inner {
         let most = usize::try_from(self.settings.throttles.in_flight).unwrap_or(usize::MAX);
         let (mut started, mut ended) = (0, 0);
         for admission in self.store.unfinished(most.saturating_mul(2)).await? {
-            let request = match serde_json::from_value(admission.request.clone()) {
+            let request: Request = match serde_json::from_value(admission.request.clone()) {
                 Ok(request) => request,
                 Err(error) => {
                     tracing::error!(activation = %admission.activation, %error, "an accepted invocation cannot be read");
@@ -35,7 +33,7 @@ impl Inner {
             match self.recall(&admission, &request).await {
                 Ok(call) => {
                     let slot = self.throttle.resumed(&admission.namespace);
-                    drop(self.start(call, slot, true));
+                    drop(self.start(call, slot));
                     started += 1;
                 }
                 Err(refusal) => {
@@ -55,11 +53,13 @@ impl Inner {
         let who = self.users.of(&admission.namespace);
         let who = who.ok_or_else(Refusal::not_found)?;
         let target = self.target(&who, request.action.clone()).await?;
+        let id = ActivationId::parse(&admission.activation)?;
         Ok(Call {
             who,
             target,
             payload: request.payload.clone(),
-            id: ActivationId::parse(&admission.activation)?,
+            begin: Begin::of(&id, true),
+            id,
             within: None,
             transaction: request.transaction.clone(),
             accepted: request.accepted,
@@ -78,7 +78,7 @@ impl Inner {
         let activation = Activation {
             namespace: conche_openwhisk::model::EntityPath::of(namespace),
             name: request.action.name.clone(),
-            version: Version::default(),
+            version: request.version.clone(),
             publish: false,
             subject: admission.namespace.clone(),
             activation_id: id,
@@ -88,7 +88,7 @@ impl Inner {
             cause: None,
             response: failure(Status::InternalError, text),
             logs: Vec::new(),
-            annotations: KeyValues(vec![KeyValue::new("path", request.action.without_slash())]),
+            annotations: KeyValues(request.annotations.clone()),
             other: Other::new(),
         };
         let package = request.action.package.as_ref().map(ToString::to_string);

@@ -70,19 +70,20 @@ pub(super) fn part(call: &Call, target: Target, payload: Value, accepted: i64) -
         payload,
         id: new_id(),
         within: Some(ActivationId::clone(&call.id)),
+        begin: Arc::clone(&call.begin),
         transaction: Arc::clone(&call.transaction),
         accepted,
     }
 }
 
 impl Inner {
-    /// Carries out a sequence.
+    /// Carries out a sequence; none where it could not begin.
     pub(super) async fn sequence(
         self: &Arc<Self>,
         call: Call,
         components: Vec<String>,
         journey: &Journey,
-    ) -> Activation {
+    ) -> Option<Activation> {
         let began = self.now();
         let mut sum = Sum::default();
         let mut value = match &call.payload {
@@ -108,7 +109,7 @@ impl Inner {
                 break;
             }
             let part = part(&call, target, value, self.now());
-            let done = self.carry_out(part, Some(journey)).await;
+            let done = self.carry_out(part, Some(journey)).await?;
             sum.add(&done);
             response = done.response;
             value = response.result.clone().unwrap_or_default();
@@ -116,7 +117,7 @@ impl Inner {
                 break;
             }
         }
-        sum.activation(&call, response, began, None)
+        Some(sum.activation(&call, response, began, None))
     }
 
     /// What the name of a component means now; it may have been replaced or removed.

@@ -305,7 +305,7 @@ impl Inner {
             payload: alarm.payload.clone(),
             trigger: trigger.value,
             headers: None,
-            idempotency: None,
+            named: None,
             transaction: Transaction::generate().0,
             writes,
         };

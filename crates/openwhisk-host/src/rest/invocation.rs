@@ -15,7 +15,7 @@ use super::body::Payload;
 use super::query::Query;
 use super::{Caller, Here};
 use crate::host::Inner;
-use crate::invoke::{Answered, Asked};
+use crate::invoke::{Answered, Asked, Named};
 use crate::refusal::Refusal;
 use crate::settings::millis;
 use crate::transaction::set_activation;
@@ -44,12 +44,15 @@ pub(super) async fn invoke(
     {
         return Err(Refusal::bad(Messages::PARAMETERS_NOT_ALLOWED));
     }
+    let arguments = Value::from(members);
+    let key = idempotency(&payload.headers)?;
+    let named = key.map(|key| Named::new(&key, "invoke", &target.asked, &arguments));
     let asked = Asked {
         who: Arc::clone(&caller.who),
         target,
-        payload: members.into(),
+        payload: arguments,
         transaction: caller.transaction,
-        idempotency: idempotency(&payload.headers)?,
+        named,
         wait: blocking.then_some(wait),
     };
     Ok(match host.invoke(asked).await? {

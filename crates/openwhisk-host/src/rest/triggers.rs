@@ -18,6 +18,7 @@ use super::{Caller, Here, lists};
 use crate::entities::{Loaded, delete as removal, put};
 use crate::fire::Firing;
 use crate::host::Inner;
+use crate::invoke::Named;
 use crate::refusal::Refusal;
 use crate::store::Commit;
 use crate::transaction::set_activation;
@@ -148,13 +149,17 @@ pub(super) async fn fire(
 ) -> Result<Response, Refusal> {
     let (_, _, found) = named(&host, &caller, path).await?;
     let found = found.ok_or_else(Refusal::not_found)?;
+    let named = idempotency(&payload.headers)?.map(|key| {
+        let trigger = format!("/{}/{}", caller.who.namespace, found.value.name);
+        Named::new(&key, "fire", trigger, &payload.members.clone().into())
+    });
     let firing = Firing {
         who: Arc::clone(&caller.who),
         trigger: found.value,
         payload: payload.members,
         headers: Some(without_credentials(&payload.headers)),
         transaction: caller.transaction,
-        idempotency: idempotency(&payload.headers)?,
+        named,
         writes: Vec::new(),
     };
     let Some(activation_id) = host.fire(firing).await? else {

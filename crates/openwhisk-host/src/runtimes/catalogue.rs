@@ -252,7 +252,6 @@ async fn probe(
         env: BTreeMap::new(),
         requests_on_stdin: false,
         memory: PROBE_MEMORY,
-        seat: 0,
     };
     let bounds = Bounds {
         until: tokio::time::Instant::now() + PROBE,
@@ -262,7 +261,7 @@ async fn probe(
         kept: 0,
     };
     let mut logs = Logs::new(1000);
-    let heard = match launcher.start(launch).await {
+    let heard = match launcher.start(launch, (0, ())).await {
         Ok((mut process, _home)) => {
             let heard = process.ask(b"", bounds, &mut logs).await;
             process.end().await;

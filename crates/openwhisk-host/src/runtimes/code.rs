@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use tempfile::TempDir;
 
+use super::removal::OwnFolder;
 use super::run::{ActionKey, Code};
 use super::texts;
 use super::unpack::{self, UnpackLimits};
@@ -33,7 +33,7 @@ pub(super) enum Prepared {
 
 /// An unpacked archive; removed when dropped.
 #[derive(Debug)]
-pub(super) struct Folder(TempDir);
+pub(super) struct Folder(OwnFolder<()>);
 
 impl Folder {
     pub(super) fn path(&self) -> &Path {
@@ -119,7 +119,7 @@ fn lay_out(
     otherwise: Otherwise,
     limits: UnpackLimits,
 ) -> Result<Folder, Error> {
-    let folder = tempfile::Builder::new().prefix("code-").tempdir_in(below)?;
+    let folder = OwnFolder::make(below, "code-", ())?;
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
     let bytes = if binary {
         let decoded = BASE64_STANDARD.decode(text.trim());

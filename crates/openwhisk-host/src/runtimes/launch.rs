@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use conche_runtime::clock::SharedClock;
-use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::cage::{self, CAGE_ARGUMENT, Plan, Resources};
 use super::process::Process;
+use super::removal::OwnFolder;
 use super::root::Root;
 use super::settings::Settings;
 use super::starter::Starter;
@@ -57,14 +57,8 @@ const SYSTEM: &[&str] = &[
     "/sys/devices/system/cpu",
 ];
 
-/// Devices that hold nothing.
-const DEVICES: &[&str] = &[
-    "/dev/full",
-    "/dev/null",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/zero",
-];
+/// Devices that hold nothing. Not `/dev/zero`: mapped, it is memory that can't be counted.
+const DEVICES: &[&str] = &["/dev/full", "/dev/null", "/dev/random", "/dev/urandom"];
 
 /// Where commands are looked for.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -94,8 +88,6 @@ pub(super) struct Launch<'a> {
     pub(super) requests_on_stdin: bool,
     /// Bytes that it may use.
     pub(super) memory: u64,
-    /// The number of its seat.
-    pub(super) seat: usize,
 }
 
 impl Launcher {
@@ -127,12 +119,15 @@ impl Launcher {
         Ok(path)
     }
 
-    /// Starts a process, in a folder of its own that goes when the second value is dropped.
-    pub(super) async fn start(&self, launch: Launch<'_>) -> io::Result<(Process, TempDir)> {
-        let user = self.user(launch.seat);
-        let home = tempfile::Builder::new()
-            .prefix("home-")
-            .tempdir_in(self.root.path())?;
+    /// Starts a process, in a folder of its own that goes when the second value is dropped, and
+    /// then the seat whose number decides which user it is.
+    pub(super) async fn start<T: Send + 'static>(
+        &self,
+        launch: Launch<'_>,
+        (number, seat): (usize, T),
+    ) -> io::Result<(Process, OwnFolder<T>)> {
+        let user = self.user(number);
+        let home = OwnFolder::make(self.root.path(), "home-", seat)?;
         if let Some((user, group)) = user {
             chown(home.path(), Some(user), Some(group))?;
         }

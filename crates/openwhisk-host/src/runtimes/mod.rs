@@ -16,6 +16,7 @@ mod launch;
 mod logs;
 mod pool;
 mod process;
+mod removal;
 mod room;
 mod root;
 mod run;
@@ -29,6 +30,8 @@ mod unpack;
 mod watch;
 mod worker;
 
+use std::pin::Pin;
+
 use async_trait::async_trait;
 
 pub use cage::{CAGE_ARGUMENT, CageCommand, cage_main};
@@ -41,15 +44,28 @@ pub use scripts::{SCRIPT_KIND, ScriptCall, ScriptDone, ScriptEnd, Scripts};
 pub use settings::{Executables, ProcessLimits, Programs, Settings, Users};
 pub use unpack::UnpackLimits;
 
+/// What is done when there is a process for a call, or room to start one, and before anything of
+/// its action runs. False where the call is given up after all.
+pub type Begin<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+
 /// What carries out actions.
 #[async_trait]
 pub trait Runtimes: Send + Sync {
-    /// Carries out one call, waiting for room where there is none.
+    /// Carries out one call, waiting for room where there is none; none where `begin` says no.
+    /// Where it never begins, what is wrong is said without `begin`.
     ///
     /// Never fails: what goes wrong is a class of response with its text. It takes at most the
-    /// wait for room and twice the action's time limit (once for the start, once for the run).
-    /// Dropping the future ends the process that carries out the call.
-    async fn run(&self, run: Run) -> Ran;
+    /// wait for room, `begin` and twice the action's time limit (once for the start, once for the
+    /// run). Dropping the future ends the process that carries out the call.
+    async fn run_after(&self, run: Run, begin: Begin<'_>) -> Option<Ran>;
+
+    /// Carries out one call as soon as there is room.
+    async fn run(&self, run: Run) -> Ran {
+        let ran = self
+            .run_after(run, Box::pin(std::future::ready(true)))
+            .await;
+        ran.unwrap_or_else(|| Ran::failure(ResponseClass::InternalError, texts::NOT_PROVISIONED))
+    }
 
     /// The kinds of code that can be carried out here, for the manifest of runtimes.
     fn kinds(&self) -> Vec<Kind>;

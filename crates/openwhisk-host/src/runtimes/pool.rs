@@ -25,7 +25,7 @@ use super::run::{ActionKey, Kind, OutOfRoom, Prewarm, Ran, Run};
 use super::scripts;
 use super::settings::Settings;
 use super::worker::{Breed, Lane, Maker, Origin, Seat, Worker};
-use super::{Runtimes, texts};
+use super::{Begin, Runtimes, texts};
 
 /// How often idle processes are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -123,18 +123,27 @@ impl Drop for Pool {
 
 #[async_trait]
 impl Runtimes for Pool {
-    async fn run(&self, run: Run) -> Ran {
+    async fn run_after(&self, run: Run, begin: Begin<'_>) -> Option<Ran> {
         let asked = Instant::now();
         let entry = match self.inner.entry(&run) {
             Ok(entry) => entry,
-            Err(verdict) => return ran(verdict, Vec::new()),
+            Err(verdict) => return Some(ran(verdict, Vec::new())),
         };
         let mut ran = match entry.engine {
-            Engine::Script => self.inner.script(&run).await,
-            _ => self.inner.process(&run, &entry.engine, asked).await,
+            Engine::Script => {
+                if !begin.await {
+                    return None;
+                }
+                self.inner.script(&run).await
+            }
+            _ => {
+                self.inner
+                    .process(&run, &entry.engine, begin, asked)
+                    .await?
+            }
         };
         ran.carried_out_by.clone_from(&entry.kind.carried_out_by);
-        ran
+        Some(ran)
     }
 
     fn kinds(&self) -> Vec<Kind> {
@@ -204,7 +213,13 @@ impl Inner {
         }
     }
 
-    async fn process(&self, run: &Run, engine: &Engine, asked: Instant) -> Ran {
+    async fn process(
+        &self,
+        run: &Run,
+        engine: &Engine,
+        begin: Begin<'_>,
+        asked: Instant,
+    ) -> Option<Ran> {
         let mut logs = Logs::new(run.limits.logs_bytes());
         let mut times = Times::default();
         let wish = Wish {
@@ -214,6 +229,9 @@ impl Inner {
         };
         let verdict = match self.acquire(wish.clone()).await {
             Ok(granted) => {
+                if !begin.await {
+                    return None;
+                }
                 times.wait = asked.elapsed();
                 self.serve(run, engine, granted, (wish, &mut times, &mut logs))
                     .await
@@ -225,12 +243,12 @@ impl Inner {
             }
         };
         let logs = logs.finish(verdict.in_doubt, self.clock.now());
-        Ran {
+        Some(Ran {
             wait: times.wait,
             init: times.init,
             run: times.run,
             ..ran(verdict, logs)
-        }
+        })
     }
 
     async fn acquire(
@@ -285,11 +303,11 @@ impl Inner {
                     return Ok(worker);
                 }
                 // It died, or spoke unasked, since its last call.
-                Origin::Seat(worker.vacate().await)
+                Origin::Seat(vacated(worker).await?)
             }
             What::Ahead(mut worker) => {
                 if worker.is_unfit() {
-                    Origin::Seat(worker.vacate().await)
+                    Origin::Seat(vacated(worker).await?)
                 } else {
                     Origin::Ahead(Box::new(worker))
                 }
@@ -371,6 +389,11 @@ impl Inner {
         worker.end().await;
         None
     }
+}
+
+/// The seat of a process that can't be used.
+async fn vacated(worker: Worker) -> Result<Seat, Verdict> {
+    worker.vacate().await.ok_or_else(Verdict::not_provisioned)
 }
 
 /// How long the parts of a call took.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::{ActionKey, Kind, OutOfRoom, Prewarm, Ran, Run, Runtimes};
+use super::{ActionKey, Begin, Kind, OutOfRoom, Prewarm, Ran, Run, Runtimes};
 
 type Answer = Arc<dyn Fn(&Run) -> Ran + Send + Sync>;
 
@@ -26,6 +26,9 @@ struct State {
     calls: Vec<Run>,
     forgotten: Vec<ActionKey>,
     held: bool,
+    starved: bool,
+    /// Calls that wait for room.
+    waiting: usize,
 }
 
 impl Default for Scripted {
@@ -58,12 +61,23 @@ impl Scripted {
         self.state().held = true;
     }
 
-    /// Lets so many calls go on that are held back.
+    /// Lets calls that come from now on wait for room, which there is for one more each time
+    /// [`Scripted::release`] is called.
+    pub fn starve(&self) {
+        self.state().starved = true;
+    }
+
+    /// Calls that wait for room.
+    pub fn waiting(&self) -> usize {
+        self.state().waiting
+    }
+
+    /// Lets so many calls go on that are held back or wait for room.
     pub fn release(&self, calls: usize) {
         self.gate.add_permits(calls);
     }
 
-    /// Every call so far, those that are held back included.
+    /// Every call that has begun, those that are held back included.
     pub fn calls(&self) -> Vec<Run> {
         self.state().calls.clone()
     }
@@ -73,6 +87,13 @@ impl Scripted {
         self.state().forgotten.clone()
     }
 
+    async fn pass(&self) {
+        // The gate is never closed.
+        if let Ok(permit) = self.gate.acquire().await {
+            permit.forget();
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,7 +101,15 @@ impl Scripted {
 
 #[async_trait]
 impl Runtimes for Scripted {
-    async fn run(&self, run: Run) -> Ran {
+    async fn run_after(&self, run: Run, begin: Begin<'_>) -> Option<Ran> {
+        if self.state().starved {
+            self.state().waiting += 1;
+            self.pass().await;
+            self.state().waiting -= 1;
+        }
+        if !begin.await {
+            return None;
+        }
         let (answer, held) = {
             let mut state = self.state();
             state.calls.push(run.clone());
@@ -88,12 +117,10 @@ impl Runtimes for Scripted {
             (state.answers.get(name).cloned(), state.held)
         };
         if held {
-            // The gate is never closed.
-            if let Ok(permit) = self.gate.acquire().await {
-                permit.forget();
-            }
+            self.pass().await;
         }
-        answer.map_or_else(|| Ran::success(run.value.clone()), |answer| answer(&run))
+        let echo = || Ran::success(run.value.clone());
+        Some(answer.map_or_else(echo, |answer| answer(&run)))
     }
 
     fn kinds(&self) -> Vec<Kind> {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tempfile::TempDir;
 
 use super::answer::{Manner, Verdict, judge_run, judge_start};
 use super::catalogue::Engine;
@@ -15,6 +14,7 @@ use super::code::{self, Folder, Folders, Otherwise, Prepared};
 use super::launch::{Launch, Launcher};
 use super::logs::Logs;
 use super::process::{Bounds, Heard, Process};
+use super::removal::OwnFolder;
 use super::room;
 use super::run::{ActionKey, Run};
 use super::watch;
@@ -62,9 +62,10 @@ pub(super) enum Origin {
 pub(super) struct Worker {
     // The order of these is the order in which they go.
     process: Process,
-    _home: TempDir,
+    /// Its own folder, and its seat until that is gone: so there are no more folders to be
+    /// removed at a time than there are seats.
+    home: OwnFolder<Seat>,
     _folder: Option<Arc<Folder>>,
-    seat: Seat,
 }
 
 impl Worker {
@@ -97,7 +98,6 @@ impl Worker {
             env: modules.into_iter().collect(),
             requests_on_stdin: false,
             memory: u64::from(memory_mb) << 20,
-            seat: seat.number,
         };
         Self::start(launcher, launch, seat, folder).await
     }
@@ -125,7 +125,6 @@ impl Worker {
             env,
             requests_on_stdin: true,
             memory: run.limits.memory_bytes(),
-            seat: seat.number,
         };
         let started = Self::start(launcher, launch, seat, Some(Arc::clone(&folder))).await;
         started.map_err(|error| cannot_start(&error))
@@ -137,12 +136,12 @@ impl Worker {
         seat: Seat,
         folder: Option<Arc<Folder>>,
     ) -> io::Result<Self> {
-        let (process, home) = launcher.start(launch).await?;
+        let number = seat.number;
+        let (process, home) = launcher.start(launch, (number, seat)).await?;
         Ok(Self {
             process,
-            _home: home,
+            home,
             _folder: folder,
-            seat,
         })
     }
 
@@ -173,10 +172,10 @@ impl Worker {
         self.process.end().await;
     }
 
-    /// Ends it and gives up its seat, for another process.
-    pub(super) async fn vacate(self) -> Seat {
+    /// Ends it and gives up its seat, for another process; none where the host stops.
+    pub(super) async fn vacate(self) -> Option<Seat> {
         self.process.end().await;
-        self.seat
+        self.home.removed().await
     }
 
     /// Tells an interpreter which action it is.

@@ -137,7 +137,7 @@ impl Inner {
             target,
             payload,
             transaction: transaction_of(&parts),
-            idempotency: None,
+            named: None,
             wait: Some(Duration::from_millis(millis(
                 self.settings.actions.blocking_wait,
             ))),

@@ -254,12 +254,48 @@ async fn what_an_action_is_told_is_who_it_is_and_who_asks() {
 }
 
 async fn keyed(world: &World, key: &str, path: &str) -> Reply {
+    keyed_with(world, key, path, json!({})).await
+}
+
+async fn keyed_with(world: &World, key: &str, path: &str, arguments: Value) -> Reply {
     let request = Request::post(format!("/api/v1/namespaces/_/{path}"))
         .header(header::AUTHORIZATION, basic(world.guest()))
+        .header(header::CONTENT_TYPE, "application/json")
         .header("idempotency-key", key);
-    world
-        .send(request.body(Body::empty()).expect("a request"))
-        .await
+    let body = Body::from(arguments.to_string());
+    world.send(request.body(body).expect("a request")).await
+}
+
+#[tokio::test]
+async fn a_key_is_for_one_target_and_one_set_of_arguments() {
+    let world = classes().await;
+    world.action("a").await;
+    for trigger in ["a-t", "good-t"] {
+        world
+            .put(&format!("triggers/{trigger}"), json!({}))
+            .await
+            .of(200);
+        let action = trigger.strip_suffix("-t").unwrap();
+        let rule = json!({ "trigger": format!("/_/{trigger}"), "action": format!("/_/{action}") });
+        world.put(&format!("rules/{action}-r"), rule).await.of(200);
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    for path in [
+        "actions/a",
+        "actions/good",
+        "triggers/a-t",
+        "triggers/good-t",
+    ] {
+        let first = keyed_with(&world, "k", path, json!({ "n": 1 })).await;
+        first.of(202);
+        let again = keyed_with(&world, "k", path, json!({ "n": 1 })).await;
+        assert_eq!(again.of(202), first.json(), "{path}");
+        let other = keyed_with(&world, "k", path, json!({ "n": 2 })).await;
+        let text = "The header Idempotency-Key was sent before with other arguments.";
+        other.refuses(422, text);
+        ids.insert(first.activation());
+    }
+    assert_eq!(ids.len(), 4, "each is a call of its own");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use conche_openwhisk_host::store::{Activations as _, Commit, Entities as _, Key,
 use conche_openwhisk_host::{Resumed, Settings};
 use serde_json::json;
 
-use crate::harness::{World, until};
+use crate::harness::{World, annotation, until};
 use crate::mortal::Mortal;
 
 const INTERRUPTED: &str = "The host was stopped while the activation ran. What the action had done by then is not known; it is not run again.";
@@ -23,7 +23,9 @@ async fn next(world: World) -> (World, Resumed) {
 #[tokio::test]
 async fn what_had_begun_is_ended_as_failed_and_not_run_again() {
     let world = World::new().await;
-    world.action("a").await;
+    for _ in 0..2 {
+        world.action("a").await;
+    }
     world.runtimes.hold();
     let id = world
         .post("actions/a", json!({ "n": 1 }))
@@ -44,7 +46,13 @@ async fn what_had_begun_is_ended_as_failed_and_not_run_again() {
     let ended = world.get(&format!("activations/{id}")).await.of(200);
     assert_eq!(ended["response"]["status"], "whisk internal error");
     assert_eq!(ended["response"]["result"]["error"], INTERRUPTED);
-    assert_eq!(ended["name"], "a");
+    assert_eq!(
+        (&ended["name"], &ended["version"]),
+        (&json!("a"), &json!("0.0.2"))
+    );
+    assert_eq!(annotation(&ended, "path"), Some(&json!("guest/a")));
+    assert_eq!(annotation(&ended, "kind"), Some(&json!("nodejs:20")));
+    assert_eq!(annotation(&ended, "limits").unwrap()["memory"], 256);
     assert!(world.runtimes.calls().is_empty());
     let (_, resumed) = next(world).await;
     assert_eq!(
@@ -54,6 +62,59 @@ async fn what_had_begun_is_ended_as_failed_and_not_run_again() {
             ended: 0
         },
         "it is over"
+    );
+}
+
+#[tokio::test]
+async fn what_waits_for_a_process_has_not_begun_and_is_carried_out_after_the_restart() {
+    let world = World::new().await;
+    world.action("a").await;
+    world.sequence("s", &["/_/a", "/_/a"]).await;
+    world
+        .action_with(
+            "c",
+            json!({ "annotations": [{ "key": "conductor", "value": true }] }),
+        )
+        .await;
+    world.put("triggers/t", json!({})).await.of(200);
+    let rule = json!({ "trigger": "/_/t", "action": "/_/a" });
+    world.put("rules/r", rule).await.of(200);
+    world.runtimes.starve();
+    let mut ids = Vec::new();
+    // One is waited for at first, and then no longer.
+    for path in [
+        "actions/a",
+        "actions/s",
+        "actions/c",
+        "actions/a?blocking=true&timeout=1",
+    ] {
+        let reply = world.post(path, json!({ "n": 1 })).await;
+        reply.of(202);
+        ids.push(reply.activation());
+    }
+    world.post("triggers/t", json!({ "n": 1 })).await.of(202);
+    until("all wait for a process", async || {
+        (world.runtimes.waiting() == 5).then_some(())
+    })
+    .await;
+    let (world, resumed) = next(world).await;
+    assert_eq!(
+        resumed,
+        Resumed {
+            started: 5,
+            ended: 0
+        }
+    );
+    for id in ids {
+        let ran = world.recorded(&id).await;
+        assert_eq!(ran["response"]["result"], json!({ "n": 1 }), "{ran}");
+    }
+    rest(&world, None).await;
+    assert_eq!(
+        called(&world),
+        [
+            "/guest/a", "/guest/a", "/guest/a", "/guest/a", "/guest/a", "/guest/c"
+        ]
     );
 }
 

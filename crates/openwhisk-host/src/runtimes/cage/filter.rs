@@ -75,6 +75,9 @@ const DENIED: &[i64] = &[
     libc::SYS_sethostname,
     libc::SYS_setdomainname,
     libc::SYS_settimeofday,
+    // Memory that no process has to have mapped, so that nobody sees whose it is.
+    libc::SYS_memfd_create,
+    libc::SYS_memfd_secret,
     // Memory that is shared by name and outlives the processes.
     libc::SYS_msgget,
     libc::SYS_semget,
@@ -105,6 +108,11 @@ pub(super) fn filter(network: bool) -> Result<BpfProgram, BackendError> {
     // Limits of other processes.
     let own = argument(0, SeccompCmpOp::Eq, 0)?;
     allowed.insert(libc::SYS_prlimit64, vec![own]);
+    // Of memory that is shared among processes, what is no longer mapped stays while a page is.
+    let of_a_file = argument(3, SeccompCmpOp::MaskedEq(libc::MAP_ANONYMOUS as u64), 0)?;
+    let private = libc::MAP_PRIVATE as u64;
+    let of_its_own = argument(3, SeccompCmpOp::MaskedEq(libc::MAP_TYPE as u64), private)?;
+    allowed.insert(libc::SYS_mmap, vec![of_a_file, of_its_own]);
     if network {
         let families = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
         let families = families.map(|family| argument(0, SeccompCmpOp::Eq, family as u64));

@@ -208,7 +208,7 @@ async fn an_answer_without_end_is_not_waited_for() {
     let ran = rig
         .run(text(
             EXEC,
-            "#!/bin/sh\nread -r line; exec cat /dev/zero >&3",
+            "#!/bin/sh\nread -r line; exec tr -d '\\n' </dev/urandom >&3",
         ))
         .await;
     is_developer_error(&ran, "command exited");

@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use super::rig::{EXEC, PYTHON, named, returned, rig, rig_with, settings_for, text, with, zipped};
+use super::rig::{
+    EXEC, PYTHON, named, returned, rig, rig_with, settings_for, text, until, with, zipped,
+};
 use conche_openwhisk_host::runtimes::{Run, Runtimes as _};
 
 /// Tries something and tells the name of the exception, or what it gave.
@@ -74,7 +76,10 @@ async fn it_has_a_folder_of_its_own_that_goes_with_it() {
     let other = returned(rig.run(probe(&format!("open('{home}/x').read()"))).await);
     assert!(refused(&["PermissionError"], &other), "{other}");
     rig.forget(&run.action);
-    assert!(!std::path::Path::new(&home).exists());
+    until("the end of its folder", || {
+        !std::path::Path::new(&home).exists()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,6 +133,30 @@ async fn other_processes_are_out_of_reach() {
         let answer = returned(rig.run(probe(&expression)).await);
         assert_eq!(answer, json!({ "got": -1 }), "{expression}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_gets_no_memory_that_can_not_be_counted() {
+    let Some(rig) = rig(PYTHON).await else { return };
+    let map = |flags: &str| format!("len(__import__('mmap').mmap(-1, 4096, {flags}))");
+    let hidden = [
+        "os.memfd_create('a')".to_owned(),
+        map("__import__('mmap').MAP_SHARED"),
+        map("__import__('mmap').MAP_SHARED | __import__('mmap').MAP_ANONYMOUS"),
+        "open('/dev/zero', 'rb').read(1)".to_owned(),
+    ];
+    for expression in hidden {
+        let answer = returned(rig.run(probe(&expression)).await);
+        assert!(
+            refused(&["OSError", "PermissionError"], &answer),
+            "{expression}: {answer}"
+        );
+    }
+    let private = map("__import__('mmap').MAP_PRIVATE | __import__('mmap').MAP_ANONYMOUS");
+    assert_eq!(
+        returned(rig.run(probe(&private)).await),
+        json!({ "got": 4096 })
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

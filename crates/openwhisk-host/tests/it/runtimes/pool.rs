@@ -1,6 +1,8 @@
 //! Who shares a process with whom, who waits, and what becomes of idle ones.
 
 use std::collections::BTreeSet;
+use std::future::ready;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -10,7 +12,7 @@ use super::rig::{
     EXEC, NODE, is_alive, named, processes_of, returned, rig, rig_with, settings, settings_for,
     text, until, with,
 };
-use conche_openwhisk_host::runtimes::{OutOfRoom, Prewarm, Ran, Run, Runtimes as _};
+use conche_openwhisk_host::runtimes::{Begin, OutOfRoom, Prewarm, Ran, Run, Runtimes as _};
 
 /// Tells its process and how many calls it has had, after the time it is asked to take.
 const COUNT: &str = "#!/bin/bash
@@ -80,6 +82,42 @@ async fn a_call_without_room_waits_and_is_told_for_how_long() {
         late.wait >= Duration::from_millis(400),
         "{early:?} {late:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_begins_when_there_is_a_process_for_it_and_not_before() {
+    let mut settings = settings();
+    settings.processes = 1;
+    let rig = rig_with(EXEC, settings).await.unwrap();
+    let seen = Mutex::new(Vec::new());
+    let see = |what| seen.lock().unwrap().push(what);
+    let begin = |what| -> Begin<'_> {
+        Box::pin(async move {
+            see(what);
+            true
+        })
+    };
+    let first = async {
+        rig.run_after(slow(0.3), begin("the first begins"))
+            .await
+            .unwrap();
+        see("the first is over");
+    };
+    let second = rig.run_after(named("other", count()), begin("the second begins"));
+    let ((), second) = tokio::join!(first, second);
+    assert_eq!(n(second.unwrap()), 1);
+    let order = ["the first begins", "the first is over", "the second begins"];
+    assert_eq!(*seen.lock().unwrap(), order);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_may_not_begin_does_nothing_and_leaves_its_room() {
+    let mut settings = settings();
+    settings.processes = 1;
+    let rig = rig_with(EXEC, settings).await.unwrap();
+    assert_eq!(rig.run_after(count(), Box::pin(ready(false))).await, None);
+    assert_eq!(n(rig.run(count()).await), 1);
+    assert_eq!(n(rig.run(count()).await), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
