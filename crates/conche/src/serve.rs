@@ -230,6 +230,7 @@ async fn start_functions(
     };
     let data_dir = &config.data_dir;
     let host = openwhisk::start(&config.openwhisk, address, store, data_dir, tasks).await?;
+    openwhisk::watch_functions(&host, &config.functions, tasks).await?;
     Ok(host.router())
 }
 

@@ -153,6 +153,7 @@ fn files_of(tls: &TlsConfig) -> impl Iterator<Item = (&str, &Path)> {
 
 fn folders_are_there(config: &Config, faults: &mut Vec<Fault>) {
     for (section, folder) in [
+        ("functions", &config.functions),
         ("playbooks", &config.playbooks),
         ("reactions", &config.reactions),
     ] {
@@ -162,5 +163,9 @@ fn folders_are_there(config: &Config, faults: &mut Vec<Fault>) {
             let message = format!("there is no folder {}: make it first", dir.display());
             faults.push(Fault::new(Place::of(&[section, "dir"]), message));
         }
+    }
+    if matches!(config.functions, Folder::Named(_)) && config.openwhisk.listen.is_none() {
+        let message = "the embedded OpenWhisk host is off: set `openwhisk.host.listen`";
+        faults.push(Fault::new(Place::of(&["functions", "dir"]), message));
     }
 }

@@ -12,6 +12,7 @@ mod api;
 mod approvals;
 mod checks;
 mod fault;
+mod functions;
 mod limits;
 mod masked;
 mod metrics;
@@ -83,6 +84,8 @@ pub(crate) struct Authored {
     reactions: reactions::Reactions,
     /// CACAO playbooks kept in files.
     playbooks: playbooks::Playbooks,
+    /// Functions kept in files, for the embedded OpenWhisk host.
+    functions: functions::Functions,
     /// Recipes, which are action modules described by data, kept in files.
     recipes: recipes::Recipes,
     /// Secrets by name, and where each value is found. Default: none.
@@ -114,6 +117,7 @@ impl Default for Authored {
             openwhisk: openwhisk::OpenWhisk::default(),
             reactions: reactions::Reactions::default(),
             playbooks: playbooks::Playbooks::default(),
+            functions: functions::Functions::default(),
             recipes: recipes::Recipes::default(),
             secrets: BTreeMap::new(),
             sources: Vec::new(),
@@ -149,6 +153,8 @@ pub(crate) struct Config {
     /// Whether all listeners, also those of sources, may be open to the network, as
     /// `--allow-unauthenticated` says.
     pub(crate) open: bool,
+    /// The functions folder.
+    pub(crate) functions: Folder,
     /// The reactions folder.
     pub(crate) reactions: Folder,
     /// The playbooks folder.
@@ -371,6 +377,7 @@ impl Authored {
             openwhisk_listener: self.openwhisk.host.listener(),
             openwhisk: self.openwhisk.host,
             open: false,
+            functions: self.functions.resolve(),
             reactions: self.reactions.resolve(),
             playbooks,
             grants,

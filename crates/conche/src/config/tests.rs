@@ -368,6 +368,14 @@ fn what_a_server_could_not_work_with_is_refused() {
             "c.yaml:1:14: playbooks.dir: there is no folder /nonexistent",
         ),
         (
+            "functions: { dir: /nonexistent }\nopenwhisk: { host: { listen: '127.0.0.1:1' } }\n",
+            "c.yaml:1:14: functions.dir: there is no folder /nonexistent",
+        ),
+        (
+            "functions: { dir: . }\n",
+            "c.yaml:1:14: functions.dir: the embedded OpenWhisk host is off",
+        ),
+        (
             "reactions: { dir: /nonexistent }\n",
             "c.yaml:1:14: reactions.dir: there is no folder /nonexistent",
         ),

@@ -1,24 +1,17 @@
 //! `conche openwhisk deploy` and `undeploy`: what a manifest or a folder of functions describes,
 //! put on a host or taken from it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use conche_core::place::{Key, Place, find};
-use conche_openwhisk::deploy::{
-    ApplyError, Desired, Error, Host, Plan, Reading, Step, Written, carry_out, look, read_folder,
-    read_manifest,
-};
+use conche_openwhisk::deploy::{ApplyError, Desired, Host, Live, Plan, Step, carry_out, look};
 use conche_openwhisk::model::Name;
 use serde_json::json;
 
 use super::connect::{Connect, Connected, failure};
-use super::files::Folder;
+use super::described;
 use crate::failure::Failure;
-use crate::{input, output};
-
-/// Names of a manifest in a folder, as `wskdeploy` knows them.
-const MANIFESTS: [&str; 2] = ["manifest.yaml", "manifest.yml"];
+use crate::output;
 
 /// What is meant.
 #[derive(Debug, Args)]
@@ -122,80 +115,30 @@ pub(crate) async fn undeploy(args: UndeployArgs) -> Result<bool, Failure> {
 struct Doing<'a> {
     host: Host<'a>,
     desired: &'a Desired,
-    live: &'a conche_openwhisk::deploy::Live,
+    live: &'a Live,
     plan: &'a Plan,
 }
 
 impl What {
-    /// What is described.
+    /// What is described, all of which can be read.
     fn read(&self, namespace: &Name) -> Result<Desired, Failure> {
-        let variables = |name: &str| std::env::var(name).ok();
-        let manifest = if self.path.is_dir() {
-            let names = MANIFESTS.iter().map(|name| self.path.join(name));
-            names.into_iter().find(|path| path.is_file())
-        } else {
-            Some(self.path.clone())
+        let source = described::Source {
+            path: &self.path,
+            deployment: self.deployment.as_deref(),
+            package: self.package.as_deref(),
+            confined: false,
         };
-        let Some(manifest) = manifest else {
-            return self.read_folder(namespace, &variables);
-        };
-        if self.package.is_some() {
-            return Err(Failure::Usage(
-                "--package is for a folder of functions: a manifest names its packages".to_owned(),
-            ));
-        }
-        let folder = manifest.parent().unwrap_or(Path::new(""));
-        let files = Folder::new(folder);
-        let reading = Reading {
-            namespace,
-            variables: &variables,
-            files: &files,
-        };
-        let text = input::text(&manifest)?;
-        let deployment = self.deployment.as_deref().map(input::text).transpose()?;
-        let read = read_manifest(&text, deployment.as_deref(), &reading);
-        read.map_err(|error| match &error {
-            Error::Written {
-                written: Written::Deployment,
-                ..
-            }
-            | Error::Syntax {
-                written: Written::Deployment,
-                ..
-            } => {
-                let path = self.deployment.as_deref().unwrap_or(Path::new("-"));
-                placed(path, deployment.as_deref().unwrap_or_default(), &error)
-            }
-            _ => placed(&manifest, &text, &error),
-        })
-    }
-
-    fn read_folder(
-        &self,
-        namespace: &Name,
-        variables: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Desired, Failure> {
-        if self.deployment.is_some() {
-            return Err(Failure::Usage("--deployment is for a manifest".to_owned()));
-        }
-        let package = self.package.as_deref().map(Name::parse_package).transpose();
-        let package = package.map_err(|error| Failure::Usage(format!("--package: {error}")))?;
-        let files = Folder::new(&self.path);
-        let reading = Reading {
-            namespace,
-            variables,
-            files: &files,
-        };
-        let read = read_folder(&reading, package.as_ref());
-        let desired = read.map_err(|error| {
-            let path = self.path.display();
-            Failure::Failed(format!("{path}: {error}"))
-        })?;
-        if desired.entities.is_empty() {
-            let path = self.path.display();
+        let desired = described::read(&source, namespace)?;
+        let path = self.path.display();
+        if desired.entities.is_empty() && desired.faults.is_empty() {
             return Err(Failure::Failed(format!("{path} has no functions")));
         }
-        Ok(desired)
+        if desired.faults.is_empty() {
+            return Ok(desired);
+        }
+        let faults = desired.faults.iter();
+        let faults: Vec<String> = faults.map(|fault| format!("{path}/{fault}")).collect();
+        Err(Failure::Failed(faults.join("\n")))
     }
 
     /// Carries the plan out, unless only it was asked for.
@@ -212,12 +155,12 @@ impl What {
         if self.dry_run {
             told = plan.steps.iter().filter(|_| is_table).try_for_each(line);
         } else {
-            let carried = carry_out(host, desired, live, plan, |step| {
+            for step in &plan.steps {
+                carry_out(host, desired, live, step).await.map_err(failed)?;
                 if is_table && told.is_ok() {
                     told = line(step);
                 }
-            });
-            carried.await.map_err(failed)?;
+            }
         }
         told?;
         if !is_table {
@@ -260,26 +203,4 @@ async fn namespace(connected: &Connected) -> Result<Name, Failure> {
 
 fn failed(error: ApplyError) -> Failure {
     Failure::Failed(error.to_string())
-}
-
-/// What is wrong with a text, with its line and column.
-fn placed(path: &Path, text: &str, error: &Error) -> Failure {
-    let path = path.display();
-    let at = match error {
-        Error::Written { at, .. } => find(text, &place(&at.to_string())),
-        _ => None,
-    };
-    let at = at.map_or_else(String::new, |(line, column)| format!("{line}:{column}:"));
-    Failure::Failed(format!("{path}:{at} {error}"))
-}
-
-/// The place of a pointer. What reads as a number is the number of an item.
-fn place(pointer: &str) -> Place {
-    let keys = pointer.split('/').skip(1);
-    keys.fold(Place::top(), |place, key| {
-        place.then(match key.parse() {
-            Ok(index) => Key::Index(index),
-            Err(_) => Key::Name(key.replace("~1", "/").replace("~0", "~")),
-        })
-    })
 }

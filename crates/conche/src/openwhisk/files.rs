@@ -10,20 +10,32 @@ use conche_openwhisk::deploy::{File, Files, Found, Listed};
 /// Bytes of a file or of all files of a folder: no host takes more.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Files of a folder.
-const FILES_MAX: usize = 20_000;
+pub(super) const FILES_MAX: usize = 20_000;
 /// Folders within each other.
 const DEPTH_MAX: usize = 64;
 
 /// A folder.
 pub(super) struct Folder {
     path: PathBuf,
+    /// Whether what is outside of it, also by a link, is refused.
+    confined: bool,
 }
 
 impl Folder {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path, confined: bool) -> Self {
         Self {
             path: path.to_owned(),
+            confined,
         }
+    }
+
+    /// The path of a file or folder that may be read.
+    fn allowed(&self, path: &Path) -> Result<PathBuf, String> {
+        let real = path.canonicalize().map_err(text)?;
+        if self.confined && !real.starts_with(self.path.canonicalize().map_err(text)?) {
+            return Err("it is outside of the folder".to_owned());
+        }
+        Ok(real)
     }
 }
 
@@ -54,12 +66,12 @@ impl Files for Folder {
         if path.contains("://") {
             return Err("files are not fetched: it has to be here".to_owned());
         }
-        let path = self.path.join(path);
-        let about = fs::metadata(&path).map_err(text)?;
-        if !about.is_dir() {
+        let path = self.allowed(&self.path.join(path))?;
+        if !path.is_dir() {
             return Ok(Found::File(file(&path, BYTES_MAX)?));
         }
         let mut walk = Walk {
+            within: self,
             files: Vec::new(),
             left: BYTES_MAX,
         };
@@ -69,13 +81,14 @@ impl Files for Folder {
 }
 
 /// All files of a folder and below, but for those of version control.
-struct Walk {
+struct Walk<'a> {
+    within: &'a Folder,
     files: Vec<(String, File)>,
     /// Bytes that may still come.
     left: u64,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), String> {
         if depth == 0 {
             return Err(format!("{prefix} is more than {DEPTH_MAX} folders deep"));
@@ -90,7 +103,9 @@ impl Walk {
             let failed = |error: &dyn std::fmt::Display| format!("{within}: {error}");
             let about = fs::metadata(entry.path()).map_err(|error| failed(&error))?;
             if !about.is_dir() {
-                let file = file(&entry.path(), self.left).map_err(|error| failed(&error))?;
+                let path = self.within.allowed(&entry.path());
+                let file = path.and_then(|path| file(&path, self.left));
+                let file = file.map_err(|error| failed(&error))?;
                 self.left -= file.bytes.len() as u64;
                 self.files.push((within, file));
                 if self.files.len() > FILES_MAX {

@@ -4,13 +4,16 @@
 
 mod connect;
 mod deploy;
+mod described;
 mod entities;
 mod files;
+mod functions;
 mod invoke;
 mod scripts;
 mod serve;
 mod storage;
 mod validate;
+mod within;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -27,6 +30,7 @@ use conche_runtime::clock::SystemClock;
 use conche_runtime::supervisor::Tasks;
 use conche_store::sqlite::SqliteStore;
 
+pub(crate) use self::functions::watch as watch_functions;
 use self::scripts::Functions;
 use self::storage::Storage;
 use crate::config;

@@ -12,6 +12,7 @@ mod fuzz_manifests;
 mod fuzz_playbooks;
 mod openwhisk;
 mod openwhisk_deploy;
+mod openwhisk_functions;
 mod openwhisk_verbs;
 mod pages;
 mod playbooks;

@@ -49,6 +49,21 @@ impl Host {
         }
     }
 
+    /// The host of a server that has been started.
+    pub(crate) fn of(site: &Site) -> Self {
+        let properties = site.path("conche-data/openwhisk.wskprops");
+        let properties = std::fs::read_to_string(properties).unwrap();
+        let property = |name: &str| {
+            let line = properties.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name}")).to_owned()
+        };
+        Self {
+            child: None,
+            address: property("APIHOST=http://"),
+            key: property("AUTH="),
+        }
+    }
+
     /// Status and body of one request below `/api/v1/namespaces/_/`.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
@@ -252,16 +267,7 @@ fn a_server_has_the_host_with_credentials_of_its_own() {
     let file = site.path("conche-data/openwhisk.wskprops");
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let properties = std::fs::read_to_string(&file).unwrap();
-    let property = |name: &str| {
-        let line = properties.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!("no {name}")).to_owned()
-    };
-    let mut host = Host {
-        child: None,
-        address: property("APIHOST=http://"),
-        key: property("AUTH="),
-    };
+    let mut host = Host::of(&site);
     assert_ne!(host.key, GUEST);
     host.action("f", "quickjs:1", "function main(p) { return p }");
     let given = json!({ "ip": "192.0.2.1" });

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::differences::{stale, told};
-use super::{Body, Change, Current, Desired, Entity, Feed, Kind, Live, MANAGED, Plan, Step};
+use super::{Body, Change, Current, Desired, Entity, Feed, Kind, Live, MANAGED, Step};
 use crate::client::{Auth, Client, Error, RunOptions};
 use crate::model::{
     Action, ActionPut, EntityKind, EntityPath, FullyQualifiedName, KeyValues, Name, Package, Rule,
@@ -56,6 +56,21 @@ pub enum ApplyError {
         /// The trigger.
         trigger: FullyQualifiedName,
     },
+}
+
+impl ApplyError {
+    /// Whether the same would be refused again: what is described, or what is there, has to
+    /// change first.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::NoKey { .. } => true,
+            Self::List(_) => false,
+            Self::Entity { source, .. } | Self::Feed { source, .. } => matches!(
+                source,
+                Error::Invalid(_) | Error::Rejected(_) | Error::Application(_)
+            ),
+        }
+    }
 }
 
 /// Looks at all of a host that counts for what is described; with `project` also at all that
@@ -148,32 +163,28 @@ async fn current(
     })
 }
 
-/// Carries a plan out, step by step; `done` hears of each that was. What is done again after a
-/// failure begins with a new look.
+/// Carries one step of a plan out. The steps of a plan are in an order in which they can be done
+/// one after the other. What is done again after a failure begins with a new look.
 ///
 /// # Errors
-/// [`ApplyError`] of the first step that failed. Those before it were done.
+/// [`ApplyError`]
 pub async fn carry_out(
     host: Host<'_>,
     desired: &Desired,
     live: &Live,
-    plan: &Plan,
-    mut done: impl FnMut(&Step),
+    step: &Step,
 ) -> Result<(), ApplyError> {
-    for step in &plan.steps {
-        let there = live.get(step.kind, &step.name);
-        match (&step.change, there) {
-            (Change::Create | Change::Update { .. }, _) => {
-                if let Some(entity) = desired.entity(step.kind, &step.name) {
-                    write(host, entity, there).await?;
-                }
+    let there = live.get(step.kind, &step.name);
+    match (&step.change, there) {
+        (Change::Create | Change::Update { .. }, _) => {
+            match desired.entity(step.kind, &step.name) {
+                Some(entity) => write(host, entity, there).await,
+                None => Ok(()),
             }
-            (Change::Remove, Some(there)) => remove(host, there).await?,
-            (Change::Remove | Change::Unchanged | Change::Keep { .. }, _) => {}
         }
-        done(step);
+        (Change::Remove, Some(there)) => remove(host, there).await,
+        (Change::Remove | Change::Unchanged | Change::Keep { .. }, _) => Ok(()),
     }
-    Ok(())
 }
 
 async fn write(host: Host<'_>, entity: &Entity, there: Option<&Current>) -> Result<(), ApplyError> {

@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 
 use super::code::{ROOTS, Run, is_archive, is_program, language};
 use super::marks::own_key;
-use super::{Body, Desired, Entity, Error, Files, Found, Listed, Reading};
+use super::{Body, Desired, Entity, Error, Fault, Files, Found, Listed, Reading};
 use crate::model::{ActionPut, FullyQualifiedName, KeyValues, Name, PackagePut};
 
 /// Reads a folder of functions, for a package or for none.
 ///
 /// A function is a file that ends in `.js`, `.py` or of another language of OpenWhisk, a `.zip`,
 /// a program (which may be executed and begins as one does), or a folder with a `package.json`,
-/// `index.js`, `__main__.py` or `exec`. What is none is passed over, and told.
+/// `index.js`, `__main__.py` or `exec`. What is none is passed over, and told; one that can't be
+/// read, or has no name or that of another, is a fault beside the others.
 ///
 /// # Errors
-/// [`Error::Folder`]: a file that can't be read, a name that is none, two functions of one name.
+/// [`Error::List`]
 pub fn read_folder(reading: &Reading<'_>, package: Option<&Name>) -> Result<Desired, Error> {
-    let mut listed = reading.files.list().map_err(|flaw| wrong(".", flaw))?;
+    let mut listed = reading.files.list().map_err(Error::List)?;
     listed.sort_by(|one, other| one.name.cmp(&other.name));
     let mut desired = Desired::default();
     if let Some(package) = package {
@@ -32,62 +33,72 @@ pub fn read_folder(reading: &Reading<'_>, package: Option<&Name>) -> Result<Desi
     }
     let mut files: BTreeMap<FullyQualifiedName, String> = BTreeMap::new();
     for one in listed {
-        let Some((name, found)) = function(reading.files, &one)? else {
+        let file = one.name.clone();
+        let mut fault = |action: Option<&FullyQualifiedName>, flaw: String| {
+            desired.faults.push(Fault {
+                file: file.clone(),
+                action: action.cloned(),
+                flaw,
+            });
+        };
+        let Some(name) = function(reading.files, &one) else {
             desired.passed_over.push(one.name);
             continue;
         };
-        let parsed = Name::parse(&name).map_err(|error| wrong(&one.name, error.to_string()))?;
-        let name = FullyQualifiedName::new(reading.namespace.clone(), package.cloned(), parsed);
-        if let Some(other) = files.insert(name.clone(), one.name.clone()) {
-            return Err(wrong(
-                &one.name,
-                format!("{other} is the action {name} already"),
-            ));
-        }
-        let exec = Run::default().found(&one.name, found);
-        let put = ActionPut {
-            exec: Some(exec.map_err(|flaw| wrong(&one.name, flaw))?),
-            parameters: Some(KeyValues::default()),
-            annotations: Some(own_key(KeyValues::default())),
-            ..ActionPut::default()
+        let name = match Name::parse(name) {
+            Ok(name) => FullyQualifiedName::new(reading.namespace.clone(), package.cloned(), name),
+            Err(error) => {
+                fault(None, error.to_string());
+                continue;
+            }
         };
-        let body = Body::Action(put);
-        desired.entities.push(Entity { name, body });
+        if let Some(other) = files.get(&name) {
+            fault(Some(&name), format!("{other} is the action {name} already"));
+            continue;
+        }
+        match action(reading.files, &one.name) {
+            Ok(Some(body)) => {
+                files.insert(name.clone(), one.name);
+                desired.entities.push(Entity { name, body });
+            }
+            Ok(None) => desired.passed_over.push(one.name),
+            Err(flaw) => fault(Some(&name), flaw),
+        }
     }
     Ok(desired)
 }
 
-/// The name and content of a function; none where it is none.
-fn function(files: &dyn Files, listed: &Listed) -> Result<Option<(String, Found)>, Error> {
+/// The name of what may be a function; none of what is none.
+fn function<'n>(files: &dyn Files, listed: &'n Listed) -> Option<&'n str> {
     let path = listed.name.as_str();
     if path.starts_with('.') {
-        return Ok(None);
+        return None;
     }
-    let read = || files.read(path).map_err(|flaw| wrong(path, flaw));
     if listed.is_folder {
-        let is_function = ROOTS
-            .iter()
-            .any(|(root, _)| files.has(&format!("{path}/{root}")));
-        let found = is_function.then(read).transpose()?;
-        return Ok(found.map(|found| (path.to_owned(), found)));
+        let mut roots = ROOTS.iter();
+        let is_function = roots.any(|(root, _)| files.has(&format!("{path}/{root}")));
+        return is_function.then_some(path);
     }
+    let may_be = language(path).is_some() || is_archive(path) || listed.is_executable;
     let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
-    if language(path).is_some() || is_archive(path) {
-        return Ok(Some((stem.to_owned(), read()?)));
-    }
-    if !listed.is_executable {
-        return Ok(None);
-    }
-    let program = match read()? {
-        Found::File(file) if is_program(&file) => Some(Found::File(file)),
-        _ => None,
-    };
-    Ok(program.map(|found| (stem.to_owned(), found)))
+    may_be.then_some(stem)
 }
 
-fn wrong(name: &str, flaw: impl Into<String>) -> Error {
-    Error::Folder {
-        name: name.to_owned(),
-        flaw: flaw.into(),
+/// The action that something is; none where it turns out to be no function.
+fn action(files: &dyn Files, path: &str) -> Result<Option<Body>, String> {
+    let found = files.read(path)?;
+    if let Found::File(file) = &found
+        && language(path).is_none()
+        && !is_archive(path)
+        && !is_program(file)
+    {
+        return Ok(None);
     }
+    let put = ActionPut {
+        exec: Some(Run::default().found(path, found)?),
+        parameters: Some(KeyValues::default()),
+        annotations: Some(own_key(KeyValues::default())),
+        ..ActionPut::default()
+    };
+    Ok(Some(Body::Action(put)))
 }

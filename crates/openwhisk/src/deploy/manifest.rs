@@ -38,7 +38,7 @@ pub fn read_manifest(
     Ok(Desired {
         project,
         entities: order::ordered(entities)?,
-        passed_over: Vec::new(),
+        ..Desired::default()
     })
 }
 

@@ -70,14 +70,9 @@ pub enum Error {
         /// What is wrong, in a sentence without its full stop.
         flaw: String,
     },
-    /// Something in a folder of functions is wrong.
-    #[error("{name}: {flaw}")]
-    Folder {
-        /// The file or folder.
-        name: String,
-        /// What is wrong.
-        flaw: String,
-    },
+    /// A folder can't be listed.
+    #[error("it can't be listed: {0}")]
+    List(String),
 }
 
 fn place(at: &Pointer) -> String {
@@ -155,6 +150,20 @@ pub struct Desired {
     pub entities: Vec<Entity>,
     /// Names in a folder of functions that are none.
     pub passed_over: Vec<String>,
+    /// Functions in a folder that can't be read.
+    pub faults: Vec<Fault>,
+}
+
+/// A function that can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {flaw}")]
+pub struct Fault {
+    /// The file or folder.
+    pub file: String,
+    /// The action that it would be; none where that has no name either.
+    pub action: Option<FullyQualifiedName>,
+    /// What is wrong.
+    pub flaw: String,
 }
 
 /// An entity as it is to be.
