@@ -2,7 +2,7 @@
 
 use conche_openwhisk::model::{
     Action, ActionPut, Exec, FullyQualifiedName, KeyValue, KeyValues, LimitRanges, Messages, Other,
-    check_size, is_binary,
+    Version, check_size, is_binary,
 };
 
 use crate::host::Inner;
@@ -55,11 +55,7 @@ impl Definition {
         Ok(Action {
             namespace: named.path(),
             name: named.name.clone(),
-            version: match (asked.version, there) {
-                (Some(version), _) => version,
-                (None, Some(there)) => there.version.next(),
-                (None, None) => conche_openwhisk::model::Version::default(),
-            },
+            version: version(asked.version, there.map(|there| &there.version))?,
             publish: asked
                 .publish
                 .or(there.map(|there| there.publish))
@@ -121,6 +117,17 @@ impl Definition {
             valid.sort_unstable();
             Refusal::bad(Messages::unknown_kind(asked, &valid))
         })
+    }
+}
+
+/// The version of what is to be stored: as it was asked for, else the one after that which was
+/// there, else the first.
+pub(crate) fn version(asked: Option<Version>, there: Option<&Version>) -> Result<Version, Refusal> {
+    match asked {
+        Some(asked) => asked
+            .whole()
+            .ok_or_else(|| Refusal::malformed(format!("bad semantic version {asked}"))),
+        None => Ok(there.map_or_else(Version::default, Version::next)),
     }
 }
 

@@ -58,7 +58,7 @@ impl Inner {
     pub(super) async fn conductor(
         self: &Arc<Self>,
         call: Call,
-        journey: &Journey,
+        journey: &Arc<Journey>,
     ) -> Option<Activation> {
         let began = self.now();
         let mut sum = Sum::default();
@@ -70,7 +70,7 @@ impl Inner {
     async fn conduct(
         self: &Arc<Self>,
         call: &Call,
-        journey: &Journey,
+        journey: &Arc<Journey>,
         sum: &mut Sum,
     ) -> Option<Response> {
         let mut payload = match &call.payload {
@@ -106,7 +106,7 @@ impl Inner {
                         return Some(record::failure(Status::ApplicationError, TOO_LONG));
                     }
                     let part = part(call, target, params.into(), self.now());
-                    let done = self.carry_out(part, Some(journey)).await?;
+                    let done = self.part(part, journey).await?;
                     sum.add(&done);
                     if done.response.status == Status::InternalError {
                         return Some(done.response);

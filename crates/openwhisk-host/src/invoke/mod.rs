@@ -25,7 +25,7 @@ use conche_openwhisk::model::{
 use conche_runtime::supervisor::Stage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::entities::Target;
 use crate::host::Inner;
@@ -106,7 +106,8 @@ impl Journey {
         Self {
             components: AtomicUsize::new(most),
             conductors: AtomicUsize::new(most.saturating_mul(2).saturating_add(1)),
-            sequences: AtomicUsize::new(most),
+            // As many as a sequence may hold when it is stored, and that one.
+            sequences: AtomicUsize::new(most.saturating_mul(2).saturating_add(1)),
         }
     }
 
@@ -274,7 +275,8 @@ impl Inner {
         let name = format!("activation {}", call.id);
         self.tasks.detach(name, Stage::Executor, async move {
             let landing = landing;
-            if let Some(activation) = host.carry_out(call, None).await {
+            let journey = Journey::new(host.settings.actions.sequence_length);
+            if let Some(activation) = host.carry_out(call, Arc::new(journey)).await {
                 drop(landing);
                 sender.send_replace(Some(Arc::new(activation)));
             }
@@ -306,29 +308,34 @@ impl Inner {
         }
     }
 
+    /// Carries out a part of a sequence or composition, in a task of its own: parts have parts,
+    /// and no stack may grow with them. None where it, or the task, was cut off.
+    async fn part(self: &Arc<Self>, call: Call, journey: &Arc<Journey>) -> Option<Activation> {
+        let (sender, over) = oneshot::channel();
+        let name = format!("activation {}", call.id);
+        let carried_out = Arc::clone(self).carry_out(call, Arc::clone(journey));
+        self.tasks.detach(name, Stage::Executor, async move {
+            // Who asked may have been cut off meanwhile.
+            drop(sender.send(carried_out.await));
+        });
+        over.await.ok().flatten()
+    }
+
     /// Carries out a call and records it; none where it could not begin any more and waits for
-    /// the next start of the host. `journey` is that of the sequence or composition around it.
-    pub(crate) fn carry_out<'a>(
-        self: &'a Arc<Self>,
+    /// the next start of the host. `journey` is that of the whole that it belongs to.
+    fn carry_out(
+        self: Arc<Self>,
         call: Call,
-        journey: Option<&'a Journey>,
-    ) -> Pin<Box<dyn Future<Output = Option<Activation>> + Send + 'a>> {
+        journey: Arc<Journey>,
+    ) -> Pin<Box<dyn Future<Output = Option<Activation>> + Send>> {
         Box::pin(async move {
-            let own;
-            let journey = match journey {
-                Some(journey) => journey,
-                None => {
-                    own = Journey::new(self.settings.actions.sequence_length);
-                    &own
-                }
-            };
             let package = call.target.action.namespace.package.clone();
             let activation = match &call.target.action.exec {
                 Exec::Sequence(sequence) => {
                     let components = sequence.components.clone();
-                    self.sequence(call, components, journey).await
+                    self.sequence(call, components, &journey).await
                 }
-                _ if call.target.is_conductor() => self.conductor(call, journey).await,
+                _ if call.target.is_conductor() => self.conductor(call, &journey).await,
                 _ => self.primitive(call).await,
             }?;
             let package = package.map(|package| package.to_string());

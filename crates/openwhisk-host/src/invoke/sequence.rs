@@ -82,7 +82,7 @@ impl Inner {
         self: &Arc<Self>,
         call: Call,
         components: Vec<String>,
-        journey: &Journey,
+        journey: &Arc<Journey>,
     ) -> Option<Activation> {
         let began = self.now();
         let mut sum = Sum::default();
@@ -109,7 +109,7 @@ impl Inner {
                 break;
             }
             let part = part(&call, target, value, self.now());
-            let done = self.carry_out(part, Some(journey)).await?;
+            let done = self.part(part, journey).await?;
             sum.add(&done);
             response = done.response;
             value = response.result.clone().unwrap_or_default();

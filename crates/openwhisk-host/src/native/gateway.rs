@@ -109,9 +109,8 @@ async fn create(host: &Inner, who: &User, asked: &Map<String, Value>) -> Result<
         }
         _ => return Err(Refusal::bad("apidoc is required")),
     };
-    let (base, found, document) = match text(&apidoc, "swagger") {
-        Some(written) => {
-            let document: Value = serde_json::from_str(written).map_err(Refusal::malformed)?;
+    let (base, found, document) = match whole(&apidoc)? {
+        Some(document) => {
             let base = document.get("basePath").and_then(Value::as_str);
             let base = base
                 .ok_or_else(|| Refusal::bad("The API has no basePath"))?
@@ -134,6 +133,18 @@ async fn create(host: &Inner, who: &User, asked: &Map<String, Value>) -> Result<
     check_size("apidoc", document.to_string().len() as u64, limit)?;
     store(host, who, &base, found, document.clone()).await?;
     Ok(shown(host, who, &base, &document))
+}
+
+/// The whole of an API where it is sent so: the clients send text, frameworks an object.
+fn whole(apidoc: &Map<String, Value>) -> Result<Option<Value>, Refusal> {
+    match apidoc.get("swagger") {
+        Some(document @ Value::Object(_)) => Ok(Some(document.clone())),
+        Some(Value::String(written)) if !written.is_empty() => {
+            let document = serde_json::from_str(written);
+            document.map(Some).map_err(Refusal::malformed)
+        }
+        _ => Ok(None),
+    }
 }
 
 fn swagger(route: &Route) -> Value {

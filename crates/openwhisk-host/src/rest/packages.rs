@@ -5,13 +5,14 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use conche_openwhisk::model::{
     Action, Binding, BindingField, EntityKind, EntityPath, FullyQualifiedName, Messages, Name,
-    Other, Package, PackageMember, PackagePut, Version,
+    Other, Package, PackageMember, PackagePut,
 };
 use http::StatusCode;
 
 use super::body::Document;
 use super::query::Query;
 use super::{Caller, Here, lists};
+use crate::define::version;
 use crate::entities::{Loaded, delete as removal, key, provider_of, put, read as typed};
 use crate::host::Inner;
 use crate::native;
@@ -130,7 +131,7 @@ pub(super) async fn write(
         None => Package {
             namespace: path,
             name,
-            version: asked.version.unwrap_or_default(),
+            version: version(asked.version, None)?,
             publish: asked.publish.unwrap_or(false),
             parameters: asked.parameters.unwrap_or_default(),
             annotations: asked.annotations.unwrap_or_default(),
@@ -141,9 +142,7 @@ pub(super) async fn write(
             other: Other::new(),
         },
         Some(Loaded { value: there, .. }) => Package {
-            version: asked
-                .version
-                .unwrap_or_else(|| Version::next(&there.version)),
+            version: version(asked.version, Some(&there.version))?,
             publish: asked.publish.unwrap_or(there.publish),
             parameters: asked.parameters.unwrap_or(there.parameters),
             annotations: asked.annotations.unwrap_or(there.annotations),

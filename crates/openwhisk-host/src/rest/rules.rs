@@ -15,6 +15,7 @@ use http::StatusCode;
 use super::body::Document;
 use super::query::Query;
 use super::{Caller, Here, lists};
+use crate::define::version;
 use crate::entities::{Loaded, delete as removal, put};
 use crate::host::Inner;
 use crate::refusal::Refusal;
@@ -138,11 +139,7 @@ pub(super) async fn write(
     let rule = Rule {
         namespace: path,
         name,
-        version: match (asked.version, there) {
-            (Some(version), _) => version,
-            (None, Some(there)) => there.version.next(),
-            (None, None) => conche_openwhisk::model::Version::default(),
-        },
+        version: version(asked.version, there.map(|there| &there.version))?,
         publish: asked.publish.unwrap_or(false),
         annotations: asked
             .annotations

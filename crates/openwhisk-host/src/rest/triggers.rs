@@ -15,6 +15,7 @@ use super::body::{Document, Payload};
 use super::invocation::idempotency;
 use super::query::Query;
 use super::{Caller, Here, lists};
+use crate::define::version;
 use crate::entities::{Loaded, delete as removal, put};
 use crate::fire::Firing;
 use crate::host::Inner;
@@ -85,7 +86,7 @@ pub(super) async fn write(
             Trigger {
                 namespace: path,
                 name,
-                version: asked.version.unwrap_or_default(),
+                version: version(asked.version, None)?,
                 publish: asked.publish.unwrap_or(false),
                 parameters: asked.parameters.unwrap_or_default(),
                 annotations: asked.annotations.unwrap_or_default(),
@@ -96,7 +97,7 @@ pub(super) async fn write(
             }
         }
         Some(Loaded { value: there, .. }) => Trigger {
-            version: asked.version.unwrap_or_else(|| there.version.next()),
+            version: version(asked.version, Some(&there.version))?,
             publish: asked.publish.unwrap_or(there.publish),
             parameters: asked.parameters.unwrap_or(there.parameters),
             annotations: asked.annotations.unwrap_or(there.annotations),

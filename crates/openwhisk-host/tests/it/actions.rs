@@ -109,6 +109,12 @@ async fn puts_are_refused_row_by_row() {
         ),
         (
             "actions/new",
+            limits(json!({ "instances": 0 })),
+            400,
+            "instances 0 below allowed threshold of 1",
+        ),
+        (
+            "actions/new",
             limits(json!({ "concurrency": 10 })),
             400,
             "concurrency 10 exceeds allowed threshold of 1",
@@ -294,5 +300,32 @@ async fn lists_are_newest_first_in_pages_or_counted() {
         let reply = world.get(&format!("actions?{query}")).await.of(400);
         let said = reply["error"].as_str().unwrap();
         assert!(said.ends_with(text), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_has_three_numbers_whatever_it_is_of() {
+    let world = World::new().await;
+    world.put("triggers/fires", json!({})).await.of(200);
+    world.action("there").await;
+    let rule = json!({ "trigger": "/_/fires", "action": "/_/there" });
+    for (path, mut body) in [
+        ("actions/v", code()),
+        ("triggers/v1", json!({})),
+        ("packages/v2", json!({})),
+        ("rules/v3", rule),
+    ] {
+        let path = format!("{path}?overwrite=true");
+        for bad in ["x", "", "-1.0.0", "1.2.3.4"] {
+            body["version"] = json!(bad);
+            let text = format!("The request content was malformed:\nbad semantic version {bad}");
+            world.put(&path, body.clone()).await.refuses(400, &text);
+        }
+        body["version"] = json!("1.2");
+        let made = world.put(&path, body.clone()).await.of(200);
+        assert_eq!(made["version"], "1.2.0");
+        body.as_object_mut().unwrap().remove("version");
+        let next = world.put(&path, body).await.of(200);
+        assert_eq!(next["version"], "1.2.1", "{path}");
     }
 }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
+use conche_openwhisk_host::Settings;
 use serde_json::json;
 
 use crate::harness::{World, code};
@@ -105,4 +106,24 @@ async fn a_request_keeps_its_identifier_and_pages_may_call() {
         reply.header("access-control-allow-headers"),
         Some("Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent")
     );
+}
+
+#[tokio::test]
+async fn no_page_calls_a_host_whose_keys_everybody_knows() {
+    let world = World::with(Settings {
+        dev: true,
+        ..Settings::default()
+    })
+    .await;
+    for method in [Method::OPTIONS, Method::GET] {
+        let request = Request::builder()
+            .method(method)
+            .uri("/api/v1/namespaces/_/actions")
+            .header("origin", "https://evil.example")
+            .header("access-control-request-method", "PUT");
+        let reply = world.send(request.body(Body::empty()).unwrap()).await;
+        let allowed = reply.headers.keys();
+        let mut allowed = allowed.filter(|name| name.as_str().starts_with("access-control"));
+        assert_eq!(allowed.next(), None);
+    }
 }

@@ -182,3 +182,26 @@ async fn a_composition_without_end_is_ended() {
         "also within a sequence"
     );
 }
+
+#[tokio::test]
+async fn a_conductor_may_name_itself_as_deep_as_a_composition_may_be_long() {
+    let world = World::new().await;
+    let more = json!({ "annotations": [{ "key": "conductor", "value": true }] });
+    world.action_with("c", more).await;
+    world.runtimes.answer("c", |run| {
+        if let Some(error) = run.value.get("error") {
+            return Ran::failure(ResponseClass::ApplicationError, error.clone());
+        }
+        match run.value["n"].as_i64() {
+            Some(n) if n > 0 => Ran::success(json!({ "action": "c", "params": { "n": n - 1 } })),
+            _ => Ran::success(json!({ "bottom": true })),
+        }
+    });
+    let deep = result(&world, json!({ "n": 50 })).await;
+    assert_eq!(deep["result"], json!({ "bottom": true }));
+    let too_deep = result(&world, json!({ "n": 51 })).await;
+    assert_eq!(
+        too_deep["result"],
+        json!({ "error": "Too many actions in the composition." })
+    );
+}

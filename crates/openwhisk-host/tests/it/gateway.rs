@@ -106,6 +106,10 @@ async fn a_whole_description_is_taken_and_belongs_to_its_namespace() {
         .await
         .of(200);
     assert_eq!(by_title["apis"].as_array().unwrap().len(), 1);
+    let object = json!({ "swagger": "2.0", "basePath": "/x", "paths": {} });
+    let body = json!({ "apidoc": { "namespace": "_", "swagger": object } });
+    let made = ask(&world, Method::POST, "createApi", Some(body)).await;
+    assert_eq!(made.of(200)["apidoc"], object, "as frameworks send it");
     let other = world.other().clone();
     let path = format!("{ROOT}/getApi");
     let theirs = world.as_user(&other, Method::GET, &path, None).await;

@@ -188,3 +188,17 @@ async fn sequences_nest_and_are_bounded_when_they_run() {
         json!({ "error": "Too many actions in the sequence." })
     );
 }
+
+#[tokio::test]
+async fn a_sequence_that_is_stored_runs_however_deep_it_holds_others() {
+    let world = world().await;
+    world.sequence("s1", &["/_/one"]).await;
+    for depth in 2..=8 {
+        let below = format!("/_/s{}", depth - 1);
+        world.sequence(&format!("s{depth}"), &[&below]).await;
+    }
+    let ran = world.run("s8", json!({})).await;
+    assert_eq!(ran["response"]["result"], json!({ "n": 1 }));
+    let reply = world.put("actions/s9", sequence(&["/_/s8"])).await;
+    reply.refuses(400, "Too many actions in the sequence.");
+}

@@ -84,6 +84,9 @@ pub enum LimitError {
     /// `concurrency` is too small.
     #[error("concurrency {0} below allowed threshold of {1}")]
     ConcurrencyBelow(u64, u64),
+    /// `instances` is 0.
+    #[error("instances {0} below allowed threshold of {1}")]
+    InstancesBelow(u64, u64),
 }
 
 impl LimitRanges {
@@ -112,7 +115,11 @@ impl LimitRanges {
             self.concurrency,
             LimitError::ConcurrencyBelow,
             LimitError::ConcurrencyAbove,
-        )
+        )?;
+        match asked.instances {
+            Some(0) => Err(LimitError::InstancesBelow(0, 1)),
+            _ => Ok(()),
+        }
     }
 
     /// What an action gets: what it asks for, else what it had, else what is usual.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// `major.minor.patch`. Kept as it was written; hosts count the patch up at every change.
+/// `major.minor.patch`. Kept as it was written; hosts take [`Version::whole`] and count the patch
+/// up at every change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(String);
@@ -27,6 +28,12 @@ impl Version {
         }
         let [major, minor, patch] = parts;
         (parts != [0, 0, 0]).then_some((major, minor, patch))
+    }
+
+    /// The version with all its parts; none where it is none.
+    pub fn whole(&self) -> Option<Self> {
+        let (major, minor, patch) = self.parts()?;
+        Some(Self::new(major, minor, patch))
     }
 
     /// The version after this one; the first where this is none.
@@ -77,6 +84,10 @@ mod tests {
         assert_eq!((next("2").as_str(), next("x").as_str()), ("2.0.1", "0.0.1"));
         for text in ["", "0.0.0", "1.2.3.4", "a.b.c", "-1.0.0"] {
             assert_eq!(Version::from(text.to_owned()).parts(), None, "{text}");
+        }
+        for (text, whole) in [("1.2.3", "1.2.3"), ("1.2", "1.2.0"), ("7", "7.0.0")] {
+            let made = Version::from(text.to_owned()).whole();
+            assert_eq!(made, Some(Version::from(whole.to_owned())));
         }
     }
 }
