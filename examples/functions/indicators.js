@@ -22,17 +22,45 @@ function once(list) {
   return Array.from(new Set(list)).sort();
 }
 
+// Domain names among the words: labels in a row that are such, the last a name of a top level.
+// Each word is cut up once, so that the time grows with the text and no faster.
+function domainsOf(text) {
+  const found = [];
+  for (const word of text.match(/[\w.-]+/g) || []) {
+    let labels = [];
+    for (const part of word.split('.').concat('')) {
+      const label = part.replace(/^-/, '').replace(/-$/, '');
+      if (/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i.test(label)) {
+        labels.push(label);
+        continue;
+      }
+      while (labels.length > 0 && !/^[a-z]{2,}$/i.test(labels[labels.length - 1])) labels.pop();
+      const name = labels.join('.');
+      if (labels.length > 1 && name.length < 254) found.push(name.toLowerCase());
+      labels = [];
+    }
+  }
+  return found;
+}
+
+function withoutStops(url) {
+  let end = url.length;
+  while (end > 0 && '.,;:!?'.includes(url[end - 1])) end -= 1;
+  return url.slice(0, end);
+}
+
+// Every pattern has a bound on what may precede what it needs: a text that is made to be slow
+// is not.
 function main(params) {
   if (typeof params.text !== 'string') return { error: 'text: the text to look through is missing' };
   const text = refang(params.text);
   const all = (pattern) => once((text.match(pattern) || []).map((found) => found.toLowerCase()));
-  const urls = once((text.match(/\bhttps?:\/\/[^\s"'<>()\[\]{}]+/gi) || [])
-    .map((url) => url.replace(/[.,;:!?]+$/, '')));
+  const urls = once((text.match(/\bhttps?:\/\/[^\s"'<>()\[\]{}]+/gi) || []).map(withoutStops));
   const ipv4 = all(/\b\d{1,3}(?:\.\d{1,3}){3}\b/g)
     .filter((address) => address.split('.').every((part) => Number(part) <= 255));
-  const emails = all(/\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b/g);
-  const domains = all(/\b(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}\b/gi)
-    .filter((name) => !emails.some((email) => email.startsWith(name + '@')));
+  const emails = all(/\b[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+\b/g);
+  const people = new Set(emails.map((email) => email.split('@')[0]));
+  const domains = once(domainsOf(text)).filter((name) => !people.has(name));
   const hashes = {
     md5: all(/\b[0-9a-f]{32}\b/gi),
     sha1: all(/\b[0-9a-f]{40}\b/gi),
