@@ -51,6 +51,9 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
+    /// Two members of an object would have the same name.
+    #[error("two members would have the name \"{0}\"")]
+    Twice(String),
     /// What is called base64 is none.
     #[error("this is no base64: {0}")]
     Base64(#[from] base64::DecodeError),
@@ -110,9 +113,9 @@ impl<'v> Substitution<'v> {
         self.fill(text, quoting, &mut left)
     }
 
-    /// Fills in the texts of a JSON document; names of members stay as they are. A text that
-    /// is one reference and nothing else becomes the value with its type (null if it has
-    /// none); within a longer text, a value is text.
+    /// Fills in the texts of a JSON document and the names of its members. A text that is one
+    /// reference and nothing else becomes the value with its type (null if it has none);
+    /// within a longer text or a name, a value is text.
     ///
     /// ```
     /// use std::collections::BTreeMap;
@@ -157,22 +160,32 @@ impl<'v> Substitution<'v> {
         let mut quoter = Quoter::new(quoting);
         let mut filled = String::new();
         let mut at = 0;
-        for reference in references(text, &declared) {
+        let found: Vec<Reference<'_>> = references(text, &declared).collect();
+        let refused = |reference: &Reference<'_>, reason| Error::Refused {
+            name: reference.name.to_owned(),
+            at: reference.at,
+            reason,
+        };
+        for reference in &found {
             let before = &text[at..reference.at];
             quoter.pass(before);
             self.push(&mut filled, before, left)?;
-            let value = self.value(reference)?.ok_or_else(|| Error::NoValue {
+            let value = self.value(*reference)?.ok_or_else(|| Error::NoValue {
                 name: reference.name.to_owned(),
                 at: reference.at,
             })?;
-            let value = value.to_string();
-            let quoted = quoter.quote(&value).map_err(|reason| Error::Refused {
-                name: reference.name.to_owned(),
-                at: reference.at,
-                reason,
-            })?;
+            let text = value.to_string();
+            let quoted = quoter.quote(value, &text);
+            let quoted = quoted.map_err(|reason| refused(reference, reason))?;
             self.push(&mut filled, &quoted, left)?;
             at = reference.end();
+        }
+        quoter.pass(&text[at..]);
+        quoter.end();
+        if let Some((reference, reason)) = quoter.fault()
+            && let Some(reference) = found.get(reference)
+        {
+            return Err(refused(reference, reason));
         }
         self.push(&mut filled, &text[at..], left)?;
         Ok(filled)
@@ -202,7 +215,12 @@ impl<'v> Substitution<'v> {
                 let mut filled = serde_json::Map::new();
                 for (name, member) in members {
                     path.push(Key::Name(name.clone()));
-                    filled.insert(name.clone(), self.tree(member, path, left)?);
+                    let name = self.fill(name, Quoting::Plain, left)?;
+                    let member = self.tree(member, path, left)?;
+                    if filled.contains_key(&name) {
+                        return Err(Error::Twice(name));
+                    }
+                    filled.insert(name, member);
                     path.pop();
                 }
                 Ok(Json::Object(filled))

@@ -3,12 +3,16 @@
 //!
 //! The input's form is `conche_modules::command::CommandInput`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use conche_cacao::model::{Command, Dictionary};
-use conche_cacao::variable::{Name, Quoting, Scope, Substitution, Variables};
+use conche_cacao::variable::reference::references;
+use conche_cacao::variable::{
+    self, Name, Quoting, Scope, Substitution, Type, Value as Filled, Variable, Variables,
+};
 use serde_json::{Map, Value, json};
 
 use crate::json::Json;
@@ -102,6 +106,42 @@ impl Parts {
             other: Value::Object(command.other.clone()),
         })
     }
+}
+
+impl Parts {
+    /// Whether every reference of a script stands where a value of its type can be written. The
+    /// types of variables are those that the playbook declares; any text where it does not.
+    pub(super) fn probe(&self, type_of: &dyn Fn(&str) -> Option<Type>) -> Result<(), String> {
+        let Some(Text::Of(script, quoting @ (Quoting::PosixShell | Quoting::PowerShell))) =
+            &self.command
+        else {
+            return Ok(());
+        };
+        let declared = |name: &str| type_of(name).is_some();
+        let used = references(script, &declared);
+        let values: BTreeMap<&str, Variable> = used
+            .map(|used| (used.name, sample(type_of(used.name))))
+            .collect();
+        match Substitution::new(&values).text(script, *quoting) {
+            Err(error @ variable::substitute::Error::Refused { .. }) => {
+                Err(format!("`command`: {error}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A variable with a value of its type, as far as the type says what may be written where.
+fn sample(kind: Option<Type>) -> Variable {
+    let text = match &kind {
+        Some(Type::Integer | Type::Long) => "1",
+        Some(Type::Ipv4) => "192.0.2.1",
+        Some(Type::Ipv6) => "2001:db8::1",
+        _ => return Variable::new(Type::String, Some(Filled::Text("x".to_owned()))),
+    };
+    let kind = kind.unwrap_or(Type::String);
+    let value = kind.parse(text).ok();
+    Variable::new(kind, value)
 }
 
 /// A text that is written as it is or in base64.

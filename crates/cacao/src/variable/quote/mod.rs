@@ -4,9 +4,9 @@
 //! holds may be anybody's. Each [`Quoting`] names the kind of text, and a value that cannot be
 //! written there without becoming something else is refused.
 //!
-//! A text within a text is beyond this: what an author hands to `eval`, or to `sh -c` within
-//! quotes, is read a second time by a shell that knows nothing of the quotes of the first. So
-//! is what a program makes of its words: bash calculates with both sides of `-eq`.
+//! A text within a text is beyond this: what an author hands to `sh -c` within quotes is read a
+//! second time by a shell that knows nothing of the quotes of the first. So is what a script does
+//! with a variable of its own that it gave a value: bash calculates with `n` in `[[ $n -eq 1 ]]`.
 
 mod posix;
 mod powershell;
@@ -14,6 +14,8 @@ mod powershell;
 use std::borrow::Cow;
 
 use thiserror::Error;
+
+use super::Value;
 
 /// The kind of text that values are written into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,11 @@ pub enum Error {
     /// A place in a script where no quoting is safe.
     #[error("it would stand {0}, where it could become code")]
     Place(&'static str),
+    /// A word of a script that its command takes for more than text.
+    #[error(
+        "it would stand {0}, where text could become code: declare the variable as `integer`, `long`, `ipv4-addr` or `ipv6-addr`; or assign it to a variable of the script (`x=__x__:value`), check that (`case $x in (*[!0-9]*) exit 1; esac`), and use it here"
+    )]
+    Word(&'static str),
 }
 
 /// Writes values into one text, from left to right.
@@ -77,10 +84,35 @@ impl Quoter {
         }
     }
 
-    /// A value as it is written here.
-    pub(super) fn quote<'v>(&mut self, value: &'v str) -> Result<Cow<'v, str>, Error> {
+    /// The end of the text.
+    pub(super) fn end(&mut self) {
+        if let Self::Posix(reader) = self {
+            reader.end();
+        }
+    }
+
+    /// The number, from 0, of a reference that was written, where it now proves that it could
+    /// become code.
+    pub(super) const fn fault(&self) -> Option<(usize, Error)> {
         match self {
-            Self::Posix(reader) => reader.quote(value).map(Cow::Owned),
+            Self::Posix(reader) => reader.fault(),
+            _ => None,
+        }
+    }
+
+    /// A value as it is written here, and how its text is.
+    pub(super) fn quote<'v>(
+        &mut self,
+        typed: &Value,
+        value: &'v str,
+    ) -> Result<Cow<'v, str>, Error> {
+        match self {
+            Self::Posix(reader) => {
+                // Nothing, or digits, letters of hexadecimal digits and `-./:`.
+                let harmless =
+                    matches!(typed, Value::Empty | Value::Integer(_) | Value::Address(_));
+                reader.quote(value, harmless).map(Cow::Owned)
+            }
             Self::PowerShell(reader) => reader.quote(value).map(Cow::Owned),
             Self::Simple(quoting) => simple(*quoting, value),
         }

@@ -3,9 +3,12 @@
 //! The author's text is followed just far enough to know within which quotes a reference
 //! stands. Where the shell's grammar is more than quotes (backticks, here-documents,
 //! arithmetic, `$(…)` within double quotes), nothing that follows is filled in: a refusal can
-//! be mended by its author, an injection cannot.
+//! be mended by its author, an injection cannot. Where quotes do not help, [`words`] knows it.
+
+mod words;
 
 use super::{Error, braced_name};
+use words::Words;
 
 /// Follows a script from left to right.
 #[derive(Default)]
@@ -13,6 +16,7 @@ pub(in crate::variable) struct Reader {
     state: State,
     /// The character before, where it changes what follows.
     before: Before,
+    words: Words,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -46,17 +50,35 @@ impl Reader {
     pub(super) fn pass(&mut self, text: &str) {
         let mut rest = text;
         while let Some(char) = rest.chars().next() {
+            if matches!(self.state, State::Lost(_)) {
+                return self.words.unread(rest);
+            }
             let mut length = char.len_utf8();
             if self.before == Before::Dollar
                 && let Some(name) = braced_name(rest)
             {
                 length = name;
                 self.before = Before::Word;
+                self.words.expansion(&rest[..name]);
             } else {
                 self.step(char);
             }
+            if let Some(place) = self.words.lost() {
+                self.state = State::Lost(place);
+            }
             rest = &rest[length..];
         }
+    }
+
+    /// The end of the script.
+    pub(super) fn end(&mut self) {
+        self.words.end();
+    }
+
+    /// The number of a reference that was written, and now proves to stand where its value could
+    /// become code.
+    pub(super) const fn fault(&self) -> Option<(usize, Error)> {
+        self.words.fault()
     }
 
     fn step(&mut self, char: char) {
@@ -66,13 +88,16 @@ impl Reader {
             State::Comment if char == '\n' => {
                 self.state = State::Bare;
                 self.before = Before::Gap;
+                self.words.bare(char, false);
             }
             State::Comment => {}
             State::Single if char == '\'' => self.state = State::Bare,
-            State::Single => {}
+            State::Single => self.words.quoted(char),
             State::Bare | State::Double if before == Before::Backslash => {
                 if char == '\n' {
                     self.before = Before::Continued;
+                } else {
+                    self.words.quoted(char);
                 }
             }
             State::Double => self.step_double(char, before),
@@ -85,7 +110,10 @@ impl Reader {
             '\\' if before == Before::Dollar => self.state = State::Lost("behind $\\"),
             '"' => self.state = State::Bare,
             '\\' => self.before = Before::Backslash,
-            '$' => self.before = Before::Dollar,
+            '$' => {
+                self.before = Before::Dollar;
+                self.words.expansion("$");
+            }
             '`' => self.state = State::Lost("behind a backtick"),
             '(' | '{' | '[' if before == Before::Dollar => {
                 self.state = State::Lost("behind an expansion within double quotes");
@@ -94,8 +122,9 @@ impl Reader {
                 if matches!(before, Before::Dollar | Before::Name) =>
             {
                 self.before = Before::Name;
+                self.words.quoted(char);
             }
-            _ => {}
+            _ => self.words.quoted(char),
         }
     }
 
@@ -117,17 +146,33 @@ impl Reader {
             }
             '(' if before == Before::Once('(') => self.state = State::Lost("behind arithmetic"),
             '#' if matches!(before, Before::Gap | Before::Once(_)) => self.state = State::Comment,
-            '\'' => self.state = State::Single,
-            '"' => self.state = State::Double,
+            '\'' => {
+                self.state = State::Single;
+                self.words.mark();
+            }
+            '"' => {
+                self.state = State::Double;
+                self.words.mark();
+            }
             '\\' => self.before = Before::Backslash,
-            '$' => self.before = Before::Dollar,
-            '<' | '(' => self.before = Before::Once(char),
-            ' ' | '\t' | '\n' | ';' | '&' | '|' | ')' | '>' => self.before = Before::Gap,
-            _ => {}
+            '$' => {
+                self.before = Before::Dollar;
+                self.words.expansion("$");
+            }
+            '<' | '(' => {
+                self.before = Before::Once(char);
+                self.words.bare(char, before == Before::Dollar);
+            }
+            ' ' | '\t' | '\n' | ';' | '&' | '|' | ')' | '>' => {
+                self.before = Before::Gap;
+                self.words.bare(char, false);
+            }
+            char => self.words.bare(char, false),
         }
     }
 
-    pub(super) fn quote(&mut self, value: &str) -> Result<String, Error> {
+    /// A value as it is written here; `harmless` where it is none that could become code.
+    pub(super) fn quote(&mut self, value: &str, harmless: bool) -> Result<String, Error> {
         if value.contains('\0') {
             return Err(Error::Nul);
         }
@@ -145,6 +190,7 @@ impl Reader {
             }
             _ => {}
         }
+        self.words.value(harmless)?;
         self.before = Before::Word;
         let within_single = || value.replace('\'', r"'\''");
         Ok(match self.state {

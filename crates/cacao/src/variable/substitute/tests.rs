@@ -251,9 +251,45 @@ fn documents_get_typed_values() {
     assert_eq!(
         Substitution::new(&known).json(&document),
         Ok(json!({
-            "__n__:value": [5, "9007199254740993", true, 0.5, null, ""],
+            "5": [5, "9007199254740993", true, 0.5, null, ""],
             "text": " 5true", "tree": {"__n__:value": "__n__:value"}, "again": "__n__:value", "other": [1, null, true],
         }))
+    );
+}
+
+#[test]
+fn names_of_members_are_filled_in_and_stay_different() {
+    let known = variables(&[
+        ("__x__", Type::String, "a\"b"),
+        ("__y__", Type::String, "y"),
+    ]);
+    let substitution = Substitution::new(&known);
+    assert_eq!(
+        substitution.json(&json!({"m": {"__x__:value": 1, "-__y__:value": 2}})),
+        Ok(json!({"m": {"a\"b": 1, "-y": 2}}))
+    );
+    let within = |at: Pointer, source: Error| {
+        Err(Error::Within {
+            pointer: at,
+            source: Box::new(source),
+        })
+    };
+    assert_eq!(
+        substitution.json(&json!({"m": {"-__y__:value": 2, "-y": 1}})),
+        within(
+            Pointer::top().then("m").then("-y"),
+            Error::Twice("-y".to_owned())
+        )
+    );
+    assert_eq!(
+        substitution.json(&json!({"__no__:value": 1})),
+        within(
+            Pointer::top().then("__no__:value"),
+            Error::Undeclared {
+                name: "__no__".to_owned(),
+                at: 0
+            }
+        )
     );
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use conche_cacao::Pointer;
 use conche_cacao::model::{Command, Party, Step as Described};
+use conche_cacao::variable::Type;
+use conche_cacao::{Playbook, Pointer};
 use serde_json::{Value, json};
 
 use super::{Lowering, Of, at};
@@ -40,6 +41,16 @@ fn own_command(step: &Described, command: &Command) -> Result<Option<Command>, S
     let read = serde_json::from_value(own);
     read.map(Some)
         .map_err(|error| format!("the step's `{OPENWHISK}`: {error}"))
+}
+
+/// The type that a variable is declared with where a step sees it.
+fn type_of(playbook: &Playbook, step: &Described, name: &str) -> Option<Type> {
+    let levels = [&step.step_variables, &playbook.playbook_variables];
+    let declared = levels
+        .into_iter()
+        .flatten()
+        .find_map(|level| level.get(name));
+    declared.map(|variable| Type::of(&variable.kind))
 }
 
 impl<'a> Lowering<'a> {
@@ -109,9 +120,11 @@ impl<'a> Lowering<'a> {
             self.executors,
         )?;
         let out_args = names(step.out_args.as_ref())?;
+        let parts = Parts::of(command, &bound.language)?;
+        parts.probe(&|name| type_of(of.playbook, step, name))?;
         let template = Arc::new(CommandTemplate {
             place: at(id, "commands").then(index.0).to_string(),
-            command: Parts::of(command, &bound.language)?,
+            command: parts,
             sees_all: bound.sees_all(),
             agent: agent.1.clone(),
             target: target.map(|(_, object)| object.clone()),

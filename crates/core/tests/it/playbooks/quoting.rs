@@ -115,6 +115,17 @@ fn a_start_line_that_is_none_fails_the_step() {
 }
 
 #[test]
+fn a_value_is_the_name_of_a_member_too() {
+    let body = r#"{"__v__:value": "__n__:value"}"#;
+    let found = filled(command(
+        "http-api",
+        json!({"command": "POST /x HTTP/1.1", "content": body}),
+    ));
+    let sent: Value = serde_json::from_str(found["content"].as_str().expect("text")).expect("JSON");
+    assert_eq!(sent, json!({EVIL: 7}));
+}
+
+#[test]
 fn a_value_in_a_json_body_stays_a_value_with_its_type() {
     let body = r#"{"text": "saw __v__:value", "count": "__n__:value"}"#;
     let found = filled(command(

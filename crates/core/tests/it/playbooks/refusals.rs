@@ -1,7 +1,7 @@
 //! What cannot be carried out is refused before anything is done, with its place.
 
 use conche_core::definition::Defaults;
-use conche_core::playbook::{codes, lower};
+use conche_core::playbook::{FourEyes, codes, lower};
 use serde_json::{Value, json};
 
 use super::document::{
@@ -32,6 +32,41 @@ fn says(step: Value, words: &str) {
     let step = with(json!({"on_success": "end"}), step);
     let found = only(&Doc::new("it").step("it", step), &Modules::default());
     assert!(found.starts_with(words), "{found}\nnot {words}");
+}
+
+#[test]
+fn text_where_a_shell_calculates_is_refused_with_its_place() {
+    let modules = Modules::default();
+    let script = |kind: &str, of: &str| {
+        it(one(kind, json!({"command": "[[ __v__:value -gt 5 ]]"})))
+            .declare("__v__", json!({"type": of}))
+    };
+    for kind in ["bash", "ssh"] {
+        let found = only(&script(kind, "string"), &modules);
+        let words = "/workflow/it/commands/0: `command`: the value of `__v__` cannot be written here: it would stand beside a comparison of numbers";
+        assert!(found.starts_with(words), "{found}");
+        assert!(
+            found.contains("declare the variable as `integer`"),
+            "{found}"
+        );
+        for of in ["integer", "long"] {
+            let program = script(kind, of).program(&[]);
+            let taken = lower(
+                &program,
+                &modules,
+                &Defaults::default(),
+                &FourEyes::default(),
+            );
+            assert!(taken.is_ok(), "{of}: {:?}", taken.err());
+        }
+    }
+    let local = with(
+        one("bash", json!({"command_b64": "bGV0IG49X192X186dmFsdWU="})),
+        json!({"step_variables": {"__v__": {"type": "string"}}}),
+    );
+    let hidden = it(local).declare("__v__", json!({"type": "integer"}));
+    let found = only(&hidden, &modules);
+    assert!(found.contains("it would stand behind `let`"), "{found}");
 }
 
 #[test]
