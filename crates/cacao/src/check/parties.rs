@@ -1,5 +1,6 @@
 //! Agents, targets and their credentials (checks 27 to 29 of the digest).
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value};
@@ -7,6 +8,7 @@ use serde_json::{Map, Value};
 use super::view::{View, says, texts};
 use super::{Said, codes};
 use crate::pointer::Pointer;
+use crate::variable::reference::references;
 
 pub(super) fn check(view: &View<'_>, said: &mut Said) {
     for (_, party, at) in view.parties() {
@@ -17,6 +19,8 @@ pub(super) fn check(view: &View<'_>, said: &mut Said) {
     for (_, info, at) in view.dictionary("authentication_info_definitions") {
         credentials(info, &at, said);
     }
+    defaults(view, said);
+    headers(view, said);
 }
 
 /// Whether a text has a reference to a variable in it, so that its form is known only later.
@@ -163,6 +167,68 @@ fn contact(party: &Map<String, Value>, at: &Pointer, said: &mut Said) {
 
 /// Names of properties that hold a secret.
 const SECRETS: [&str; 3] = ["password", "token", "private_key"];
+
+/// Values that variables of credentials have from the start.
+fn defaults(view: &View<'_>, said: &mut Said) {
+    let infos = view.dictionary("authentication_info_definitions");
+    let secrets = infos.flat_map(|(_, info, _)| {
+        let secrets = SECRETS.into_iter();
+        secrets.filter_map(|name| info.get(name).and_then(Value::as_str))
+    });
+    let names: BTreeSet<&str> = secrets
+        .flat_map(|text| references(text, &|_| false).map(|used| used.name))
+        .collect();
+    let all = view.document.get("playbook_variables").into_iter();
+    let all = all.map(|declared| (declared, Pointer::top().then("playbook_variables")));
+    let steps = view.dictionary("workflow").filter_map(|(_, step, at)| {
+        let declared = step.get("step_variables")?;
+        Some((declared, at.then("step_variables")))
+    });
+    for (declared, at) in all.chain(steps) {
+        for (name, variable) in declared.as_object().into_iter().flatten() {
+            let value = variable.get("value").and_then(Value::as_str);
+            if names.contains(name.as_str()) && value.is_some_and(|value| !value.is_empty()) {
+                said.say(
+                    &codes::LITERAL_SECRET,
+                    &at.then(name.as_str()).then("value"),
+                    "credentials are made of this variable, and its value stands in the playbook for everybody to read",
+                    "make it external, and give the value when the playbook is run",
+                );
+            }
+        }
+    }
+}
+
+/// Header fields that show who asks.
+const SHOWING: [&str; 7] = [
+    "api-key",
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-api-key",
+    "x-api-token",
+    "x-auth-token",
+];
+
+fn headers(view: &View<'_>, said: &mut Said) {
+    for command in view.commands() {
+        let Some(fields) = command.object.get("headers").and_then(Value::as_object) else {
+            continue;
+        };
+        for name in fields.keys() {
+            let mut values = texts(fields, name);
+            let literal = values.any(|(_, text)| !text.is_empty() && !is_variable(text));
+            if literal && SHOWING.contains(&name.to_ascii_lowercase().as_str()) {
+                said.say(
+                    &codes::LITERAL_SECRET,
+                    &command.pointer().then("headers").then(name.as_str()),
+                    "a secret stands in the playbook for everybody to read",
+                    "use `authentication_info` of the target, with a variable or a key management system",
+                );
+            }
+        }
+    }
+}
 
 fn credentials(info: &Map<String, Value>, at: &Pointer, said: &mut Said) {
     let kms = info.get("kms") == Some(&Value::Bool(true));

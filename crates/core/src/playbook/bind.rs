@@ -65,6 +65,12 @@ pub trait Executors: ActionTable {
         None
     }
 
+    /// Why a text is no jq filter; none where it is one or that can't be told here.
+    fn query_flaw(&self, filter: &str) -> Option<String> {
+        let _ = filter;
+        None
+    }
+
     /// What a playbook may do with the configured secret of this name.
     fn secret(&self, name: &str) -> SecretUse {
         let _ = name;

@@ -18,6 +18,9 @@ use super::visit::{Illegal, Visit, VisitState};
 use crate::definition::{ActionStep, Asking, Definition, Results, Step};
 use crate::json::Json;
 
+/// With what failures begin that came after the effect.
+const DONE: &str = "it was done";
+
 /// What the shell found out by performing an effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
@@ -103,7 +106,10 @@ pub fn settle(
         } => settling.verdict(verdict, event, logs),
         Report::Output(output) => settling.output(output),
         Report::Found(variables) => settling.found(variables),
-        Report::Failed { error, after, logs } => settling.failed(error, after, logs),
+        Report::Failed { error, after, logs } => {
+            let error = settling.told(error);
+            settling.failed(error, after, logs)
+        }
         Report::Uncertain { evidence } => settling.uncertain(evidence),
         Report::HeldBack { reason } => Entry::AttentionNeeded { visit, reason },
         Report::NotHappened => settling.failed(
@@ -409,7 +415,7 @@ impl Settling<'_> {
             },
             // It did happen: a retry would do it again.
             Err(reason) => {
-                let message = format!("it was done, but its result cannot be kept: {reason}");
+                let message = format!("{DONE}, but its result cannot be kept: {reason}");
                 self.give_up(ErrorKind::Permanent, message, Vec::new())
             }
         }
@@ -422,9 +428,21 @@ impl Settling<'_> {
                 variables,
             },
             Err(reason) => {
-                let message = format!("what was found cannot be kept: {reason}");
+                let message = format!("{DONE}, but what was found cannot be kept: {reason}");
                 self.give_up(ErrorKind::Permanent, message, Vec::new())
             }
+        }
+    }
+
+    /// What is looked for in a result is looked for after the command was carried out, which who
+    /// reads of the failure must not do again.
+    fn told(&self, error: StepError) -> StepError {
+        match self.step {
+            Some(Step::Query(_)) => StepError {
+                message: format!("{DONE}, but its result lacks something: {}", error.message),
+                ..error
+            },
+            _ => error,
         }
     }
 

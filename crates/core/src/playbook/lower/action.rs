@@ -157,6 +157,12 @@ impl<'a> Lowering<'a> {
             return Ok((Step::Ask(ask), None));
         };
         let Wanted { pointers, queries } = wanted(step, &bound.language, index.0, index.1)?;
+        for query in &queries {
+            if let Some(flaw) = self.executors.query_flaw(&query.filter) {
+                let (filter, variable) = (&query.filter, &query.variable);
+                return Err(format!("the filter `{filter}` for `{variable}`: {flaw}"));
+            }
+        }
         let query = (!queries.is_empty()).then(|| QueryStep {
             queries: queries.into(),
             next: next.clone(),

@@ -45,6 +45,10 @@ impl Executors for Modules {
         missing.then(|| format!("`{module}` is not configured"))
     }
 
+    fn query_flaw(&self, filter: &str) -> Option<String> {
+        (filter == ".[").then(|| "not a jq filter".to_owned())
+    }
+
     fn secret(&self, name: &str) -> SecretUse {
         match name {
             name if self.secrets.contains(&name) => SecretUse::Granted,
@@ -153,6 +157,13 @@ impl Play {
 
     /// Has the filters of a step find these values.
     pub(super) fn finds(&mut self, step: &str, found: Value) -> &mut Self {
+        let found = found.as_object().expect("values by variable").iter();
+        let found = found.map(|(name, value)| (name.clone(), Json::from(value)));
+        self.looks(step, Report::Found(found.collect()))
+    }
+
+    /// What comes of the filters of a step.
+    pub(super) fn looks(&mut self, step: &str, report: Report) -> &mut Self {
         let effects = self.run.effects();
         let asked = effects.iter().find_map(|effect| match effect {
             Effect::Query { visit, .. } => Some(*visit),
@@ -160,9 +171,7 @@ impl Play {
         });
         let visit = asked.unwrap_or_else(|| panic!("no filter is asked: {effects:?}"));
         assert_eq!(self.run.state.visits()[visit as usize].step.as_str(), step);
-        let found = found.as_object().expect("values by variable").iter();
-        let found = found.map(|(name, value)| (name.clone(), Json::from(value)));
-        self.run.report_visit(visit, Report::Found(found.collect()));
+        self.run.report_visit(visit, report);
         self
     }
 

@@ -1,11 +1,12 @@
 //! What of a result goes into which variables (docs/decisions/0018).
 
 use conche_core::Json;
-use conche_core::run::Resolution;
+use conche_core::run::{ErrorKind, Resolution};
 use serde_json::{Value, json};
 
 use super::document::{Doc, commands, then, with};
 use super::play::{Modules, Play, refused};
+use crate::shell::failure;
 
 const MAPPING: &str = "extension-definition--1a061026-c0ae-49db-ba2e-5610d341a831";
 
@@ -256,11 +257,26 @@ fn a_filter_is_asked_after_the_command_and_what_it_finds_is_kept() {
         .finds("it/0.0/query", json!({"__n__": "much"}));
     let error = play.error("it/0.0/query").expect("it is no integer");
     assert!(
-        error.starts_with("what was found cannot be kept: "),
+        error.starts_with("it was done, but what was found cannot be kept: "),
         "{error}"
     );
     // It is meant for another command, which SOARCA leaves alone as well.
     after(&doc("bash", assignment), json!({"stdout": "x"})).has("__n__", "0");
+}
+
+#[test]
+fn a_filter_that_finds_nothing_fails_the_step_and_says_that_it_was_done() {
+    let map = mapping(&json!({"__a__": {"jq": ".json.score"}}));
+    let mut play = Play::of(&doc("http-api", map));
+    play.gives("it", json!({"status": 200})).looks(
+        "it/0.0/query",
+        failure(ErrorKind::Permanent, "`.json.score` finds nothing", None),
+    );
+    let error = play.error("it/0.0/query").expect("it failed");
+    assert_eq!(
+        error,
+        "it was done, but its result lacks something: `.json.score` finds nothing"
+    );
 }
 
 #[test]
@@ -269,6 +285,10 @@ fn a_mapping_that_cannot_be_meant_is_refused() {
         (
             json!({"__a__": {"pointer": "/x", "command": 1}}),
             "`__a__` is mapped from a command that the step does not have",
+        ),
+        (
+            json!({"__a__": {"jq": ".["}}),
+            "the filter `.[` for `__a__`: not a jq filter",
         ),
         (
             json!({"__a__": {"pointer": "/x", "target": 1}}),

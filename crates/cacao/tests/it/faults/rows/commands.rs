@@ -111,4 +111,11 @@ pub(super) const FAULTS: &[Fault] = &[
                 .insert("password".into(), json!("hunter2")),
         )
     }),
+    ("CACAO078", |it| {
+        it.within("playbook_variables")["__siem_password__"]["value"] = json!("hunter2");
+    }),
+    ("CACAO078", |it| {
+        it.command("Say that it failed")
+            .insert("headers".into(), json!({"X-Api-Key": ["hunter2"]}));
+    }),
 ];
