@@ -62,14 +62,14 @@ pub enum Error {
 /// Writes values into one text, from left to right.
 pub(super) enum Quoter {
     Simple(Quoting),
-    Posix(posix::Reader),
+    Posix(Box<posix::Reader>),
     PowerShell(powershell::Reader),
 }
 
 impl Quoter {
     pub(super) fn new(quoting: Quoting) -> Self {
         match quoting {
-            Quoting::PosixShell => Self::Posix(posix::Reader::default()),
+            Quoting::PosixShell => Self::Posix(Box::default()),
             Quoting::PowerShell => Self::PowerShell(powershell::Reader::default()),
             simple => Self::Simple(simple),
         }
