@@ -15,7 +15,7 @@ use conche_runtime::clock::SystemClock;
 use conche_runtime::egress::Egress;
 use conche_runtime::secrets::Secrets;
 use conche_runtime::supervisor::{Backoff, OnFailure, Stage, Tasks};
-use conche_script::{Limits, Sandbox, WorkerCommand};
+use conche_script::{Sandbox, WorkerCommand};
 
 use crate::config::{Config, Fault, Key, Loaded, Place};
 use crate::failure::Failure;
@@ -90,17 +90,14 @@ impl Parts {
 
 /// Starts the script workers: this same program, executed again and locked in.
 pub(crate) async fn sandbox(config: &Config) -> Result<Sandbox, Failure> {
-    start_sandbox(config.script, config.script_workers).await
+    let mut script = conche_script::Config::new(WorkerCommand::current_executable());
+    script.limits = config.script;
+    script.workers = config.script_workers.unwrap_or(script.workers);
+    start_sandbox(script).await
 }
 
-/// Starts workers with these limits; as many as the machine suggests where none are named.
-pub(crate) async fn start_sandbox(
-    limits: Limits,
-    workers: Option<usize>,
-) -> Result<Sandbox, Failure> {
-    let mut script = conche_script::Config::new(WorkerCommand::current_executable());
-    script.limits = limits;
-    script.workers = workers.unwrap_or(script.workers);
+/// Starts the workers of a sandbox.
+pub(crate) async fn start_sandbox(script: conche_script::Config) -> Result<Sandbox, Failure> {
     Sandbox::start(script)
         .await
         .map_err(|error| Failure::of("can't start the script workers", error))

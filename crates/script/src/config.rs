@@ -83,9 +83,11 @@ pub struct Limits {
     /// Processor time of the call. Default 250 ms. A script that returns to the
     /// interpreter is interrupted then; one that does not is killed
     /// [`Limits::KILL_GRACE`] later. A busy machine is not the script's fault,
-    /// but no call takes longer than [`Limits::WALL_FACTOR`] times as much by
-    /// the wall clock.
+    /// but no call takes longer than [`Limits::wall`].
     pub time: Duration,
+    /// The most that a call may take by the wall clock, counted from when a worker has
+    /// it; it is killed then. Default: [`Limits::WALL_FACTOR`] times [`Limits::time`].
+    pub wall: Option<Duration>,
     /// Heap of the script in bytes. Default 32 MiB.
     pub memory: u64,
     /// Bytes of action name and data together; also what an event may grow by,
@@ -100,8 +102,14 @@ impl Limits {
     /// How long after its deadline a call is killed.
     pub const KILL_GRACE: Duration = Duration::from_millis(10);
 
-    /// How many times [`Limits::time`] a call may take by the wall clock.
+    /// How many times [`Limits::time`] a call may take by the wall clock where
+    /// [`Limits::wall`] does not say.
     pub const WALL_FACTOR: u32 = 8;
+
+    /// The most by the wall clock.
+    pub(crate) fn longest(&self) -> Duration {
+        self.wall.unwrap_or(self.time * Self::WALL_FACTOR)
+    }
 
     pub(crate) fn for_call(&self) -> CallLimits {
         CallLimits {
@@ -125,6 +133,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             time: Duration::from_millis(250),
+            wall: None,
             memory: 32 * 1024 * 1024,
             output: 256 * 1024,
             logs: 16 * 1024,
@@ -136,7 +145,8 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuarantinePolicy {
     /// Strikes that lead to quarantine. A strike is a call that cost a worker:
-    /// out of time, out of memory, or crashed. Default 3.
+    /// out of time, out of memory, or crashed. Where it is 0, strikes are not
+    /// counted and no script is set aside. Default 3.
     pub strikes: u32,
     /// Strikes count for this long, and quarantine lasts this long after the
     /// last one. Default 10 min.

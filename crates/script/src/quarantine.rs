@@ -46,6 +46,9 @@ impl Quarantine {
 
     /// Notes that a script cost a worker.
     pub(crate) fn strike(&mut self, script: Digest, name: &Arc<str>, now: Instant) {
+        if self.policy.strikes == 0 {
+            return;
+        }
         if self.records.len() >= REMEMBERED && !self.records.contains_key(&script) {
             let oldest = self
                 .records
@@ -174,6 +177,21 @@ mod tests {
         assert!(quarantine.check(script, start + 10 * MINUTE).is_none());
         quarantine.strike(script, &"s".into(), start + 10 * MINUTE);
         assert!(quarantine.check(script, start + 10 * MINUTE).is_none());
+    }
+
+    #[test]
+    fn nothing_is_counted_where_no_number_of_strikes_is_too_much() {
+        let script = Script::new("s", "while (true) {}").digest();
+        let start = Instant::now();
+        let mut quarantine = Quarantine::new(QuarantinePolicy {
+            strikes: 0,
+            ..QuarantinePolicy::default()
+        });
+        for _ in 0..9 {
+            quarantine.strike(script, &"s".into(), start);
+        }
+        assert!(quarantine.check(script, start).is_none());
+        assert!(!quarantine.is_suspect(script, start));
     }
 
     #[test]

@@ -6,11 +6,13 @@
 //! its console, since a result is read before promises are run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use conche_openwhisk_host::runtimes::{ScriptCall, ScriptDone, ScriptEnd, Scripts};
 use conche_script::{
-    Error, Evaluation, Isolation, Limits, LogLevel, Logs, Sandbox, Script, Verdict,
+    Config, Error, Evaluation, Isolation, Limits, LogLevel, Logs, Sandbox, Script, Verdict,
+    WorkerCommand,
 };
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -26,27 +28,43 @@ const SETTLED: &str = "\u{1}settled:";
 /// Room for the names around what is returned.
 const FRAME: usize = 64;
 
+/// Characters that are kept of a result that is too long: as many bytes are kept of a process's.
+const EXCERPT: usize = 4096;
+
+/// How long a call may wait within the sandbox: no longer than it takes to replace a worker,
+/// unless another runs the same text, which never has the last worker there either.
+const WAIT: Duration = Duration::from_mins(10);
+
 /// A sandbox of its own for functions: they may take minutes, for which no reaction is to wait.
 pub(crate) struct Functions {
     sandbox: Sandbox,
+    workers: usize,
     memory: u64,
 }
 
 impl Functions {
     /// Starts its workers. `memory` is the most that the heap of a function may have.
     pub(crate) async fn start(workers: usize, memory: u64) -> Result<Self, Failure> {
-        let limits = Limits {
+        let mut config = Config::new(WorkerCommand::current_executable());
+        config.limits.memory = memory;
+        config.workers = workers;
+        config.wait = WAIT;
+        // Who calls a function decides what it costs: nobody may set it aside for all others
+        // by what they send to it. Its limits hold each time.
+        config.quarantine.strikes = 0;
+        let sandbox = parts::start_sandbox(config).await?;
+        Ok(Self {
+            sandbox,
+            workers,
             memory,
-            ..Limits::default()
-        };
-        let sandbox = parts::start_sandbox(limits, Some(workers)).await?;
-        Ok(Self { sandbox, memory })
+        })
     }
 
     fn limits(&self, call: &ScriptCall) -> Limits {
         let answer = call.answer as usize + FRAME;
         Limits {
             time: call.timeout,
+            wall: Some(call.timeout + Limits::KILL_GRACE),
             memory: call.memory.min(self.memory),
             output: answer,
             // A promise's value goes where the lines go.
@@ -65,18 +83,24 @@ enum Told {
     Rejected(Value),
     Threw(String),
     Unusable(String),
+    /// It returned too much: how many bytes, and their beginning.
+    Long(u64, String),
     /// By a line, later.
     Later(()),
 }
 
 #[async_trait]
 impl Scripts for Functions {
+    fn at_once(&self) -> usize {
+        self.workers
+    }
+
     async fn call(&self, call: ScriptCall) -> ScriptDone {
         let unusable = |text: String| ScriptDone {
             end: ScriptEnd::Unusable(text),
             logs: Vec::new(),
         };
-        let Some(source) = around(&call.source, &call.main) else {
+        let Some(source) = around(&call.source, &call.main, call.answer) else {
             return unusable(no_function(&call.main));
         };
         let event = json!({ "value": call.value, "env": call.env });
@@ -91,14 +115,7 @@ impl Scripts for Functions {
             isolation: Isolation::Fresh,
             limits: Some(self.limits(&call)),
         };
-        let evaluated = tokio::time::timeout(call.timeout, self.sandbox.evaluate(evaluation)).await;
-        let Ok(evaluated) = evaluated else {
-            return ScriptDone {
-                end: ScriptEnd::OutOfTime,
-                logs: Vec::new(),
-            };
-        };
-        match evaluated {
+        match self.sandbox.evaluate(evaluation).await {
             Ok(evaluated) => done(&evaluated.next, &evaluated.logs),
             Err(error) => ScriptDone {
                 logs: error.logs().map(lines).unwrap_or_default(),
@@ -109,7 +126,7 @@ impl Scripts for Functions {
 }
 
 /// The script that calls a function; none where that can have no such name.
-fn around(source: &str, main: &str) -> Option<String> {
+fn around(source: &str, main: &str, answer: u64) -> Option<String> {
     let is_first = |char: char| char.is_ascii_alphabetic() || "_$".contains(char);
     let is_name = main.starts_with(is_first)
         && main
@@ -127,7 +144,20 @@ fn around(source: &str, main: &str) -> Option<String> {
 (function (input, env) {{
   var module = {{ exports: {{}} }}, main, value;
   var tell = function (told) {{ nextAction = 'told'; result = told; }};
-  var returned = function (value) {{ return value === undefined ? {{ nothing: null }} : {{ returned: value }}; }};
+  var bytes = function (text) {{
+    for (var at = 0, sum = 0, code; at < text.length; at++) {{
+      code = text.charCodeAt(at);
+      sum += code < 0x80 ? 1 : code < 0x800 || (code >= 0xd800 && code < 0xe000) ? 2 : 3;
+    }}
+    return sum;
+  }};
+  var returned = function (value) {{
+    if (value === undefined) return {{ nothing: null }};
+    var text = JSON.stringify(value);
+    if (text === undefined) return {{ returned: typeof value }};
+    var length = text.length > {answer} / 3 ? bytes(text) : 0;
+    return length > {answer} ? {{ long: [length, text.slice(0, {EXCERPT})] }} : {{ returned: value }};
+  }};
   var reason = function (error) {{
     if (!error) return {{}};
     if (!(error instanceof Error)) return error;
@@ -137,9 +167,10 @@ fn around(source: &str, main: &str) -> Option<String> {
   try {{ main = __load({{ env: env }}, module, module.exports); }}
   catch (error) {{ return tell({{ unusable: String(error) }}); }}
   if (typeof main !== 'function') return tell({{ unusable: {wrong} }});
-  try {{ value = main(input); }}
-  catch (error) {{ return tell({{ threw: String(error) }}); }}
-  if (!value || typeof value.then !== 'function') return tell(returned(value));
+  try {{
+    value = main(input);
+    if (!value || typeof value.then !== 'function') return tell(returned(value));
+  }} catch (error) {{ return tell({{ threw: String(error) }}); }}
   tell({{ later: null }});
   value.then(
     function (value) {{ console.debug({settled} + JSON.stringify(returned(value))); }},
@@ -173,6 +204,7 @@ fn done(next: &Verdict, logs: &Logs) -> ScriptDone {
         Some(Told::Rejected(reason)) => ScriptEnd::Rejected(reason),
         Some(Told::Threw(text)) => ScriptEnd::Threw(text),
         Some(Told::Unusable(text)) => ScriptEnd::Unusable(text),
+        Some(Told::Long(length, start)) => ScriptEnd::TooLong(Some((length, start))),
         Some(Told::Later(())) | None if logs.truncated => ScriptEnd::TooLong(None),
         Some(Told::Later(())) | None => ScriptEnd::Threw(
             "the promise that it returned is settled by nothing: there are no timers and no \

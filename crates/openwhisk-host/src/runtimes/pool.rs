@@ -46,6 +46,8 @@ struct Inner {
     folders: Folders,
     catalogue: Catalogue,
     room: Arc<Room<Lane, Breed, Worker>>,
+    /// Where there is a sandbox for scripts.
+    stage: Option<scripts::Stage>,
     clock: SharedClock,
     /// How many processes are to be kept ready, by their breed and memory.
     ahead: Mutex<HashMap<(Breed, u32), (Engine, usize)>>,
@@ -65,6 +67,8 @@ impl Pool {
     /// processes. Must be called within a tokio runtime.
     pub async fn start(settings: Settings, clock: SharedClock, tasks: &Tasks) -> io::Result<Self> {
         let room = Room::new(settings.capacity());
+        let sandbox = settings.scripts.clone();
+        let stage = sandbox.map(|sandbox| scripts::Stage::new(sandbox, settings.waiting));
         let unpack = settings.unpack;
         let launcher = Launcher::new(settings, Arc::clone(&clock))?;
         let catalogue = Catalogue::find(&launcher).await?;
@@ -73,6 +77,7 @@ impl Pool {
             launcher,
             catalogue,
             room,
+            stage,
             clock,
             ahead: Mutex::default(),
         });
@@ -88,7 +93,7 @@ impl Pool {
                 };
                 ticker(TICK, &stop, tick).await;
                 if let Some(inner) = weak.upgrade() {
-                    inner.room.close();
+                    inner.close();
                 }
                 Ok::<(), io::Error>(())
             }
@@ -110,14 +115,18 @@ impl Pool {
     /// What there is to do at the moment.
     pub fn load(&self) -> Load {
         let (idle, waiting) = self.inner.room.load();
-        Load { idle, waiting }
+        let scripts = self.inner.stage.as_ref().map_or(0, scripts::Stage::waiting);
+        Load {
+            idle,
+            waiting: waiting + scripts,
+        }
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         // Idle processes hold the room, and the room holds them.
-        self.inner.room.close();
+        self.inner.close();
     }
 }
 
@@ -130,12 +139,7 @@ impl Runtimes for Pool {
             Err(verdict) => return Some(ran(verdict, Vec::new())),
         };
         let mut ran = match entry.engine {
-            Engine::Script => {
-                if !begin.await {
-                    return None;
-                }
-                self.inner.script(&run).await
-            }
+            Engine::Script => self.inner.script(&run, begin, asked).await?,
             _ => {
                 self.inner
                     .process(&run, &entry.engine, begin, asked)
@@ -199,18 +203,34 @@ impl Inner {
         Ok(entry)
     }
 
-    async fn script(&self, run: &Run) -> Ran {
+    fn close(&self) {
+        self.room.close();
+        if let Some(stage) = &self.stage {
+            stage.close();
+        }
+    }
+
+    async fn script(&self, run: &Run, begin: Begin<'_>, asked: Instant) -> Option<Ran> {
         let settings = &self.launcher.settings;
-        let Some(sandbox) = &settings.scripts else {
-            return ran(Verdict::not_provisioned(), Vec::new());
+        let Some(stage) = &self.stage else {
+            return Some(ran(Verdict::not_provisioned(), Vec::new()));
         };
+        let turn = stage.turn(run, settings.wait).await;
+        let wait = asked.elapsed();
+        if turn.is_ok() && !begin.await {
+            return None;
+        }
         let begun = Instant::now();
-        let (verdict, logs) = scripts::call(&**sandbox, run, settings.process.answer).await;
+        let (verdict, logs) = match &turn {
+            Ok(_turn) => stage.call(run, settings.process.answer).await,
+            Err(error) => (no_room(run, error), Logs::new(0)),
+        };
         let logs = logs.finish(verdict.in_doubt, self.clock.now());
-        Ran {
+        Some(Ran {
+            wait,
             run: begun.elapsed(),
             ..ran(verdict, logs)
-        }
+        })
     }
 
     async fn process(
@@ -227,7 +247,8 @@ impl Inner {
             breed: breed(run, engine),
             memory_mb: run.limits.memory_mb,
         };
-        let verdict = match self.acquire(wish.clone()).await {
+        let limit = self.launcher.settings.wait;
+        let verdict = match self.room.acquire_within(wish.clone(), limit).await {
             Ok(granted) => {
                 if !begin.await {
                     return None;
@@ -237,9 +258,8 @@ impl Inner {
                     .await
             }
             Err(error) => {
-                tracing::warn!(action = run.action.name, %error, "no room for a function");
                 times.wait = asked.elapsed();
-                Verdict::not_provisioned()
+                no_room(run, &error)
             }
         };
         let logs = logs.finish(verdict.in_doubt, self.clock.now());
@@ -249,15 +269,6 @@ impl Inner {
             run: times.run,
             ..ran(verdict, logs)
         })
-    }
-
-    async fn acquire(
-        &self,
-        wish: Wish<Lane, Breed>,
-    ) -> Result<Granted<Lane, Breed, Worker>, room::Error> {
-        let limit = self.launcher.settings.wait;
-        let granted = tokio::time::timeout(limit, self.room.acquire(wish)).await;
-        granted.unwrap_or(Err(room::Error::Late(limit)))
     }
 
     /// Carries out a call with what it was granted.
@@ -408,6 +419,11 @@ struct Times {
 fn breed(run: &Run, engine: &Engine) -> Breed {
     let interpreter = engine.interpreter().filter(|_| !run.code.binary)?;
     Some(interpreter.program.clone())
+}
+
+fn no_room(run: &Run, error: &room::Error) -> Verdict {
+    tracing::warn!(action = run.action.name, %error, "no room for a function");
+    Verdict::not_provisioned()
 }
 
 fn ran(verdict: Verdict, logs: Vec<String>) -> Ran {

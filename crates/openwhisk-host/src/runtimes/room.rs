@@ -128,6 +128,16 @@ impl<K: Key, B: Key, P> Room<K, B, P> {
         granted.await.map_err(|_| Error::Closed)
     }
 
+    /// [`Room::acquire`], giving up after so long.
+    pub(super) async fn acquire_within(
+        &self,
+        wish: Wish<K, B>,
+        limit: Duration,
+    ) -> Result<Granted<K, B, P>, Error> {
+        let granted = tokio::time::timeout(limit, self.acquire(wish)).await;
+        granted.unwrap_or(Err(Error::Late(limit)))
+    }
+
     /// Keeps a process for the next call of its lane, unless that was forgotten.
     pub(super) fn park(&self, wish: Wish<K, B>, process: P) {
         let idle = Idle {

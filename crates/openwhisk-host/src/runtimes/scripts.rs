@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 use super::answer::{Manner, Verdict, judge_run};
 use super::logs::{Logs, Stream};
 use super::process::Heard;
+use super::room::{self, Capacity, Granted, Room, Wish};
 use super::run::Run;
-use super::worker::first_environment;
+use super::worker::{Lane, first_environment};
 
 /// The kind that is carried out by [`Scripts`].
 pub const SCRIPT_KIND: &str = "quickjs:1";
@@ -26,6 +27,9 @@ pub trait Scripts: Send + Sync {
     /// Evaluates the source anew and calls its entry point. Must keep the limits, whatever the
     /// script does.
     async fn call(&self, call: ScriptCall) -> ScriptDone;
+
+    /// How many calls it can carry out at once; the others wait, in turns by action.
+    fn at_once(&self) -> usize;
 }
 
 /// One call of a script.
@@ -39,7 +43,7 @@ pub struct ScriptCall {
     pub value: Value,
     /// What it finds under `process.env`, where the sandbox has that.
     pub env: BTreeMap<String, String>,
-    /// How long it may take.
+    /// How long it may take, from when it is carried out.
     pub timeout: Duration,
     /// Bytes of its heap.
     pub memory: u64,
@@ -73,14 +77,61 @@ pub enum ScriptEnd {
     OutOfTime,
     /// Its heap was full.
     OutOfMemory,
-    /// What it returned was longer than allowed; how long, if that is known.
-    TooLong(Option<u64>),
+    /// What it returned was longer than allowed: how long and its beginning, if that is known.
+    TooLong(Option<(u64, String)>),
     /// The sandbox can't take it now, and why.
     Unavailable(String),
 }
 
+/// The sandbox, and who may use it next: calls take turns here as they do for processes.
+pub(super) struct Stage {
+    scripts: Arc<dyn Scripts>,
+    room: Arc<Room<Lane, (), ()>>,
+}
+
+impl Stage {
+    /// Lets so many calls wait.
+    pub(super) fn new(scripts: Arc<dyn Scripts>, waiting: usize) -> Self {
+        let room = Room::new(Capacity {
+            seats: scripts.at_once().max(1),
+            memory_mb: 0,
+            waiting,
+        });
+        Self { scripts, room }
+    }
+
+    /// Waits for a call's turn, which is over when what this gives is dropped.
+    pub(super) async fn turn(
+        &self,
+        run: &Run,
+        limit: Duration,
+    ) -> Result<Granted<Lane, (), ()>, room::Error> {
+        let wish = Wish {
+            lane: Lane::of(run),
+            breed: (),
+            memory_mb: 0,
+        };
+        self.room.acquire_within(wish, limit).await
+    }
+
+    /// Carries out a call whose turn it is.
+    pub(super) async fn call(&self, run: &Run, answer: u64) -> (Verdict, Logs) {
+        call(&*self.scripts, run, answer).await
+    }
+
+    /// How many calls wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.room.load().1
+    }
+
+    /// Refuses what waits.
+    pub(super) fn close(&self) {
+        self.room.close();
+    }
+}
+
 /// Carries out a call and says what it came to, with its logs.
-pub(super) async fn call(scripts: &dyn Scripts, run: &Run, answer: u64) -> (Verdict, Logs) {
+async fn call(scripts: &dyn Scripts, run: &Run, answer: u64) -> (Verdict, Logs) {
     let limits = run.limits;
     let mut logs = Logs::new(limits.logs_bytes());
     if run.code.binary {
@@ -107,7 +158,7 @@ pub(super) async fn call(scripts: &dyn Scripts, run: &Run, answer: u64) -> (Verd
         };
         logs.push(stream, format!("{line}\n").as_bytes(), now);
     }
-    let heard = match heard(done.end) {
+    let heard = match heard(done.end, answer) {
         Ok(heard) => heard,
         Err(verdict) => return (verdict, logs),
     };
@@ -116,7 +167,7 @@ pub(super) async fn call(scripts: &dyn Scripts, run: &Run, answer: u64) -> (Verd
 }
 
 /// What Node's launcher would have said.
-fn heard(end: ScriptEnd) -> Result<Heard, Verdict> {
+fn heard(end: ScriptEnd, answer: u64) -> Result<Heard, Verdict> {
     let line = |value: Value| Ok(Heard::Line(value.to_string().into_bytes()));
     match end {
         ScriptEnd::Returned(None) => line(Value::Object(Map::new())),
@@ -131,10 +182,12 @@ fn heard(end: ScriptEnd) -> Result<Heard, Verdict> {
         ))),
         ScriptEnd::OutOfTime => Ok(Heard::OutOfTime),
         ScriptEnd::OutOfMemory => Ok(Heard::OutOfMemory),
-        ScriptEnd::TooLong(length) => Ok(Heard::LongLine {
-            start: Vec::new(),
-            length: length.unwrap_or_default(),
-        }),
+        ScriptEnd::TooLong(known) => {
+            // Where it is not known by how much, it is by one byte at least.
+            let (length, start) = known.unwrap_or((answer.saturating_add(1), String::new()));
+            let start = start.into_bytes();
+            Ok(Heard::LongLine { start, length })
+        }
         ScriptEnd::Unavailable(reason) => {
             tracing::warn!(%reason, "the script sandbox did not take a function");
             Err(Verdict::not_provisioned())

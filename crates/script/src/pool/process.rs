@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::errand::{Errand, Nonsense, Work};
 use super::stint::Stint;
-use crate::config::WorkerCommand;
+use crate::config::{Limits, WorkerCommand};
 use crate::error::Error;
 use crate::protocol::{self, HEADER, Ready, Request, Response, Setup};
 use crate::script::Digest;
@@ -149,11 +149,11 @@ impl Process {
         let deadline = tokio::time::sleep_until(started);
         tokio::pin!(deadline);
         let mut armed = false;
-        let mut stint = Stint::new(Duration::ZERO, started);
+        let mut stint = Stint::new(&Limits::default(), started);
         while let Some(errand) = errands.front() {
             let limit = errand.limits.time;
             if !armed {
-                stint = Stint::new(limit, started);
+                stint = Stint::new(&errand.limits, started);
                 deadline.as_mut().reset(stint.first_look());
                 armed = true;
             }

@@ -2,16 +2,18 @@
 //! become, and when it stands in for Node.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use conche_openwhisk_host::runtimes::{
     Ran, Run, Runtimes as _, SCRIPT_KIND, ScriptCall, ScriptDone, ScriptEnd, Scripts,
 };
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::rig::{
-    Rig, binary, error, is_developer_error, lines, returned, rig_with, settings, text,
+    Rig, binary, error, is_developer_error, lines, named, returned, rig_with, settings, text,
+    until, with,
 };
 
 /// Ends every call as it was told, and keeps it.
@@ -28,6 +30,32 @@ impl Scripts for Played {
             end: self.end.clone(),
             logs: vec![(false, "said".to_owned()), (true, "warned".to_owned())],
         }
+    }
+
+    fn at_once(&self) -> usize {
+        1
+    }
+}
+
+/// Takes one call at a time, each until it is let go; keeps the order in which they came.
+struct Gate {
+    open: Semaphore,
+    order: Mutex<Vec<Value>>,
+}
+
+#[async_trait]
+impl Scripts for Gate {
+    async fn call(&self, call: ScriptCall) -> ScriptDone {
+        self.order.lock().unwrap().push(call.value);
+        self.open.acquire().await.unwrap().forget();
+        ScriptDone {
+            end: ScriptEnd::Returned(None),
+            logs: Vec::new(),
+        }
+    }
+
+    fn at_once(&self) -> usize {
+        1
     }
 }
 
@@ -83,10 +111,17 @@ async fn each_end_of_a_script_has_its_class_and_text() {
     );
     let rejected = ended(ScriptEnd::Rejected(json!("no"))).await;
     assert_eq!(error(&rejected), ("application error", &json!("no")));
-    let long = ended(ScriptEnd::TooLong(Some(2_000_000))).await;
-    let text = "The action produced a response that exceeded the allowed length: 2000000 > \
-                1048576 bytes. The truncated response was: ";
-    assert_eq!(error(&long), ("application error", &json!(text)));
+    for (known, length, start) in [
+        (Some((2_000_000, "{\"a".to_owned())), 2_000_000, "{\"a"),
+        (None, (1 << 20) + 1, ""),
+    ] {
+        let long = ended(ScriptEnd::TooLong(known)).await;
+        let text = format!(
+            "The action produced a response that exceeded the allowed length: {length} > \
+             1048576 bytes. The truncated response was: {start}"
+        );
+        assert_eq!(error(&long), ("application error", &json!(text)));
+    }
     let rows = [
         (
             ScriptEnd::Returned(Some(Value::from("x"))),
@@ -129,4 +164,37 @@ async fn scripts_stand_in_for_node_where_there_is_none_and_that_is_told() {
     }
     let archive = rig.run(binary("nodejs:20", b"PK")).await;
     is_developer_error(&archive, "The kind `quickjs:1` takes code as text only.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_scripts_take_turns_by_action_and_waiting_is_no_running() {
+    let gate = Arc::new(Gate {
+        open: Semaphore::new(0),
+        order: Mutex::default(),
+    });
+    let mut settings = settings();
+    settings.scripts = Some(Arc::clone(&gate) as Arc<dyn Scripts>);
+    let rig = Arc::new(rig_with(SCRIPT_KIND, settings).await.unwrap());
+    let mut calls = Vec::new();
+    for (action, value) in [("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1")] {
+        let run = named(action, with(json!(value), script()));
+        let (before, own) = (calls.len(), Arc::clone(&rig));
+        calls.push(tokio::spawn(async move { own.run(run).await }));
+        until("the call waits", || {
+            !gate.order.lock().unwrap().is_empty() && rig.load().waiting == before
+        })
+        .await;
+    }
+    let held = Duration::from_millis(30);
+    let all_wait = Instant::now();
+    until("they have waited", || all_wait.elapsed() >= held).await;
+    gate.open.add_permits(4);
+    let mut waits = Vec::new();
+    for call in calls {
+        let ran = call.await.unwrap();
+        waits.push(ran.wait);
+        assert_eq!(returned(ran), json!({}));
+    }
+    assert_eq!(*gate.order.lock().unwrap(), ["a1", "b1", "a2", "a3"]);
+    assert!(waits[1..].iter().all(|wait| *wait >= held), "{waits:?}");
 }
