@@ -5,6 +5,7 @@
 
 pub(crate) mod dry;
 pub(crate) mod playbook;
+mod rails;
 mod reaction;
 
 use std::collections::BTreeMap;
@@ -61,7 +62,8 @@ stops there and says what is asked. Playbooks that it calls are looked for in it
 
 Actions are really carried out; those that need settings take them from --config. A secret of
 that configuration is sent only where its `playbooks.secrets` lets it go, as on a server; --grant
-lets it go to one more host for this run, encrypted unless that is this machine. Exit code
+lets it go to one more host for this run, encrypted unless that is this machine. What is stopped
+or protected in the data folder of that configuration is so here, too. Exit code
 0 where the run succeeded, 1 where it did not or the event does not trigger the reaction.")]
 pub(crate) struct RunArgs {
     /// A reaction file, or a CACAO playbook
@@ -167,6 +169,9 @@ async fn on_an_engine(
     })
     .await
     .map_err(|error| Failure::of("can't start the engine", error))?;
+    if loaded.file().is_some() {
+        rails::heed(&engine, &loaded.config.data_dir, &supervisor.tasks()).await?;
+    }
     let run = match work {
         Work::Reaction(prepared) => {
             watch_playbooks(&engine, loaded).await?;

@@ -1,5 +1,9 @@
 //! `conche run` and `conche validate`: without a server.
 
+use std::io::{BufRead as _, BufReader};
+
+use conche_store::sqlite::{SqliteConfig, SqliteStore};
+use conche_store::{Catalogue as _, ListEntry, RunStore as _};
 use serde_json::Value;
 
 use crate::server::{conche, with_input};
@@ -332,4 +336,104 @@ fn storm_control_does_not_hold_up_a_reaction_that_is_tried() {
         let run: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(run["steps"][1]["input"]["dummy_string"], "hi", "{run}");
     }
+}
+
+/// Changes the lists of a data folder as a server on it would.
+fn on_the_server(dir: &std::path::Path, change: impl AsyncFnOnce(&SqliteStore)) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SqliteStore::open(&SqliteConfig::new(dir)).expect("it opens");
+        change(&store).await;
+        store.close().await.expect("it closes");
+    });
+}
+
+fn entry(list: &str, key: &str) -> ListEntry {
+    ListEntry {
+        list: list.to_owned(),
+        key: key.to_owned(),
+        value: conche_core::Json::from(&true.into()),
+        put_at: conche_core::Timestamp::now(),
+        expires_at: None,
+    }
+}
+
+#[test]
+fn what_a_server_protects_is_protected_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let config = format!("data_dir: {}\n", data.display());
+    let config = write(&dir, "conche.yaml", &config);
+    let (http, start, act, end) = (
+        "http-api--10000000-0000-4000-8000-000000000001",
+        "start--20000000-0000-4000-8000-000000000001",
+        "action--20000000-0000-4000-8000-000000000002",
+        "end--20000000-0000-4000-8000-000000000003",
+    );
+    let playbook = serde_json::json!({
+        "type": "playbook", "spec_version": "cacao-2.0", "name": "Post",
+        "id": "playbook--5b6a8a5e-7f43-4c57-9d0a-3c3f7a1c9b10",
+        "created_by": "identity--9d1f1d1c-6a2e-4b69-8f0e-3f6a2b7c8d90",
+        "created": "2026-03-01T08:00:00.000Z", "modified": "2026-03-01T08:00:00.000Z",
+        "workflow_start": start,
+        "workflow": {
+            start: {"type": "start", "on_completion": act},
+            act: {
+                "type": "action", "agent": http, "on_success": end,
+                "commands": [{"type": "http-api", "command": "POST /x HTTP/1.1"}],
+            },
+            end: {"type": "end"},
+        },
+        "agent_definitions": {
+            http: {"type": "http-api", "name": "peer", "address": {"dname": ["127.1"]}, "port": "9"},
+        },
+    });
+    let playbook = write(&dir, "post.json", &playbook.to_string());
+    on_the_server(&data, async |store| {
+        let put = store
+            .put_entry(entry("protected_targets", "127.0.0.0/8"))
+            .await;
+        put.expect("it is put");
+    });
+    let output = conche()
+        .args(["run", &playbook, "--config", &config])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let words = "`127.1` stands in the list `protected_targets`, by its entry `127.0.0.0/8`";
+    assert!(told.contains(words), "{told}");
+}
+
+#[test]
+fn what_is_stopped_on_a_server_waits_here_until_it_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let config = format!("data_dir: {}\n", data.display());
+    let config = write(&dir, "conche.yaml", &config);
+    let file = write(&dir, "note.yaml", REACTION);
+    let event = write(&dir, "event.json", r#"{"text":"hi"}"#);
+    on_the_server(&data, async |store| {
+        let put = store.put_entry(entry("effects_stopped", "note")).await;
+        put.expect("it is put");
+    });
+    let mut child = conche()
+        .args(["run", &file, "--event", &event, "--config", &config])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told: Vec<String> = told
+        .map_while(Result::ok)
+        .take_while(|line| !line.contains("effects are stopped"))
+        .collect();
+    assert!(child.try_wait().unwrap().is_none(), "{told:?}");
+    on_the_server(&data, async |store| {
+        let removed = store.remove_entry("effects_stopped", "note").await;
+        assert_eq!(removed, Ok(true));
+    });
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{told}");
 }

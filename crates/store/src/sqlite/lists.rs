@@ -1,10 +1,14 @@
 //! Entries of named lists.
 
+use std::path::Path;
+
 use conche_core::{Json, Timestamp};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OpenFlags, Row, params};
 use serde_json::value::RawValue;
 
-use super::fault::Fault;
+use super::fault::{FILE, Fault, error};
+use super::folder::connect;
+use super::migrate;
 use super::rows::{corrupt, micros};
 use super::writer::{Tx, Write};
 use crate::{Error, ListEntry};
@@ -66,6 +70,52 @@ pub(super) fn entries(
         }
     }
     Ok(entries)
+}
+
+/// Looks at the lists of a data folder that a server may have open at the same time. It changes
+/// nothing, and no writer waits for it.
+#[derive(Debug)]
+pub struct ListsReader(Connection);
+
+impl ListsReader {
+    /// Opens a data folder for looking; none where there is no store yet. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where it cannot be read, or is one of an older program;
+    /// [`Error::TooNew`] for one of a newer.
+    pub fn open(dir: &Path) -> Result<Option<Self>, Error> {
+        let database = dir.join(FILE);
+        let there = database.try_exists();
+        if !there.map_err(|error| Error::Unavailable(error.to_string()))? {
+            return Ok(None);
+        }
+        let connection = connect(&database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        migrate::check(&connection)?;
+        Ok(Some(Self(connection)))
+    }
+
+    /// The entries of a list as they are now, also those that are over. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where they cannot be read; [`Error::Corrupt`] for one that is none,
+    /// since it might be the one that matters.
+    pub fn entries(&self, list: &str) -> Result<Vec<ListEntry>, Error> {
+        let read = || -> Result<Vec<ListEntry>, Fault> {
+            let sql = "SELECT list, key, value, put_at, expires_at FROM list_entries
+                       WHERE list = ?1 ORDER BY key";
+            let mut statement = self.0.prepare_cached(sql)?;
+            let mut rows = statement.query([list])?;
+            let mut entries = Vec::new();
+            while let Some(row) = rows.next()? {
+                entries.push(entry(row)??);
+            }
+            Ok(entries)
+        };
+        read().map_err(|fault| match fault {
+            Fault::Refused(refused) => refused,
+            Fault::Sql(cause) => error(cause),
+        })
+    }
 }
 
 fn entry(row: &Row<'_>) -> Result<Result<ListEntry, Error>, Fault> {

@@ -62,6 +62,7 @@ use writer::{Queue, Writer};
 pub use acts::ActsReader;
 pub use backup::{Copy, backup, examine, restore};
 pub use functions::Functions;
+pub use lists::ListsReader;
 pub use migrate::FORMAT;
 pub use stats::Stats;
 
