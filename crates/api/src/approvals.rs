@@ -121,7 +121,8 @@ fn asked(playbook: &str, state: &RunState) -> Vec<Approval> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AnswerIn {
-    /// The visit that is answered. Default: the first that asks.
+    /// The visit that is answered. Default: the one that asks, in a run that asked nothing else
+    /// before; another run says in a 409 which visits ask.
     #[schema(value_type = Option<u32>)]
     visit: Option<VisitNo>,
     /// Values by variable, with the underscores. Default: none.

@@ -2,8 +2,8 @@
 
 use conche_core::RunId;
 use conche_core::run::{
-    Answer, AnswerError, Done, Phase, Resolution, RunState, Status, VisitNo, VisitState, answer,
-    approval_of,
+    Answer, AnswerError, Done, Entry, Phase, Record, Resolution, RunState, Status, VisitNo,
+    VisitState, answer, approval_of,
 };
 use conche_runtime::secrets;
 use conche_store::{Change, Signal};
@@ -107,8 +107,9 @@ impl Engine {
         self.signal(run, unpause, None, by).await
     }
 
-    /// Decides how a run that needs attention goes on. Without `visit` the first visit that
-    /// needs it is meant.
+    /// Decides how a run that needs attention goes on. Without `visit` the one attempt is meant
+    /// about which a person had to decide so far: where there were more, the word may be about
+    /// one that is decided already, and is refused.
     pub async fn resume(
         &self,
         run: RunId,
@@ -116,9 +117,9 @@ impl Engine {
         resolution: Resolution,
         by: impl Into<By>,
     ) -> Result<(), SignalError> {
-        let state = self.load(run).await?;
+        let (state, told) = self.load_told(run).await?;
         let attends = |visit: &VisitState| matches!(visit, VisitState::Attention { .. });
-        let Some(visit) = waiting(&state, visit, attends) else {
+        let Some(visit) = waiting(&state, visit.ok_or(told.doubts), attends)? else {
             let paused = matches!(state.phase(), Phase::Paused { .. });
             return Err(SignalError::NotNow(if paused {
                 "the run does not need attention there; it is paused, and goes on when it is resumed without a decision".to_owned()
@@ -135,7 +136,9 @@ impl Engine {
         self.signal(run, resume, Some(state.version()), by).await
     }
 
-    /// Answers what a step of a playbook asks. Without `visit` the first one that asks is meant.
+    /// Answers what a step of a playbook asks. Without `visit` the one question is meant that
+    /// the run asked so far: where it asked more, the answer may be to one that was answered
+    /// already, and is refused.
     ///
     /// # Errors
     /// [`SignalError::Answer`] where the values are not those asked for.
@@ -149,9 +152,9 @@ impl Engine {
         let by = by.into();
         let mut tries = ANSWER_TRIES;
         loop {
-            let state = self.load(run).await?;
+            let (state, told) = self.load_told(run).await?;
             let asks = |visit: &VisitState| matches!(visit, VisitState::Asked { .. });
-            let Some(visit) = waiting(&state, visit, asks) else {
+            let Some(visit) = waiting(&state, visit.ok_or(told.questions), asks)? else {
                 return Err(SignalError::NotNow("the run asks nothing there".to_owned()));
             };
             answer(&state, visit, given.clone(), by.person())?;
@@ -217,12 +220,21 @@ impl Engine {
 
     /// The state of a run that can go on: not one that is put aside or ended as such.
     async fn load(&self, run: RunId) -> Result<RunState, SignalError> {
+        self.load_told(run).await.map(|(state, _)| state)
+    }
+
+    /// The same with how often people were asked.
+    async fn load_told(&self, run: RunId) -> Result<(RunState, Told), SignalError> {
         let row = self.0.store.run(run).await?;
         if row.is_put_aside() {
             return Err(put_aside(row.summary.reason.as_deref()));
         }
+        let mut told = Told::default();
         let folded = match self.0.store.whole_journal(run).await {
-            Ok(records) => RunState::fold(run, records).map_err(|error| error.to_string()),
+            Ok(records) => {
+                told = Told::of(&records);
+                RunState::fold(run, records).map_err(|error| error.to_string())
+            }
             Err(conche_store::Error::Corrupt { message, .. }) => Err(message),
             Err(error) => return Err(error.into()),
         };
@@ -235,7 +247,7 @@ impl Engine {
         if over && row.version == state.version() && !state.summary().status.is_finished() {
             return Err(ended_aside(row.summary.reason.as_deref()));
         }
-        Ok(state)
+        Ok((state, told))
     }
 
     /// Leaves a word. With `expected` only while the run is at that version and nobody else
@@ -314,18 +326,54 @@ fn ended_aside(reason: Option<&str>) -> SignalError {
     ))
 }
 
-/// The visit of this number, or the first, that waits for a person in this way.
+/// How often a run has turned to people.
+#[derive(Default)]
+struct Told {
+    /// To ask something.
+    questions: usize,
+    /// To have it decided how it goes on after an attempt of unknown effect.
+    doubts: usize,
+}
+
+impl Told {
+    fn of(records: &[Record]) -> Self {
+        let count = |is_one: fn(&Entry) -> bool| {
+            let entries = records.iter().map(|record| &record.entry);
+            entries.filter(|entry| is_one(entry)).count()
+        };
+        Self {
+            questions: count(|entry| matches!(entry, Entry::Asked { .. })),
+            doubts: count(|entry| matches!(entry, Entry::AttentionNeeded { .. })),
+        }
+    }
+}
+
+/// The visit of this number that waits for a person in this way. In place of a number there may
+/// be how often people were turned to: after the first time they have to say what they mean.
 fn waiting(
     state: &RunState,
-    wanted: Option<VisitNo>,
+    wanted: Result<VisitNo, usize>,
     waits: impl Fn(&VisitState) -> bool,
-) -> Option<VisitNo> {
+) -> Result<Option<VisitNo>, SignalError> {
     let open = matches!(state.phase(), Phase::Running | Phase::Paused { .. });
-    let mut live = state.live_visits().into_iter().filter(|_| open);
-    let found = live.find(|(number, visit)| {
-        waits(&visit.state) && wanted.is_none_or(|wanted| wanted == *number)
-    });
-    found.map(|(number, _)| number)
+    let live = state.live_visits().into_iter().filter(|_| open);
+    let mut waiting = live
+        .filter(|(_, visit)| waits(&visit.state))
+        .map(|(number, _)| number);
+    match wanted {
+        Ok(wanted) => Ok(waiting.find(|number| *number == wanted)),
+        Err(..=1) => Ok(waiting.next()),
+        Err(times) => {
+            let numbers: Vec<String> = waiting.map(|number| number.to_string()).collect();
+            if numbers.is_empty() {
+                return Ok(None);
+            }
+            Err(SignalError::NotNow(format!(
+                "the run has turned to people {times} times, so say which time is meant, by its visit; what waits now is visit {}",
+                numbers.join(" and visit ")
+            )))
+        }
+    }
 }
 
 /// The last visit that failed and is no container, else the last that is not done.

@@ -44,7 +44,8 @@ pub(crate) struct Pause {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resume {
-    /// The visit decided on. Default: the first that needs attention.
+    /// The visit decided on. Default: the one that needs attention, in a run that needed it only
+    /// once; another run says in a 409 which visits do.
     #[schema(value_type = Option<u32>)]
     visit: Option<VisitNo>,
     /// The decision about an attempt whose effect is unknown. Without one the end of a pause is

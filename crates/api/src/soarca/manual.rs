@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use conche_core::playbook::Program;
-use conche_core::run::{Answer as Given, Question, RunState, VisitNo, VisitState, written};
+use conche_core::run::{Answer as Given, Entry, Question, RunState, VisitNo, VisitState, written};
 use conche_core::{Json, RunId};
 use conche_engine::By;
 use conche_store::{Page, RunRow};
@@ -31,6 +31,8 @@ struct Asked {
     playbook: String,
     description: String,
     question: Question,
+    /// How often its step has asked in this run.
+    times: usize,
 }
 
 /// `GET /manual`
@@ -55,7 +57,7 @@ pub(super) async fn read(
     Path((run, step)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, Answer> {
     let call = format!("GET /manual/{run}/{step}");
-    let found = find(&soarca, &call, &run, &step).await?;
+    let found = find(&soarca, &call, (&run, &step), None).await?;
     Ok(Good(found.shown()))
 }
 
@@ -73,6 +75,8 @@ struct Continue {
     response_status: String,
     #[serde(default)]
     response_out_args: BTreeMap<String, Map<String, Value>>,
+    /// Ours: which question of a step is meant that asks more than once.
+    visit: Option<VisitNo>,
 }
 
 /// `POST /manual/continue`: unlike SOARCA, a `response_status` of `failure` means it.
@@ -105,8 +109,16 @@ pub(super) async fn go_on(
             return Err(refuse(&message, ""));
         }
     };
-    let found = find(&soarca, call, &sent.execution_id, &sent.step_id).await;
+    let place = (sent.execution_id.as_str(), sent.step_id.as_str());
+    let found = find(&soarca, call, place, sent.visit).await;
     let found = found.map_err(|_| refuse("no such manual command is pending", ""))?;
+    if sent.visit.is_none() && found.times > 1 {
+        let (times, visit) = (found.times, found.visit);
+        let message = format!(
+            "the step has asked {times} times in this execution, and the answer says not which time is meant: it asks now at visit {visit}, so give `visit` with the answer"
+        );
+        return Err(refuse(&message, ""));
+    }
     if !sent.playbook_id.is_empty() && sent.playbook_id != found.playbook {
         return Err(refuse("the execution is of another playbook", ""));
     }
@@ -125,7 +137,12 @@ pub(super) async fn go_on(
     })))
 }
 
-async fn find(soarca: &Soarca, call: &str, run: &str, step: &str) -> Result<Asked, Answer> {
+async fn find(
+    soarca: &Soarca,
+    call: &str,
+    (run, step): (&str, &str),
+    visit: Option<VisitNo>,
+) -> Result<Asked, Answer> {
     let run: RunId = run
         .parse()
         .map_err(|_| Answer::bad("Failed to parse execution ID", call, ""))?;
@@ -143,7 +160,7 @@ async fn find(soarca: &Soarca, call: &str, run: &str, step: &str) -> Result<Aske
     let asked = asked(soarca, &row).await.map_err(|_| unknown())?;
     asked
         .into_iter()
-        .find(|asked| asked.step == step)
+        .find(|asked| asked.step == step && visit.is_none_or(|visit| visit == asked.visit))
         .ok_or_else(unknown)
 }
 
@@ -154,9 +171,17 @@ async fn asked(soarca: &Soarca, row: &RunRow) -> Result<Vec<Asked>, conche_store
     let Ok(program) = Program::parse(&text.text) else {
         return Ok(Vec::new());
     };
-    let Ok(state) = RunState::fold(row.run, store.whole_journal(row.run).await?) else {
+    let records = store.whole_journal(row.run).await?;
+    let asking = records.iter().filter_map(|record| match record.entry {
+        Entry::Asked { visit, .. } => Some(visit),
+        _ => None,
+    });
+    let asking: Vec<VisitNo> = asking.collect();
+    let Ok(state) = RunState::fold(row.run, records) else {
         return Ok(Vec::new());
     };
+    let steps = asking.into_iter().filter_map(|visit| state.visit(visit));
+    let steps: Vec<&str> = steps.map(|visit| place(visit.step.as_str()).0).collect();
     let visits = state.live_visits().into_iter();
     let asking = visits.filter_map(|(number, visit)| match &visit.state {
         VisitState::Asked { question, .. } => {
@@ -168,6 +193,7 @@ async fn asked(soarca: &Soarca, row: &RunRow) -> Result<Vec<Asked>, conche_store
                 step: step.to_owned(),
                 playbook: program.root().id.clone(),
                 question: question.clone(),
+                times: steps.iter().filter(|asking| **asking == step).count(),
             })
         }
         _ => None,

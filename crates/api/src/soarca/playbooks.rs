@@ -104,8 +104,16 @@ pub(super) async fn update(
     if document.value()["id"] != id.as_str() {
         return Err(refuse("the playbook has another id than the path"));
     }
-    if soarca.api.engine.playbook(&id, None).await.is_none() {
-        return Err(refuse(""));
+    let there = soarca.api.engine.playbook(&id, None).await;
+    let there = there.ok_or_else(|| refuse(""))?;
+    let own = document.value()["modified"].as_str().unwrap_or_default();
+    // It would be kept beside the one in force, and have no effect.
+    if own
+        .parse()
+        .ok()
+        .is_some_and(|own| modified(&there) > Some(own))
+    {
+        return Err(refuse("there is a version with a later `modified`"));
     }
     let value = put(&soarca, &actor, document, true).await;
     let value = value.map_err(|error| refuse(&error.to_string()))?;

@@ -127,17 +127,21 @@ struct Reporting<'a> {
 impl Reporting<'_> {
     fn step(&self, id: &str, step: &Step) -> Value {
         let visit = &self.state.visits()[self.number as usize];
+        let over = matches!(self.state.phase(), Phase::Finished { .. });
         let (status, error) = match &visit.state {
             VisitState::Done(Done::Failed(error)) if error.kind == ErrorKind::TimedOut => {
                 (TIMED_OUT, Some(error.message.as_str()))
             }
             VisitState::Done(Done::Failed(error)) => (SERVER_ERROR, Some(error.message.as_str())),
             VisitState::Done(_) => (SUCCEEDED, None),
+            // The run ended within the step, by a person's word or in its deadline.
+            _ if over => (FAILED, None),
             _ if self.asks() => (AWAITING, None),
             _ => (ONGOING, None),
         };
         let done = matches!(visit.state, VisitState::Done(_));
         let (first, last) = self.times();
+        let ended = if done { last } else { self.state.finished_at() };
         let commands = step.commands.as_deref().unwrap_or_default();
         json!({
             "name": step.name.as_deref().unwrap_or_default(),
@@ -145,7 +149,7 @@ impl Reporting<'_> {
             "execution_id": self.state.run(),
             "step_id": id,
             "started": time(first),
-            "ended": time(last.filter(|_| done)),
+            "ended": time(ended),
             "status": status,
             "status_text": text(status, "step", error),
             "executed_by": "soarca",

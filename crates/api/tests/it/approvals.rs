@@ -137,11 +137,15 @@ async fn an_admin_does_not_approve_what_they_started_and_may_refuse_it() {
         .await
         .ok(202);
     server.wait_for(run, Status::AwaitingAnswer).await;
+    // The run has asked twice by now.
     let other = "token-Approve";
-    server
-        .as_bearer(other, Method::POST, &path, Some(json!({})))
-        .await
-        .ok(202);
+    let told = async |body: Value| {
+        server
+            .as_bearer(other, Method::POST, &path, Some(body))
+            .await
+    };
+    assert_eq!(told(json!({})).await.code(), "run-state");
+    told(json!({"visit": 1})).await.ok(202);
     server.wait_for(run, Status::Succeeded).await;
 }
 

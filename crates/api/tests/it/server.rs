@@ -34,6 +34,7 @@ pub(crate) const BODY_BYTES: usize = 64 * 1024;
 
 /// A served API.
 pub(crate) struct Server {
+    pub(crate) engine: Engine,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) actions: TestActions,
     pub(crate) clock: Arc<SimClock>,
@@ -149,7 +150,7 @@ impl Server {
                 ("hook".to_owned(), "webhook"),
             ]
             .into(),
-            engine,
+            engine: engine.clone(),
             folder,
             playbooks,
             version: VersionInfo {
@@ -183,6 +184,7 @@ impl Server {
         };
         listener.serve(router.clone(), &tasks, Stage::Api);
         Self {
+            engine,
             store: wanted.store,
             actions,
             clock,

@@ -4,6 +4,7 @@ use conche_api::{Authorizer, Role};
 use conche_core::run::Status;
 use conche_runtime::listener::guard::TokenSet;
 use conche_runtime::listener::{Auth, Problem};
+use conche_testkit::until;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -91,8 +92,13 @@ async fn a_playbook_is_kept_shown_changed_and_deleted() {
     let mut changed = playbook();
     changed["name"] = "Theirs?".into();
     let path = format!("/playbook/{PLAYBOOK}");
-    let put = server.put(&path, changed).await.ok(200);
+    let put = server.put(&path, changed.clone()).await.ok(200);
     assert_eq!(put["name"], "Theirs?");
+    changed["created"] = "2020-01-01T00:00:00.000Z".into();
+    changed["modified"] = "2020-01-01T00:00:00.000Z".into();
+    message(&server.put(&path, changed).await, 400);
+    let there = server.get(&path).await.ok(200);
+    assert_eq!(there, put, "an older version takes no effect");
     delete(&server, &path).await.ok_empty();
     delete(&server, &path).await.ok_empty();
     let gone = server.get(&path).await;
@@ -201,6 +207,52 @@ async fn a_report_can_be_read_at_once_and_waits_for_the_answer() {
     let all = server.get("/reporter").await.ok(200);
     assert_eq!(all.as_array().unwrap().len(), 1);
     assert_eq!(server.get("/manual").await.ok(200), json!([]));
+}
+
+#[tokio::test]
+async fn an_answer_to_a_step_that_has_asked_twice_says_which_time() {
+    let server = soarca().await;
+    let mut twice = playbook();
+    let commands = twice["workflow"][ASK]["commands"].as_array_mut().unwrap();
+    commands.push(json!({"type": "manual", "command": "Wipe it?"}));
+    let begun = server.post("/trigger/playbook", twice).await.ok(200);
+    let run: conche_core::RunId = begun["execution_id"].as_str().unwrap().parse().unwrap();
+    let mut body = json!({
+        "type": "manual-step-response", "execution_id": run, "step_id": ASK,
+        "response_status": "success",
+        "response_out_args": {"__ok__": {"type": "bool", "name": "__ok__", "value": "true"}},
+    });
+    server.wait_for(run, Status::AwaitingAnswer).await;
+    server.post("/manual/continue", body.clone()).await.ok(200);
+    until("the second question", || async {
+        let asked = server.get("/manual").await.ok(200);
+        (asked[0]["command"] == "Wipe it?").then_some(())
+    })
+    .await;
+    let late = message(&server.post("/manual/continue", body.clone()).await, 400);
+    let (_, visit) = late.split_once("it asks now at visit ").expect("the visit");
+    let visit: u32 = visit.split(',').next().unwrap().parse().unwrap();
+    body["visit"] = visit.into();
+    server.post("/manual/continue", body).await.ok(200);
+    server.wait_for(run, Status::Succeeded).await;
+}
+
+#[tokio::test]
+async fn nothing_is_under_way_in_a_run_that_is_cancelled() {
+    let server = soarca().await;
+    let begun = server.post("/trigger/playbook", playbook()).await.ok(200);
+    let run: conche_core::RunId = begun["execution_id"].as_str().unwrap().parse().unwrap();
+    server.wait_for(run, Status::AwaitingAnswer).await;
+    let engine = &server.engine;
+    engine.cancel(run, "ana", None).await.expect("it is told");
+    server.wait_for(run, Status::Cancelled).await;
+    let report = server.get(&format!("/reporter/{run}")).await.ok(200);
+    let step = &report["step_results"][ASK];
+    assert_eq!(
+        (&report["status"], &step["status"]),
+        (&json!("failed"), &json!("failed"))
+    );
+    assert_eq!(step["ended"], report["ended"]);
 }
 
 #[tokio::test]

@@ -43,7 +43,8 @@ pub(crate) struct List {
 pub(crate) struct Given {
     /// The run
     run: String,
-    /// The visit that asks, as `approvals list` numbers them [default: the first that asks]
+    /// The visit that asks, as `approvals list` numbers them; needed where the run has asked
+    /// something before, so that no answer is taken for one to another question
     visit: Option<u32>,
     /// A value that is asked for; the underscores may be left out
     #[arg(long = "var", value_name = "NAME=VALUE", conflicts_with = "failed")]

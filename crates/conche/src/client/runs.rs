@@ -139,7 +139,8 @@ attention; if that one is paused too, it stays so.")]
 pub(crate) struct Resume {
     /// The run
     run: String,
-    /// The visit decided on [default: the first that needs attention]
+    /// The visit decided on, as `runs show` numbers them; needed where the run needed attention
+    /// before, so that no word is taken for one about another attempt
     #[arg(long, requires = "Decision")]
     visit: Option<u32>,
     #[command(flatten)]

@@ -131,6 +131,26 @@ async fn an_unsafe_action_whose_answer_is_lost_waits_for_a_person() {
 }
 
 #[tokio::test]
+async fn a_word_about_one_attempt_is_never_taken_for_one_about_the_next() {
+    let rig = rig_with("unsafe", "").await;
+    rig.actions
+        .plan("unsafe", [Behaviour::LoseAnswer, Behaviour::LoseAnswer]);
+    let event = rig.accepted("t").await;
+    let run = rig.run_with(event, Status::NeedsAttention).await.run;
+    let resume = |visit| rig.engine.resume(run, visit, Resolution::Repeat, "ann");
+    resume(None).await.unwrap();
+    rig.actions.called(2).await;
+    rig.run_with(event, Status::NeedsAttention).await;
+    let unclear = resume(None).await.unwrap_err().to_string();
+    assert!(
+        unclear.contains("turned to people 2 times") && unclear.contains("visit 1"),
+        "{unclear}"
+    );
+    resume(Some(1)).await.unwrap();
+    rig.run_with(event, Status::Succeeded).await;
+}
+
+#[tokio::test]
 async fn a_definition_may_say_that_a_repeat_is_wanted() {
     let rig = rig_with("unsafe", ", on_uncertain: repeat").await;
     rig.actions.plan("unsafe", [Behaviour::LoseAnswer]);
