@@ -237,6 +237,11 @@ fn fits(question: &Question, answer: &Answer) -> Result<(), AnswerError> {
     for (name, value) in &answer.values {
         let declared = question.answers.0.get(name.as_str());
         let read: serde_json::Value = value.read().unwrap_or_default();
+        if read.is_null() {
+            return Err(AnswerError::Value(format!(
+                "the value of `{name}` is null, which answers nothing"
+            )));
+        }
         if let Some(found) = declared.and_then(|variable| no_text(variable, &read)) {
             return Err(AnswerError::Value(format!(
                 "the value of `{name}` is {found}, and its type is `string`"

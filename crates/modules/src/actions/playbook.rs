@@ -79,14 +79,7 @@ impl Action for Playbook {
             version,
             variables,
         } = input(call)?;
-        let named = |(name, value): (String, Json)| {
-            if name.starts_with("__") {
-                (name, value)
-            } else {
-                (format!("__{name}__"), value)
-            }
-        };
-        let variables = variables.into_iter().map(named).collect();
+        let variables = named(variables)?;
         let begun = call
             .host
             .run_playbook(call, &playbook, version.as_deref(), variables)
@@ -95,5 +88,42 @@ impl Action for Playbook {
             event_id: begun.event.to_string(),
             run_id: begun.run.map(|run| run.to_string()),
         })
+    }
+}
+
+/// Values by the names of variables; one that is given with underscores and without is not
+/// chosen between.
+fn named(given: BTreeMap<String, Json>) -> Result<BTreeMap<String, Json>, Error> {
+    let mut variables = BTreeMap::new();
+    for (name, value) in given {
+        let full = if name.starts_with("__") {
+            name
+        } else {
+            format!("__{name}__")
+        };
+        if variables.contains_key(&full) {
+            let message =
+                format!("the variable `{full}` is given twice, with underscores and without");
+            return Err(Error::permanent(message));
+        }
+        variables.insert(full, value);
+    }
+    Ok(variables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_given_once() {
+        let given = |names: &[&str]| {
+            let values = names.iter().map(|name| ((*name).to_owned(), Json::null()));
+            let named = named(values.collect());
+            named.map(|variables| variables.into_keys().collect::<Vec<_>>())
+        };
+        assert_eq!(given(&["v", "__w__"]).unwrap(), ["__v__", "__w__"]);
+        let twice = given(&["v", "__v__"]).unwrap_err().to_string();
+        assert!(twice.contains("`__v__` is given twice"), "{twice}");
     }
 }
