@@ -4,19 +4,21 @@
 //! What was acted on is counted in named lists, which are durable and end by themselves:
 //! `targets_acted_on` for all playbooks together, `targets_acted_on.ID` for one. A target is
 //! counted before anything is sent to it, and again at each command, so that it leaves the
-//! count when it was left alone for the whole window. Beyond the cap nothing is done and a person
+//! count when it was left alone for the whole window. What is one is told by all of its
+//! addresses together, however they are written. Beyond the cap nothing is done and a person
 //! is asked. Requests that only read do not count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use conche_core::run::Repeat;
+use conche_core::storm::Key;
 use conche_core::{Json, RunId};
 use conche_runtime::units::Span;
 use serde_json::json;
 
 use crate::Inner;
 use crate::lists::NewEntry;
-use crate::rails::{Target, acted_on};
+use crate::rails::{Spot, Target, acted_on};
 
 /// The list of what all playbooks together acted on; those of single ones are named after it.
 pub const ACTED_ON: &str = "targets_acted_on";
@@ -24,6 +26,8 @@ pub const ACTED_ON: &str = "targets_acted_on";
 const PLAYBOOK: &str = "playbook--";
 /// Targets that a message names.
 const NAMED_MAX: usize = 10;
+/// Between the addresses of one target in its key; in no address.
+const BETWEEN: &str = ", ";
 
 /// How many distinct targets may be acted on within a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +99,8 @@ impl Inner {
         let mut entries = Vec::new();
         for (list, setting, cap) in lists {
             let there = self.lists.keys(&list, self.now());
-            let key = target.known(&there).unwrap_or_else(|| target.key());
+            let known = target.known(&there).cloned();
+            let key = known.unwrap_or_else(|| target.key());
             if !there.contains(&key) && there.len() >= cap.most as usize {
                 return Err(Capped::Beyond(beyond(&key, &there, (&setting, cap))));
             }
@@ -129,25 +134,42 @@ fn beyond(key: &str, there: &[String], (setting, cap): (&str, Cap)) -> String {
 }
 
 impl Target {
-    /// The key under which it was counted before, by whichever of its addresses.
-    fn known(&self, there: &[String]) -> Option<String> {
-        let mut places = self.places.iter().map(|place| key_of(place));
-        places.find(|key| there.contains(key))
+    /// The key under which it was counted before: that of a target that had all of its
+    /// addresses. One that it shares is not enough, since it need not be the one that is used.
+    fn known<'a>(&self, there: &'a [String]) -> Option<&'a String> {
+        let (key, addresses) = (self.key(), self.addresses());
+        there.iter().find(|counted| {
+            let counted_of: Vec<&str> = counted.split(BETWEEN).collect();
+            let has = |address: &String| counted_of.contains(&address.as_str());
+            **counted == key || (!addresses.is_empty() && addresses.iter().all(has))
+        })
     }
 
-    /// The key to count it under.
+    /// The key to count it under: its addresses, else its name.
     fn key(&self) -> String {
-        key_of(self.places.first().unwrap_or(&self.name))
+        let key = match self.addresses() {
+            addresses if addresses.is_empty() => key_of(&self.name),
+            addresses => addresses.join(BETWEEN),
+        };
+        Key::new(&key).as_str().to_owned()
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let addresses = self.spots.iter().map(Spot::plain);
+        let addresses: BTreeSet<String> = addresses.collect();
+        addresses.into_iter().collect()
     }
 }
 
-/// A place as the key of a list: names are the same whatever their letters.
-fn key_of(place: &str) -> String {
-    let place = place.trim_end_matches('.').to_ascii_lowercase();
-    let end = place.floor_char_boundary(conche_core::storm::KEY_BYTES_MAX);
-    match &place[..end] {
-        "" => "(unnamed)".to_owned(),
-        key => key.to_owned(),
+/// A name as the key of a list: it is the same whatever its letters.
+fn key_of(name: &str) -> String {
+    match name
+        .replace(',', "_")
+        .trim_end_matches('.')
+        .to_ascii_lowercase()
+    {
+        key if key.is_empty() => "(unnamed)".to_owned(),
+        key => key,
     }
 }
 
@@ -176,22 +198,44 @@ mod tests {
         assert!(Caps::default().lists(&["playbook--1"]).is_empty());
     }
 
-    #[test]
-    fn a_target_is_known_by_any_of_its_addresses() {
-        let target = Target {
-            places: vec!["WEB-1.example.".to_owned(), "10.0.0.1".to_owned()],
+    fn target(addresses: &[(&str, &str)]) -> Target {
+        let spots = addresses
+            .iter()
+            .filter_map(|(kind, text)| Spot::new(kind, text));
+        Target {
+            spots: spots.collect(),
             name: "web".to_owned(),
             playbook: String::new(),
-        };
-        let there = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect::<Vec<_>>();
-        assert_eq!(target.key(), "web-1.example");
-        assert_eq!(
-            target.known(&there(&["10.0.0.1"])).as_deref(),
-            Some("10.0.0.1")
-        );
-        assert_eq!(target.known(&there(&["10.0.0.2"])), None);
+        }
+    }
+
+    #[test]
+    fn a_target_is_known_when_all_of_its_addresses_are_those_of_one_that_was_counted() {
+        let both = [("dname", "WEB-1.example."), ("ipv4", "10.0.0.1")];
+        let there = [target(&both).key(), "h1".to_owned()];
+        assert_eq!(there[0], "10.0.0.1, web-1.example");
+        let known = |addresses: &[(&str, &str)]| target(addresses).known(&there).cloned();
+        for again in [&both[..], &both[..1], &[("url", "http://10.1:80/")]] {
+            assert_eq!(known(again).as_ref(), Some(&there[0]), "{again:?}");
+        }
+        for other in [
+            &[("dname", "h4"), ("dname", "h1")][..],
+            &[("dname", "h1"), ("dname", "web-1.example")],
+            &[("dname", "h1, web-1.example")],
+            &[("ipv4", "10.0.0.2")],
+            &[],
+        ] {
+            assert_eq!(known(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn every_target_has_a_key_of_a_list() {
+        assert_eq!(target(&[]).key(), "web");
         let long = "ü".repeat(300);
-        assert!(key_of(&long).len() <= conche_core::storm::KEY_BYTES_MAX);
+        let long = target(&[("dname", &long), ("dname", "h1")]);
+        assert!(long.key().len() <= conche_core::storm::KEY_BYTES_MAX);
+        assert!(long.known(&[long.key()]).is_some());
         assert_eq!(key_of(""), "(unnamed)");
     }
 

@@ -401,6 +401,9 @@ fn check(list: &str, key: &str, value: &Json) -> Result<(), ListError> {
             "the key of an entry has 1 to {KEY_BYTES_MAX} bytes"
         ));
     }
+    if let Some(why) = crate::rails::guards_nothing(list, key) {
+        return invalid(why);
+    }
     if value.as_str().len() > VALUE_BYTES_MAX {
         return invalid(format!(
             "the value of an entry has at most {VALUE_BYTES_MAX} bytes"

@@ -251,12 +251,8 @@ async fn invoked(
             logs: Vec::new(),
         };
     };
-    if let Some(place) = engine.protected(&invocation.input) {
-        let message = format!(
-            "`{place}` stands in the list `{}`: nothing is done to it",
-            crate::rails::PROTECTED
-        );
-        return error_report(Error::permanent(message));
+    if let Some(refusal) = engine.protected(&invocation.input) {
+        return error_report(Error::permanent(refusal));
     }
     let by = (subject.run, subject.definition.name.as_str());
     let repeat = invocation.policy.repeat;

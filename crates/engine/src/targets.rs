@@ -26,7 +26,7 @@ impl Targets {
         }
     }
 
-    /// A place at each of these; else the one at which there is none.
+    /// A place at each of these, in their plain form; else the one at which there is none.
     pub(crate) fn take(
         &self,
         acted_on: impl FnOnce() -> Vec<String>,
@@ -35,10 +35,6 @@ impl Targets {
             return Ok(None);
         }
         let mut places = acted_on();
-        for place in &mut places {
-            place.make_ascii_lowercase();
-            place.truncate(place.trim_end_matches('.').len());
-        }
         places.sort_unstable();
         places.dedup();
         let mut under_way = self
@@ -79,10 +75,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_has_so_many_places_however_it_is_written() {
+    fn a_target_has_so_many_places_and_gives_them_back() {
         let targets = Targets::new(1);
         let take = |name: &str| targets.take(|| vec![name.to_owned()]);
-        let first = take("DB1.example.");
+        let first = take("db1.example");
         assert!(first.is_ok());
         assert_eq!(take("db1.example").err().as_deref(), Some("db1.example"));
         assert!(take("db2.example").is_ok_and(|place| place.is_some()));

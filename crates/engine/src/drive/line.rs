@@ -50,9 +50,11 @@ impl Drive<'_> {
     /// Takes out what may not begin now. Gives the places of what may, and when to look again.
     pub(super) fn hold_back(&self, starts: &mut Vec<Effect>) -> (Places, Option<Timestamp>) {
         let stopped = |effect: &Effect| match effect {
-            Effect::Invoke(call) => self
-                .engine
-                .is_stopped(&self.held.definition.name, &call.module),
+            Effect::Invoke(call) => {
+                let (name, state) = (&self.held.definition.name, &self.held.state);
+                let around = rails::around(name, state, call.visit);
+                self.engine.is_stopped(&around, &call.module)
+            }
             _ => false,
         };
         let run = self.held.state.run();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use conche_cacao::Document;
 use conche_core::Json;
 use conche_core::playbook::Program;
-use conche_core::run::{Answer, OnUncertain, Repeat, Status};
+use conche_core::run::{Answer, Entry, OnUncertain, Repeat, Status};
 use conche_engine::{Config, PROTECTED, PlaybookBegun, STOPPED, SignalError, Start, StartError};
 use conche_modules::{Action, ActionModule, ActionSpec, Call, Error};
 use conche_testkit::{Rig, SimClock, TestActions, until};
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 const START: &str = "start--6cf8f26c-7b23-4f3c-8a3f-93be1f35a9ab";
 const END: &str = "end--20000000-0000-4000-8000-00000000000e";
 const ASK: &str = "action--20000000-0000-4000-8000-000000000001";
+const MIDDLE: &str = "playbook--5b6a8a5e-7f43-4c57-9d0a-3c3f7a1c9b12";
 const AGENT: &str = "individual--10000000-0000-4000-8000-000000000001";
 
 /// A playbook that asks whether a host is ours, with a command of this type.
@@ -92,6 +93,11 @@ async fn what_is_asked_is_answered_and_the_run_goes_on() {
         .answer(begun.run, None, answer(json!("")), "ana")
         .await;
     assert!(matches!(empty, Err(SignalError::Answer(_))), "{empty:?}");
+    let null = rig
+        .engine
+        .answer(begun.run, None, answer(Value::Null), "ana")
+        .await;
+    assert!(matches!(null, Err(SignalError::Answer(_))), "{null:?}");
     let nothing = rig
         .engine
         .answer(begun.run, None, Answer::default(), "ana")
@@ -114,6 +120,46 @@ async fn what_is_asked_is_answered_and_the_run_goes_on() {
         .answer(begun.run, None, answer(json!("true")), "bob")
         .await;
     assert!(matches!(late, Err(SignalError::NotNow(_))), "{late:?}");
+}
+
+#[tokio::test]
+async fn an_answer_to_one_question_is_never_taken_for_one_to_the_next() {
+    let rig = Rig::new().await;
+    let mut twice = document(&playbook("manual"));
+    let next = json!({"type": "manual", "command": "Approve wiping __host__:value?"});
+    let commands = twice["workflow"][ASK]["commands"].as_array_mut();
+    commands.expect("commands").push(next);
+    let program = Program::new(&Document::of(twice), &[]).expect("a playbook");
+    let begun = rig.engine.start_playbook(&program, start("web-1", None));
+    let begun = begun.await.unwrap();
+    is(&rig, &begun, Status::AwaitingAnswer).await;
+    // Two people see the first question, and answer it at the same time.
+    let yes = |visit| {
+        rig.engine
+            .answer(begun.run, visit, answer(json!("true")), "ana")
+    };
+    let both = tokio::join!(yes(None), yes(None));
+    assert!(both.0.is_ok() != both.1.is_ok(), "{both:?}");
+    until("the second question", || async {
+        let row = rig.store.run(begun.run).await.ok()?;
+        (row.summary.reason.as_deref() == Some("Approve wiping web-1?")).then_some(())
+    })
+    .await;
+    let unclear = yes(None).await.unwrap_err().to_string();
+    assert!(unclear.contains("turned to people 2 times"), "{unclear}");
+    let records = rig.store.whole_journal(begun.run).await.unwrap();
+    let asked = records.iter().filter_map(|record| match record.entry {
+        Entry::Asked { visit, .. } => Some(visit),
+        _ => None,
+    });
+    let asked: Vec<u32> = asked.collect();
+    assert!(
+        unclear.ends_with(&format!("visit {}", asked[1])),
+        "{unclear}"
+    );
+    assert!(yes(Some(asked[0])).await.is_err(), "it is answered");
+    yes(Some(asked[1])).await.unwrap();
+    is(&rig, &begun, Status::Succeeded).await;
 }
 
 #[tokio::test]
@@ -280,10 +326,15 @@ async fn counting() -> (Rig, Arc<AtomicU32>) {
     (rig.await, count)
 }
 
+/// The document of a playbook.
+fn document(program: &Program) -> Value {
+    let mut text: Value = serde_json::from_str(program.text()).expect("JSON");
+    text["playbook"].take()
+}
+
 /// The same playbook with an address for its agent.
 fn addressed() -> Program {
-    let mut document: Value = serde_json::from_str(playbook("bash").text()).expect("JSON");
-    let mut document = document["playbook"].take();
+    let mut document = document(&playbook("bash"));
     document["agent_definitions"][AGENT] = json!({
         "type": "linux", "name": "DC", "address": {"dname": ["dc01.corp.example"]},
     });
@@ -296,13 +347,32 @@ async fn put(rig: &Rig, list: &str, key: &str) {
     put.expect("it is put");
 }
 
-#[tokio::test]
-async fn while_effects_are_stopped_no_action_begins() {
+/// The same within a playbook that calls one that calls it.
+fn called_by_one_that_is_called() -> Program {
+    let ids = ["playbook--5b6a8a5e-7f43-4c57-9d0a-3c3f7a1c9b11", MIDDLE];
+    let innermost = document(&addressed());
+    let calls = |callee: &Value, id: &str| {
+        let mut caller = document(&playbook("manual"));
+        caller["id"] = id.into();
+        caller["workflow"][ASK] = json!({
+            "type": "playbook-action", "playbook_id": callee["id"], "on_success": END,
+            "in_args": ["__host__"],
+        });
+        caller
+    };
+    let middle = calls(&innermost, ids[1]);
+    let outermost = calls(&middle, ids[0]);
+    let others = [Document::of(middle), Document::of(innermost)];
+    Program::new(&Document::of(outermost), &others).expect("a playbook")
+}
+
+/// Starts a playbook while the effects of this definition are stopped, and goes on.
+async fn waits_while_stopped(program: &Program, key: &str) {
     let (rig, count) = counting().await;
-    put(&rig, STOPPED, "all").await;
+    put(&rig, STOPPED, key).await;
     let begun = rig
         .engine
-        .start_playbook(&addressed(), start("web-1", None))
+        .start_playbook(program, start("web-1", None))
         .await
         .unwrap();
     until("the run to wait", || async {
@@ -310,14 +380,28 @@ async fn while_effects_are_stopped_no_action_begins() {
         (!row.held && row.due.is_some()).then_some(())
     })
     .await;
-    assert_eq!(count.load(Ordering::Relaxed), 0);
+    assert_eq!(count.load(Ordering::Relaxed), 0, "{key}");
     rig.engine
-        .remove_entry(STOPPED, "all")
+        .remove_entry(STOPPED, key)
         .await
         .expect("it is removed");
     rig.skip_to_wake_up(begun.run).await;
     is(&rig, &begun, Status::Succeeded).await;
-    assert_eq!(count.load(Ordering::Relaxed), 1);
+    assert_eq!(count.load(Ordering::Relaxed), 1, "{key}");
+}
+
+#[tokio::test]
+async fn while_effects_are_stopped_no_action_begins() {
+    for key in ["all", addressed().root().id.as_str()] {
+        waits_while_stopped(&addressed(), key).await;
+    }
+}
+
+#[tokio::test]
+async fn a_playbook_that_is_stopped_does_nothing_within_another_either() {
+    for key in [MIDDLE, addressed().root().id.as_str()] {
+        waits_while_stopped(&called_by_one_that_is_called(), key).await;
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use conche_runtime::egress::{self, Egress};
 use conche_runtime::secrets::{Host, Receiver};
+use conche_runtime::whereabouts;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -54,16 +55,12 @@ pub(super) fn endpoints(party: &Party) -> Result<Vec<Endpoint>, Error> {
     let mut found = Vec::new();
     for kind in ["dname", "ipv4", "ipv6"] {
         for host in party.address.get(kind).into_iter().flatten() {
-            let host = host.trim().trim_end_matches('.');
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            if host.is_empty() || host.contains(['/', '@', ' ']) {
-                return Err(Error::permanent(format!(
-                    "the address of `{}` is no {kind}: {host}",
-                    party.name
-                )));
-            }
+            let read = whereabouts::host(host).map_err(|_| {
+                let name = &party.name;
+                Error::permanent(format!("the address of `{name}` is no {kind}: {host}"))
+            })?;
             found.push(Endpoint {
-                host: host.to_owned(),
+                host: plain(&read),
                 port: port.unwrap_or(PORT),
                 user: None,
             });
@@ -86,18 +83,22 @@ fn from_url(text: &str, port: Option<u16>) -> Option<Endpoint> {
     if url.scheme() != "ssh" {
         return None;
     }
-    let host = url.host_str()?;
-    let host = match url::Host::parse(host).ok()? {
-        url::Host::Domain(name) => name,
-        url::Host::Ipv4(address) => address.to_string(),
-        url::Host::Ipv6(address) => address.to_string(),
-    };
+    let host = plain(&whereabouts::host_of(&url).ok()?);
     let user = percent_encoding::percent_decode_str(url.username()).decode_utf8_lossy();
     Some(Endpoint {
         host,
         port: url.port().or(port).unwrap_or(PORT),
         user: (!user.is_empty()).then(|| user.into_owned()),
     })
+}
+
+/// A host as the resolver takes it.
+fn plain(host: &url::Host) -> String {
+    match host {
+        url::Host::Domain(name) => name.trim_end_matches('.').to_owned(),
+        url::Host::Ipv4(address) => address.to_string(),
+        url::Host::Ipv6(address) => address.to_string(),
+    }
 }
 
 /// Connects to whichever allowed address answers first, each with a start on the next one.

@@ -10,6 +10,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use conche_runtime::secrets::Receiver;
+use conche_runtime::whereabouts;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
@@ -173,11 +174,8 @@ fn name(party: &Party) -> String {
 /// What the first of `dname`, `ipv4` and `ipv6` names.
 fn host(party: &Party) -> Result<Option<Host>, String> {
     if let Some(text) = party.first("dname") {
-        let host = Host::parse(text.trim()).map_err(|error| format!("`{text}`: {error}"))?;
-        return match host {
-            Host::Domain(name) if name.is_empty() => Err("its `dname` is empty".to_owned()),
-            host => Ok(Some(host)),
-        };
+        let host = whereabouts::host(text).map_err(|error| error.to_string())?;
+        return Ok(Some(host));
     }
     if let Some(text) = party.first("ipv4") {
         let address = text.trim().parse::<Ipv4Addr>();
