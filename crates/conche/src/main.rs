@@ -2,7 +2,7 @@
 //!
 //! A script worker, and the launcher of functions, is this same program with one argument: that
 //! is looked at before anything else happens, since their cages allow no runtime, thread or
-//! logger.
+//! logger. As the first process of a container it is there twice (see `init`).
 
 mod bench;
 mod certificates;
@@ -14,6 +14,7 @@ mod csf;
 mod doctor;
 mod failure;
 mod folder;
+mod init;
 mod input;
 mod k8s;
 #[cfg(feature = "failpoints")]
@@ -65,6 +66,9 @@ fn main() -> ExitCode {
     }
     if is_first(CAGE_ARGUMENT) {
         return cage_main(std::env::args_os().skip(1));
+    }
+    if let Some(code) = init::stand_in() {
+        return code;
     }
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();

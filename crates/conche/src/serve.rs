@@ -228,6 +228,13 @@ async fn start_functions(
     let Some(address) = listeners.openwhisk() else {
         return Ok(Router::new());
     };
+    let functions = &config.openwhisk.runtimes;
+    if config.api.listen.is_some() && config.api.auth != Auth::Token && functions.network {
+        tracing::warn!(
+            "functions reach this server's own API, which asks for no token: set `api.auth: token`, or \
+             `openwhisk.host.runtimes.network: false`"
+        );
+    }
     let data_dir = &config.data_dir;
     let host = openwhisk::start(&config.openwhisk, address, store, data_dir, tasks).await?;
     openwhisk::watch_functions(&host, &config.functions, tasks).await?;

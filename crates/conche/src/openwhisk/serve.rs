@@ -11,7 +11,7 @@ use conche_runtime::supervisor::{Grace, Stage, Supervisor};
 use conche_store::RunStore as _;
 use conche_store::sqlite::{SqliteConfig, SqliteStore};
 
-use crate::config::Host as HostConfig;
+use crate::config::{Host as HostConfig, Runtimes};
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::{logging, output};
@@ -37,6 +37,9 @@ pub(crate) struct ServeArgs {
     /// knows them
     #[arg(long)]
     dev: bool,
+    /// A folder of npm modules that every JavaScript function may load from
+    #[arg(long, value_name = "DIR")]
+    node_modules: Option<PathBuf>,
     /// Let it listen on an address other than loopback
     #[arg(long)]
     allow_unauthenticated: bool,
@@ -54,6 +57,10 @@ pub(super) async fn serve(args: ServeArgs) -> Result<ExitCode, Failure> {
         listen: Some(args.listen),
         allow_unauthenticated: args.allow_unauthenticated,
         dev: args.dev,
+        runtimes: Runtimes {
+            node_modules: args.node_modules.map(std::path::absolute).transpose()?,
+            ..Runtimes::default()
+        },
         ..HostConfig::default()
     };
     let format = args.log_format.unwrap_or(logging::Format::Text);

@@ -8,6 +8,7 @@ mod alone;
 mod csf;
 mod example_playbooks;
 mod extension_schemas;
+mod first;
 mod fuzz_manifests;
 mod fuzz_playbooks;
 mod openwhisk;

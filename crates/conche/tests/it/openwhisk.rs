@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 
 use base64::Engine as _;
@@ -29,9 +29,17 @@ pub(crate) struct Host {
 impl Host {
     /// `conche openwhisk serve --dev` over a folder.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::started(Self::command(data))
+    }
+
+    pub(crate) fn command(data: &Path) -> Command {
         let mut command = conche();
         command.args(["openwhisk", "serve", "--dev", "--listen", "127.0.0.1:0"]);
         command.arg("--data-dir").arg(data);
+        command
+    }
+
+    pub(crate) fn started(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let (tell, told) = mpsc::channel();
@@ -105,6 +113,18 @@ impl Host {
         let (status, answer) = self.ask("GET", &path, &Value::Null);
         assert_eq!(status, 200, "{answer}");
         answer.as_array().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let child = self.child.as_mut().unwrap();
+        let status = eventually("the host ends", || child.try_wait().unwrap());
+        self.child = None;
+        status
     }
 
     fn kill(&mut self) {
@@ -327,6 +347,7 @@ fn a_server_has_the_host_with_credentials_of_its_own() {
     assert_eq!(mode & 0o777, 0o600);
     let mut host = Host::of(&site);
     assert_ne!(host.key, GUEST);
+    site.logged("functions reach this server's own API, which asks for no token");
     host.action("f", "quickjs:1", "function main(p) { return p }");
     let given = json!({ "ip": "192.0.2.1" });
     assert_eq!(host.invoke("f", &given), (200, given.clone()));
@@ -335,6 +356,33 @@ fn a_server_has_the_host_with_credentials_of_its_own() {
     GUEST.clone_into(&mut host.key);
     assert_eq!(host.invoke("f", &given).0, 401);
     drop(server);
+}
+
+#[test]
+fn functions_in_node_load_from_a_folder_of_modules() {
+    if !has("node") {
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    let module = data.path().join("modules/greeting");
+    std::fs::create_dir_all(&module).unwrap();
+    std::fs::write(module.join("index.js"), "exports.text = 'hello'").unwrap();
+    for folder in [data.path(), &data.path().join("modules"), &module] {
+        let for_all = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder, for_all).unwrap();
+    }
+    let mut command = Host::command(&data.path().join("data"));
+    // As people write it: from where they are.
+    command
+        .current_dir(data.path())
+        .args(["--node-modules", "modules"]);
+    let host = Host::started(command);
+    let code = "const main = () => ({ text: require('greeting').text })";
+    host.action("greet", "nodejs:default", code);
+    assert_eq!(
+        host.invoke("greet", &json!({})),
+        (200, json!({ "text": "hello" }))
+    );
 }
 
 #[test]
