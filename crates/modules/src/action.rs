@@ -65,6 +65,12 @@ pub trait Action: Send + Sync {
         None
     }
 
+    /// By which way it would reach what an input is about, for people who ask what would be
+    /// done; none where there is one way only.
+    fn way(&self, _input: &Json) -> Option<String> {
+        None
+    }
+
     /// Looks whether an earlier attempt with the same key took effect; only for actions
     /// declared [`Repeat::Probe`].
     async fn probe(&self, _call: &Call) -> Result<Probed, Error> {

@@ -14,6 +14,7 @@
 mod address;
 mod config;
 mod connect;
+mod connection;
 mod error;
 mod policy;
 mod request;
@@ -36,6 +37,7 @@ pub use self::{
     address::Scope,
     config::{ClientTls, EgressConfig},
     connect::{ConnectError, Connector, Resolve, Stream, SystemResolver},
+    connection::Connection,
     error::Error,
     policy::{EgressPolicy, InvalidRule, Rule},
     request::{Request, Response},

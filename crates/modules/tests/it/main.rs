@@ -27,4 +27,5 @@ mod syslog;
 mod trivy;
 mod vuls;
 mod webhook;
+mod winrm;
 mod yara;

@@ -99,11 +99,14 @@ async fn what_cannot_be_run_is_refused_before_anything_is_sent() {
         assert!(message.contains(expected), "{message}");
     }
     let mut winrm = windows.sshd.target();
-    winrm["port"] = "5986".into();
-    let by_url = json!({ "name": "w", "address": { "url": ["https://w.example.com/wsman"] } });
+    winrm["port"] = "5985".into();
+    let by_url = json!({ "name": "w", "address": { "url": ["http://w.example.com/wsman"] } });
     for target in [winrm, by_url] {
         let message = permanent(windows.execute_on(json!({ "command": "x" }), target).await);
-        assert!(message.contains("WinRM, which is not spoken"), "{message}");
+        assert!(
+            message.contains("WinRM in clear, which is not spoken"),
+            "{message}"
+        );
     }
     let cx = windows.sshd.context();
     let config = json!({ "programs": { "w": "pwsh; id" } });

@@ -158,6 +158,7 @@ impl Connector {
             } else {
                 Ok(Stream {
                     inner: Box::new(socket),
+                    certificate: None,
                     is_h2: false,
                 })
             }
@@ -184,8 +185,13 @@ impl Connector {
             .await
             .map_err(|error| failed(format!("TLS: {error}")))?;
         let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let shown = stream.get_ref().1.peer_certificates();
+        let certificate = shown
+            .and_then(|chain| chain.first())
+            .map(|leaf| leaf.to_vec());
         Ok(Stream {
             inner: Box::new(stream),
+            certificate,
             is_h2,
         })
     }
@@ -239,7 +245,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// An open connection, plain or TLS.
 pub struct Stream {
     inner: Box<dyn Duplex>,
+    certificate: Option<Vec<u8>>,
     is_h2: bool,
+}
+
+impl Stream {
+    /// The server's certificate (DER), where the connection is TLS.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        self.certificate.as_deref()
+    }
 }
 
 impl fmt::Debug for Stream {

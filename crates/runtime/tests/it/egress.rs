@@ -298,6 +298,54 @@ async fn a_server_that_closes_after_reading_leaves_it_uncertain_and_is_not_asked
 }
 
 #[tokio::test]
+async fn requests_of_one_connection_go_by_it_until_it_has_ended() {
+    let (address, mut connections) = raw_server().await;
+    let url = format!("http://{address}/a?b");
+    let mut connection = soon(local().open(&url)).await.unwrap();
+    let mut peer = soon(connections.recv()).await.unwrap();
+    for (body, end) in [("1", ""), ("2", "connection: close\r\n")] {
+        let request = connection.request(Request::post(&url, body));
+        let (answer, ()) = tokio::join!(soon(request), async {
+            read_request(&mut peer, body).await;
+            let answer = format!("HTTP/1.1 401 No\r\n{end}content-length: 1\r\n\r\n{body}");
+            peer.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let answer = answer.unwrap();
+        assert_eq!(
+            (answer.status, &answer.body[..]),
+            (StatusCode::UNAUTHORIZED, body.as_bytes())
+        );
+    }
+    // The server has said that there is nothing more.
+    let ended = soon(connection.request(Request::post(&url, "3"))).await;
+    assert!(matches!(ended, Err(Error::NotSent { .. })), "{ended:?}");
+    let other = soon(connection.request(Request::get("http://127.0.0.1:1/"))).await;
+    assert!(matches!(other, Err(Error::Invalid(_))), "{other:?}");
+    assert!(connections.try_recv().is_err(), "there was one connection");
+    let shut = Egress::new(&EgressConfig::default()).unwrap();
+    let refused = soon(shut.open(&url)).await;
+    assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_connection_on_which_an_answer_is_owed_is_not_used_again() {
+    let (address, mut connections) = raw_server().await;
+    let url = format!("http://{address}/");
+    let mut connection = soon(local().open(&url)).await.unwrap();
+    let mut peer = soon(connections.recv()).await.unwrap();
+    let mut request = Request::post(&url, "work");
+    request.timeout = Some(Duration::from_millis(200));
+    let (answer, ()) = tokio::join!(soon(connection.request(request)), async {
+        read_request(&mut peer, "work").await;
+    });
+    assert!(matches!(answer, Err(Error::Uncertain { .. })), "{answer:?}");
+    let late = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    peer.write_all(late).await.unwrap();
+    let again = soon(connection.request(Request::post(&url, "more"))).await;
+    assert!(matches!(again, Err(Error::NotSent { .. })), "{again:?}");
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_or_stalls_leaves_it_uncertain() {
     for stalls in [false, true] {
         let (address, mut connections) = raw_server().await;

@@ -1,8 +1,10 @@
-//! `powershell`: a script on a host that has PowerShell and an SSH server.
+//! `powershell`: a script on a host that has PowerShell, and an SSH server or WinRM over HTTPS.
 //!
 //! The script goes encoded as one argument, so no shell on the way reads a word of it. Its exit
-//! code tells whether it failed; what it writes to standard error alone does not. WinRM is not
-//! spoken: its Rust library would bring a second provider of TLS and pass by the egress check.
+//! code tells whether it failed; what it writes to standard error alone does not. Which way it
+//! goes is settled before anything is sent, and no other one is tried when it fails.
+
+mod route;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,23 +12,26 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use conche_core::Json;
 use conche_core::run::{OnUncertain, Repeat};
 use conche_runtime::secrets::Secrets;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::route::{Route, Way};
 use super::command_line::CommandResult;
 use super::ssh::judge;
 use crate::action::{Action, ActionModule, ActionSpec, Call, Error, Output};
 use crate::actions::{input, output, unknown};
 use crate::clients::ssh::{self, Ssh};
+use crate::clients::winrm::{self, Line, Winrm};
 use crate::command::{Command, CommandInput, EXECUTE, Party};
 use crate::{BuildContext, BuildError, config as settings};
 
 pub(super) static MODULE: ActionModule = ActionModule {
     name: "powershell",
-    summary: "PowerShell scripts on other hosts by SSH.",
+    summary: "PowerShell scripts on other hosts by SSH or WinRM.",
     actions: &[ActionSpec {
         name: EXECUTE,
         summary: "Runs a script on a host and gives what it wrote.",
@@ -41,8 +46,8 @@ pub(super) static MODULE: ActionModule = ActionModule {
 
 const PLACE: &str = "actions.powershell";
 
-/// The ports of WinRM, without and with TLS.
-const WINRM: [&str; 2] = ["5985", "5986"];
+/// How it is told to read a script from its command line and write plain text.
+const ARGUMENTS: &str = "-NoProfile -NonInteractive -OutputFormat Text -EncodedCommand";
 
 /// Settings of `powershell`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -56,9 +61,16 @@ struct Config {
     /// The longest command line that the host takes; the shell of Windows takes 8191
     /// characters, which a script of some 3000 fills. Default: 8191.
     command_line: usize,
-    /// How to reach hosts, and which to believe; as under `actions.ssh`. Default: as
+    /// The way to hosts of which the playbook does not say it by a port (22, 5986) or a URL:
+    /// `ssh`, or `winrm` over HTTPS. Default: `ssh`.
+    way: Way,
+    /// The same for single hosts, by an address or name as playbooks write it. Default: none.
+    ways: BTreeMap<String, Way>,
+    /// How to reach hosts by SSH, and which to believe; as under `actions.ssh`. Default: as
     /// there.
     ssh: ssh::Config,
+    /// How to reach hosts by WinRM, and how to log in.
+    winrm: winrm::Config,
 }
 
 impl Default for Config {
@@ -67,7 +79,10 @@ impl Default for Config {
             program: "powershell".to_owned(),
             programs: BTreeMap::new(),
             command_line: 8191,
+            way: Way::Ssh,
+            ways: BTreeMap::new(),
             ssh: ssh::Config::default(),
+            winrm: winrm::Config::default(),
         }
     }
 }
@@ -76,7 +91,10 @@ struct PowerShell {
     program: String,
     programs: BTreeMap<String, String>,
     command_line: usize,
+    way: Way,
+    ways: BTreeMap<String, Way>,
     ssh: Ssh,
+    winrm: Winrm,
     secrets: Arc<Secrets>,
 }
 
@@ -93,7 +111,10 @@ fn build(config: Value, cx: &BuildContext) -> Result<Arc<dyn Action>, BuildError
         program: config.program,
         programs: config.programs,
         command_line: config.command_line,
+        way: config.way,
+        ways: config.ways,
         ssh: Ssh::new(&format!("{PLACE}.ssh"), config.ssh, cx)?,
+        winrm: Winrm::new(&format!("{PLACE}.winrm"), config.winrm, cx)?,
         secrets: cx.secrets.clone(),
     }))
 }
@@ -106,58 +127,69 @@ impl Action for PowerShell {
         }
         let input: CommandInput = input(call)?;
         let party = input.acted_on();
-        if is_winrm(party) {
-            return Err(Error::permanent(format!(
-                "`{}` is reached by WinRM, which is not spoken: set up OpenSSH on it and give \
-                 its address with the port of SSH (22)",
-                party.name
-            )));
+        let route = Route::of(party, self.way, &self.ways)?;
+        let program = self.program(party);
+        let arguments = self.arguments(&program, &script(&input.command)?)?;
+        match route {
+            Route::Ssh => {
+                let line = format!("{program} {arguments}");
+                let limit = self.ssh.max_output();
+                let ended = self.ssh.run(&input, line.as_bytes(), limit, call.timeout);
+                output(&judge(&ended.await?, limit, &self.secrets)?)
+            }
+            Route::Winrm(url) => {
+                let line = Line {
+                    program: &program,
+                    arguments: &arguments,
+                };
+                let ended = self.winrm.run(&input, url, &line, call.timeout).await?;
+                output(&CommandResult::judge(
+                    ended.exit_code,
+                    (&ended.stdout, &ended.stderr),
+                    self.winrm.max_output(),
+                    &self.secrets.masker(),
+                )?)
+            }
         }
-        let line = self.command_line(party, &script(&input.command)?)?;
-        let limit = self.ssh.max_output();
-        let ended = self.ssh.run(&input, line.as_bytes(), limit, call.timeout);
-        output(&judge(&ended.await?, limit, &self.secrets)?)
+    }
+
+    fn way(&self, input: &Json) -> Option<String> {
+        let input: CommandInput = input.read().ok()?;
+        let way = match Route::of(input.acted_on(), self.way, &self.ways) {
+            Ok(Route::Ssh) => "SSH".to_owned(),
+            Ok(Route::Winrm(url)) => format!("WinRM at {url}"),
+            Err(error) => error.to_string(),
+        };
+        Some(way)
     }
 }
 
 impl PowerShell {
-    /// The line that runs a script on a host: no shell finds anything in it to change.
-    fn command_line(&self, party: &Party, script: &str) -> Result<String, Error> {
-        let addresses = party.address.values().flatten();
-        let named = addresses.chain([&party.name]);
-        let own = named.into_iter().find_map(|name| self.programs.get(name));
-        let program = own.unwrap_or(&self.program);
-        let program = if program.contains([' ', '(', ')', '\\']) {
+    /// The program of a host, as its shell reads it.
+    fn program(&self, party: &Party) -> String {
+        let program = route::named(party, &self.programs).unwrap_or(&self.program);
+        if program.contains([' ', '(', ')', '\\']) {
             format!("\"{program}\"")
         } else {
             program.clone()
-        };
+        }
+    }
+
+    /// What the program is told: no shell finds anything in it to change.
+    fn arguments(&self, program: &str, script: &str) -> Result<String, Error> {
         let units = script.encode_utf16().flat_map(u16::to_le_bytes);
         let encoded = STANDARD.encode(units.collect::<Vec<_>>());
-        let line = format!(
-            "{program} -NoProfile -NonInteractive -OutputFormat Text -EncodedCommand {encoded}"
-        );
-        if line.len() > self.command_line {
+        let arguments = format!("{ARGUMENTS} {encoded}");
+        let length = program.len() + 1 + arguments.len();
+        if length > self.command_line {
             return Err(Error::permanent(format!(
-                "the script is too long for the host's command line: {} characters of {} \
+                "the script is too long for the host's command line: {length} characters of {} \
                  (`{PLACE}.command_line`)",
-                line.len(),
                 self.command_line
             )));
         }
-        Ok(line)
+        Ok(arguments)
     }
-}
-
-/// By its port, or because it has a URL of HTTP and nothing else.
-fn is_winrm(party: &Party) -> bool {
-    let port = party.port.as_deref().map(str::trim);
-    let by_port = port.is_some_and(|port| WINRM.contains(&port));
-    let is_http = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-    let urls = party.address.get("url");
-    let by_url = urls.is_some_and(|urls| urls.iter().all(is_http));
-    let others = ["dname", "ipv4", "ipv6"];
-    by_port || (by_url && !others.iter().any(|kind| party.address.contains_key(*kind)))
 }
 
 /// The script. Bytes of `command_b64` may also be UTF-16, as PowerShell itself encodes scripts.

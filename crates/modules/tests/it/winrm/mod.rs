@@ -1,0 +1,5 @@
+//! `powershell` by WinRM over HTTPS.
+
+mod failures;
+mod host;
+mod scripts;
