@@ -25,7 +25,8 @@ function main(params) {
   const title = line(params.title || 'unnamed', 120);
   const decision = line(params.decision || 'none', 20);
   return {
-    subject: '[' + decision + '] ' + title + ': ' + findings.length + ' findings, score ' + line(params.score, 10),
+    subject: '[' + decision + '] ' + title + ': ' + findings.length + (findings.length === 1 ? ' finding' : ' findings') +
+      ', score ' + line(params.score, 10),
     text: [title, 'Decision: ' + decision, '', ...shown].join('\n') + '\n',
   };
 }

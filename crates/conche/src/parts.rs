@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use conche_modules::fins::Fins;
-use conche_modules::{Action, ActionModule, BuildContext, BuildError, Source};
+use conche_modules::{Action, ActionModule, BuildContext, BuildError, OpenWhiskHosts, Source};
 use conche_runtime::clock::SystemClock;
 use conche_runtime::egress::Egress;
 use conche_runtime::secrets::Secrets;
@@ -31,6 +31,8 @@ pub(crate) struct Parts {
     pub(crate) actions: Actions,
     /// SOARCA Fins, to be served beside the engine.
     pub(crate) fins: Arc<Fins>,
+    /// OpenWhisk hosts by name; the embedded one is opened to the modules once it has started.
+    pub(crate) openwhisk: Arc<OpenWhiskHosts>,
     /// Sources by id.
     pub(crate) sources: Vec<(String, Arc<dyn Source>)>,
 }
@@ -44,16 +46,19 @@ impl Parts {
         let egress = Egress::new(&config.egress).map_err(|error| {
             loaded.locate(vec![Fault::new(Place::of(&["egress"]), error.to_string())])
         })?;
+        let named = config.openwhisk_hosts.clone();
+        let openwhisk = OpenWhiskHosts::new(named, config.openwhisk.listen.is_some());
         let cx = BuildContext {
             decisions: Arc::default(),
             fins: Arc::default(),
+            openwhisk: Arc::new(openwhisk),
             data_dir: Some(config.data_dir.clone()),
             secrets: secrets.clone(),
             egress: Arc::new(egress),
             clock: Arc::new(SystemClock),
             json: config.json,
         };
-        let mut faults = Vec::new();
+        let mut faults = hosts(&cx);
         let actions = actions(config, &cx, &mut faults);
         let sources = sources(config, &cx, &mut faults);
         if !faults.is_empty() {
@@ -63,6 +68,7 @@ impl Parts {
             secrets,
             actions,
             fins: cx.fins,
+            openwhisk: cx.openwhisk,
             sources,
         })
     }
@@ -147,6 +153,16 @@ fn sources(
         built.push((entry.id.clone(), source));
     }
     built
+}
+
+/// What is wrong with the named OpenWhisk hosts.
+fn hosts(cx: &BuildContext) -> Vec<Fault> {
+    let flaws = cx.openwhisk.check(&cx.secrets);
+    let flaw = |flaw: &BuildError| {
+        let keys: Vec<&str> = flaw.place.splitn(3, '.').collect();
+        fault(&Place::of(&keys), flaw)
+    };
+    flaws.iter().map(flaw).collect()
 }
 
 fn fault(place: &Place, error: &BuildError) -> Fault {

@@ -15,6 +15,7 @@ use conche_api::soarca::{self, Origins, SoarcaState};
 use conche_api::{ApiState, Authorizer, Caller, VersionInfo};
 use conche_engine::{Engine, Folder, PlaybookFolder, SandboxEvaluator};
 use conche_modules::{Source, sources::no_such_webhook};
+use conche_openwhisk_host::Host;
 use conche_runtime::clock::SystemClock;
 use conche_runtime::listener::Auth;
 use conche_runtime::listener::guard::TokenSet;
@@ -154,6 +155,9 @@ async fn start(
     let evaluator = Arc::new(SandboxEvaluator::new(sandbox));
     let mut registries = Registries::new(store.clone(), evaluator.clone(), &tasks);
     let functions = start_functions(config, &listeners, &store, &tasks).await?;
+    if let Some(host) = &functions {
+        parts.openwhisk.open(Arc::new(openwhisk::Local::of(host)?));
+    }
     let store: Arc<dyn Store> = store;
     parts.serve_fins(&tasks);
     let engine = Engine::start(conche_engine::Parts {
@@ -199,7 +203,7 @@ async fn start(
             origins: Origins::new(config.soarca.origins.clone()),
             fins: parts.fins.clone(),
         }),
-        openwhisk: functions,
+        openwhisk: functions.map(|host| host.router()).unwrap_or_default(),
         api: conche_api::router(state(auth, folder, registries.into_inner())),
     };
     certificates::watch(listeners.certificates(), &tasks)?;
@@ -224,9 +228,9 @@ async fn start_functions(
     listeners: &Listeners,
     store: &SqliteStore,
     tasks: &Tasks,
-) -> Result<Router, Failure> {
+) -> Result<Option<Host>, Failure> {
     let Some(address) = listeners.openwhisk() else {
-        return Ok(Router::new());
+        return Ok(None);
     };
     let functions = &config.openwhisk.runtimes;
     if config.api.listen.is_some() && config.api.auth != Auth::Token && functions.network {
@@ -238,7 +242,7 @@ async fn start_functions(
     let data_dir = &config.data_dir;
     let host = openwhisk::start(&config.openwhisk, address, store, data_dir, tasks).await?;
     openwhisk::watch_functions(&host, &config.functions, tasks).await?;
-    Ok(host.router())
+    Ok(Some(host))
 }
 
 /// Takes CSF's reactions over at the first start, before any event can come.

@@ -387,6 +387,7 @@ fn call(engine: &Arc<Inner>, subject: &Subject, step: StepId, invocation: Invoca
         visit: invocation.visit,
         attempt: invocation.attempt,
         key: invocation.key,
+        copied_at: invocation.copied_at,
         deadline: crate::housekeeping::later(now, timeout),
         timeout,
         event: subject.event.as_ref().map(|event| event.event_id),

@@ -99,6 +99,9 @@ pub struct Call {
     pub attempt: u32,
     /// The same on every repeat: send it along where the receiver honours one.
     pub key: IdempotencyKey,
+    /// When the copy was taken that the run was put back from, where it was: what this store
+    /// knows nothing of may have been done since.
+    pub copied_at: Option<Timestamp>,
     /// When to give up.
     pub deadline: Timestamp,
     /// Time left until then when the call was made.

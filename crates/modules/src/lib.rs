@@ -20,6 +20,7 @@ pub use action::{
     Action, ActionModule, ActionSpec, Answer, Begun, BuildAction, Call, Error, Host, Output, Probed,
 };
 pub use admission::Decisions;
+pub use commands::openwhisk::{Embedded, Hosts as OpenWhiskHosts, LOCAL, NamedHost};
 pub use commands::openwhisk::{TYPES as OWN_COMMANDS, examine as examine_command};
 pub use intake::{
     Asked, Audience, Batch, Connection, Consulted, Intake, NewEvent, Receipt, Refusal, Settles,
@@ -45,6 +46,8 @@ pub struct BuildContext {
     pub decisions: Arc<Decisions>,
     /// The SOARCA Fins: shared by the action `fin`, the routes that fins call and the API.
     pub fins: Arc<fins::Fins>,
+    /// The hosts of OpenWhisk that have a name, the embedded one among them.
+    pub openwhisk: Arc<OpenWhiskHosts>,
     /// The folder in which a module may keep what it must remember of its peers; none where
     /// nothing is kept.
     pub data_dir: Option<PathBuf>,

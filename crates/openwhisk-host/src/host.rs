@@ -20,6 +20,7 @@ use crate::settings::Settings;
 use crate::store::{self, Keep, Store, User};
 use crate::throttle::Throttle;
 use crate::users::{self, Users};
+use crate::within::Within;
 
 /// How often alarms are looked at. They are due at whole seconds.
 const ALARM_PERIOD: Duration = Duration::from_millis(500);
@@ -130,6 +131,17 @@ impl Host {
     /// Everybody who may call, with their keys: for whoever administers this machine.
     pub fn users(&self) -> Vec<Arc<User>> {
         self.inner.users.all()
+    }
+
+    /// The API for who is in this same process, as the user of a namespace; none where there is
+    /// no such user.
+    pub fn within(&self, namespace: &str) -> Option<Within> {
+        let who = self.inner.users.of(namespace)?;
+        Some(Within::new(
+            self.router(),
+            Arc::clone(&self.inner.store),
+            who,
+        ))
     }
 
     /// Adds a namespace with new credentials.

@@ -23,7 +23,9 @@ mod throttle;
 mod transaction;
 pub mod users;
 pub mod web;
+mod within;
 
 pub use self::host::{Host, Parts, Resumed};
 pub use self::settings::{ActionSettings, Retention, Settings, Sizes, Throttles};
 pub use self::transaction::render;
+pub use self::within::Within;

@@ -55,6 +55,11 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
+/// Who sends a request from within this process. It is put beside a request by code: nothing
+/// that comes by a listener can bring it.
+#[derive(Debug, Clone)]
+pub(crate) struct Trusted(pub(crate) Arc<User>);
+
 /// Everybody who may call.
 #[derive(Debug, Default)]
 pub(crate) struct Users {

@@ -331,6 +331,7 @@ fn parts(wanted: &Wanted, actions: &TestActions, clock: &Arc<SimClock>, tasks: T
     let context = BuildContext {
         decisions: Arc::default(),
         fins: Arc::default(),
+        openwhisk: Arc::default(),
         data_dir: None,
         secrets: Arc::new(Secrets::load(BTreeMap::new())),
         egress: Arc::new(Egress::new(&EgressConfig::default()).unwrap()),

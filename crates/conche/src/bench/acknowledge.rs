@@ -131,6 +131,7 @@ fn webhook(stand: &Stand) -> Result<Router, Error> {
     let cx = BuildContext {
         decisions: Arc::default(),
         fins: Arc::default(),
+        openwhisk: Arc::default(),
         data_dir: None,
         secrets: Arc::new(Secrets::load(BTreeMap::new())),
         egress: Arc::new(egress),

@@ -124,6 +124,7 @@ async fn start(bench: &mut Bench) -> Result<(Stand, SocketAddr), Error> {
     let cx = BuildContext {
         decisions: Arc::default(),
         fins: Arc::default(),
+        openwhisk: Arc::default(),
         data_dir: None,
         secrets: Arc::new(Secrets::load(BTreeMap::new())),
         egress: Arc::new(egress),

@@ -106,6 +106,7 @@ pub(super) fn http_api(egress: &Arc<Egress>) -> Result<Actions, Error> {
     let cx = BuildContext {
         decisions: Arc::default(),
         fins: Arc::default(),
+        openwhisk: Arc::default(),
         data_dir: None,
         secrets: Arc::new(Secrets::load(BTreeMap::new())),
         egress: egress.clone(),

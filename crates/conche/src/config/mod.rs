@@ -36,8 +36,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use conche_core::place;
-use conche_modules::Source;
 use conche_modules::config::SecretName;
+use conche_modules::{NamedHost, Source};
 use conche_runtime::egress::EgressConfig;
 use conche_runtime::listener::{Auth, ListenerConfig};
 use conche_runtime::secrets::{PlaybookGrants, SecretRef};
@@ -78,7 +78,7 @@ pub(crate) struct Authored {
     metrics: metrics::Metrics,
     /// The listener of the SOARCA-compatible API.
     soarca: soarca::Soarca,
-    /// OpenWhisk: the host for functions that comes with the program.
+    /// OpenWhisk: the host for functions that comes with the program, and others.
     openwhisk: openwhisk::OpenWhisk,
     /// Reactions kept in files.
     reactions: reactions::Reactions,
@@ -148,7 +148,9 @@ pub(crate) struct Config {
     pub(crate) soarca: ListenerConfig,
     /// The embedded OpenWhisk host.
     pub(crate) openwhisk: Host,
-    /// Its listener.
+    /// Other OpenWhisk hosts, by name.
+    pub(crate) openwhisk_hosts: BTreeMap<String, NamedHost>,
+    /// The embedded host's listener.
     pub(crate) openwhisk_listener: ListenerConfig,
     /// Whether all listeners, also those of sources, may be open to the network, as
     /// `--allow-unauthenticated` says.
@@ -378,6 +380,7 @@ impl Authored {
             openwhisk: self.openwhisk.host,
             open: false,
             functions: self.functions.resolve(),
+            openwhisk_hosts: self.openwhisk.hosts,
             reactions: self.reactions.resolve(),
             playbooks,
             grants,

@@ -1,21 +1,25 @@
-//! `openwhisk:`, the embedded OpenWhisk-compatible host.
+//! `openwhisk:`, the embedded OpenWhisk-compatible host, and other hosts by name.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use conche_modules::NamedHost;
 use conche_openwhisk_host::{ActionSettings, Retention, Settings, Sizes, Throttles};
 use conche_runtime::listener::{Auth, Identify, ListenerConfig, TlsConfig};
 use conche_runtime::units::{Size, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// OpenWhisk: the host for functions that comes with the program.
+/// OpenWhisk: the host for functions that comes with the program, and others.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct OpenWhisk {
-    /// The embedded host, on a listener of its own.
+    /// The embedded host, on a listener of its own. Playbooks and reactions call it `local`.
     pub(crate) host: Host,
+    /// Other hosts by name, for reactions and for agents without an address. Default: none.
+    pub(crate) hosts: BTreeMap<String, NamedHost>,
 }
 
 /// The embedded host.

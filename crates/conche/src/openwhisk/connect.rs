@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use conche_modules::config::SecretName;
 use conche_openwhisk::client::{Auth, Client, Error, Given, Properties, PropertiesError};
 use conche_openwhisk::model::FullyQualifiedName;
 use conche_runtime::secrets::Secrets;
@@ -16,7 +17,7 @@ use crate::settings::ConfigArgs;
 /// Which host, and as whom.
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
-    /// A host of the configuration, by its name under `actions.openwhisk.hosts`
+    /// A host of the configuration, by its name under `openwhisk.hosts`
     #[arg(long, value_name = "NAME", conflicts_with_all = ["apihost", "auth", "auth_file"])]
     host: Option<String>,
     /// The host [default: WHISK_APIHOST, else APIHOST in ~/.wskprops]
@@ -80,27 +81,20 @@ impl Connect {
     /// Reads a host of the configuration with its secret.
     fn configured(&self, name: &str, given: &mut Given) -> Result<(), Failure> {
         let loaded = self.config.load()?;
-        let entry = loaded
-            .config
-            .actions
-            .iter()
-            .find(|entry| entry.module.name == "openwhisk");
-        let host = entry.and_then(|entry| entry.config.get("hosts")?.get(name));
-        let host = host.ok_or_else(|| {
+        let host = loaded.config.openwhisk_hosts.get(name).ok_or_else(|| {
             Failure::Usage(format!(
-                "the configuration has no host `{name}` under actions.openwhisk.hosts"
+                "the configuration has no host `{name}` under openwhisk.hosts"
             ))
         })?;
-        given.host = host["url"].as_str().map(str::to_owned);
+        given.host = Some(host.url.clone());
         let secrets = Secrets::load(loaded.config.secrets.clone());
-        let secret = |member: &str| match host[member]["secret"].as_str() {
-            None => Ok(None),
-            Some(name) => secrets
-                .get(name)
-                .map(Some)
-                .map_err(|error| Failure::Failed(error.to_string())),
+        let secret = |name: &Option<SecretName>| {
+            let named = name.as_ref().map(|name| secrets.get(&name.secret));
+            named
+                .transpose()
+                .map_err(|error| Failure::Failed(error.to_string()))
         };
-        given.auth = match (secret("auth")?, secret("bearer")?) {
+        given.auth = match (secret(&host.auth)?, secret(&host.bearer)?) {
             (Some(text), _) => Some(key(&text)?),
             (None, Some(token)) => Some(Auth::Bearer(token)),
             (None, None) => Some(Auth::None),

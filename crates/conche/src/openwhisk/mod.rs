@@ -9,6 +9,7 @@ mod entities;
 mod files;
 mod functions;
 mod invoke;
+mod local;
 mod scripts;
 mod serve;
 mod storage;
@@ -25,12 +26,14 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use conche_openwhisk_host::runtimes::{CageCommand, Pool, Programs, Settings as Processes};
+use conche_openwhisk_host::users::FIRST;
 use conche_openwhisk_host::{Host, Parts};
 use conche_runtime::clock::SystemClock;
 use conche_runtime::supervisor::Tasks;
 use conche_store::sqlite::SqliteStore;
 
 pub(crate) use self::functions::watch as watch_functions;
+pub(crate) use self::local::Local;
 use self::scripts::Functions;
 use self::storage::Storage;
 use crate::config;
@@ -163,7 +166,7 @@ fn write_credentials(path: &Path, url: &str, host: &Host) -> std::io::Result<()>
     let Some(user) = host
         .users()
         .into_iter()
-        .find(|user| user.namespace == "guest")
+        .find(|user| user.namespace == FIRST)
     else {
         return Ok(());
     };

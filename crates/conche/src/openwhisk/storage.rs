@@ -71,6 +71,11 @@ impl Activations for Storage {
         counted.map_err(unavailable)
     }
 
+    async fn known(&self, namespace: &str, key: &str) -> Result<Option<String>, Error> {
+        let found = self.0.known(namespace.to_owned(), key.to_owned()).await;
+        found.map_err(unavailable)
+    }
+
     async fn unfinished(&self, limit: usize) -> Result<Vec<Admission>, Error> {
         let found = self.0.unfinished(limit as u64).await;
         let found = found.map_err(unavailable)?;

@@ -10,6 +10,7 @@ mod example_playbooks;
 mod extension_schemas;
 mod first;
 mod fuzz_manifests;
+mod fuzz_openwhisk;
 mod fuzz_playbooks;
 mod openwhisk;
 mod openwhisk_deploy;

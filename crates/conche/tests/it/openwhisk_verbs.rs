@@ -187,7 +187,7 @@ fn a_host_is_named_by_flags_the_environment_or_the_configuration() {
         .env("WHISK_APIHOST", &url)
         .env("WHISK_AUTH", GUEST));
     let config = format!(
-        "actions: {{ openwhisk: {{ hosts: {{ dev: {{ url: \"{url}\", auth: {{ secret: k }} }} }} }} }}\n\
+        "openwhisk: {{ hosts: {{ dev: {{ url: \"{url}\", auth: {{ secret: k }} }} }} }}\n\
          secrets: {{ k: {{ file: key }} }}\n"
     );
     std::fs::write(dir.path().join("conche.yaml"), config).unwrap();

@@ -81,6 +81,9 @@ pub struct Invocation {
     pub policy: Policy,
     /// When the attempt is given up: at the step's timeout or the run's deadline.
     pub deadline: Timestamp,
+    /// When the copy was taken that the run was put back from, where it was: what was done since
+    /// is recorded nowhere in this store.
+    pub copied_at: Option<Timestamp>,
 }
 
 impl Effect {

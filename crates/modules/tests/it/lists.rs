@@ -211,7 +211,7 @@ fn what_a_repeat_means_is_said_of_every_action() {
             Repeat::Keyed,
             OnUncertain::Repeat,
         ),
-        ("openwhisk.fire", Repeat::Unsafe, OnUncertain::Attention),
+        ("openwhisk.fire", Repeat::Probe, OnUncertain::Attention),
         ("openwhisk.invoke", Repeat::Probe, OnUncertain::Attention),
         ("pagerduty.trigger", Repeat::Keyed, OnUncertain::Repeat),
         (

@@ -41,6 +41,7 @@ pub(crate) fn context(folder: &Path, secrets: &[(&str, &str)]) -> BuildContext {
     BuildContext {
         decisions: Arc::default(),
         fins: Arc::default(),
+        openwhisk: Arc::default(),
         data_dir: None,
         secrets: Arc::new(secrets),
         egress: Arc::new(Egress::new(&egress).unwrap()),
@@ -103,6 +104,7 @@ pub(crate) fn call(action: &str, input: &Value) -> Call {
         attempt: 1,
         key: IdempotencyKey::of(run, &step, &Vec::new(), 0, 0),
         step,
+        copied_at: None,
         deadline: Timestamp::now() + timeout,
         timeout,
         event: None,

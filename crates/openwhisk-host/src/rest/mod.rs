@@ -24,6 +24,7 @@ use crate::host::Inner;
 use crate::refusal::Refusal;
 use crate::store::User;
 use crate::transaction::{self, Transaction};
+use crate::users::Trusted;
 use crate::web;
 
 pub(crate) use self::body::read as read_body;
@@ -111,7 +112,10 @@ impl FromRequestParts<Arc<Inner>> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, host: &Arc<Inner>) -> Result<Self, Refusal> {
-        let who = host.users.caller(&parts.headers)?;
+        let who = match parts.extensions.get::<Trusted>() {
+            Some(Trusted(who)) => Arc::clone(who),
+            None => host.users.caller(&parts.headers)?,
+        };
         Ok(Self {
             who,
             transaction: transaction_of(parts),

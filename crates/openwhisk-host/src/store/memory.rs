@@ -101,6 +101,11 @@ impl Activations for MemoryStore {
         Ok(self.open().asked(query).count() as u64)
     }
 
+    async fn known(&self, namespace: &str, key: &str) -> Result<Option<String>, Error> {
+        let key = (namespace.to_owned(), key.to_owned());
+        Ok(self.open().keys.get(&key).cloned())
+    }
+
     async fn unfinished(&self, limit: usize) -> Result<Vec<Admission>, Error> {
         let state = self.open();
         Ok(state.admissions.values().take(limit).cloned().collect())

@@ -311,6 +311,9 @@ pub trait Activations: Send + Sync {
     /// How many records a query has, without `skip` and `limit`.
     async fn count_activations(&self, query: &Query) -> Result<u64, Error>;
 
+    /// The activation that an idempotency key stands for, over or not.
+    async fn known(&self, namespace: &str, key: &str) -> Result<Option<String>, Error>;
+
     /// Admissions that are not over, oldest first, at most `limit`.
     async fn unfinished(&self, limit: usize) -> Result<Vec<Admission>, Error>;
 

@@ -71,6 +71,10 @@ impl Activations for Mortal {
         self.under.count_activations(query).await
     }
 
+    async fn known(&self, namespace: &str, key: &str) -> Result<Option<String>, Error> {
+        self.under.known(namespace, key).await
+    }
+
     async fn unfinished(&self, limit: usize) -> Result<Vec<Admission>, Error> {
         self.under.unfinished(limit).await
     }

@@ -22,6 +22,8 @@ pub struct Calls {
     pub request_id: String,
     /// The key of the command's idempotency, the same whenever the same is done again.
     pub key: String,
+    /// Whether the host itself does once what has one key, so that every command carries it.
+    pub keyed: bool,
     /// When to give up.
     pub deadline: Instant,
 }
@@ -108,7 +110,8 @@ impl Work<'_> {
         let options = InvokeOptions {
             wait: self.host_waits(),
             request_id: Some(format!("{}-{number}", self.calls.request_id)),
-            idempotency_key: self.command.idempotency.is_some().then(|| key.clone()),
+            idempotency_key: (self.calls.keyed || self.command.idempotency.is_some())
+                .then(|| key.clone()),
         };
         let body = Value::from(self.command.body(&key));
         match self.command.verb {

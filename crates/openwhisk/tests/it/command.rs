@@ -223,6 +223,7 @@ async fn ends(fake: &Fake, command: &Value, kept: &Kept, progress: Progress) -> 
     let calls = Calls {
         request_id: "run-step".to_owned(),
         key: "key1".to_owned(),
+        keyed: false,
         deadline: Instant::now() + Duration::from_secs(1),
     };
     let command = Command::parse(command).unwrap();

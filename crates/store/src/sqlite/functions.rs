@@ -107,6 +107,12 @@ impl Functions {
         self.readers.read(count).await
     }
 
+    /// The activation that an idempotency key stands for, over or not.
+    pub async fn known(&self, namespace: String, word: String) -> Result<Option<String>, Error> {
+        let find = move |connection: &Connection| Ok(keyed(connection, &namespace, &word)?);
+        self.readers.read(find).await
+    }
+
     /// Accepted activations that are not over, oldest first.
     pub async fn unfinished(&self, limit: u64) -> Result<Vec<Admission>, Error> {
         let sql = "SELECT activation, namespace, request, begun, idempotency FROM ow_admissions
@@ -313,13 +319,21 @@ fn known(tx: &Tx<'_>, admission: &Admission) -> Result<Option<Refused>, Fault> {
     let Some(word) = &admission.idempotency else {
         return Ok(None);
     };
-    let sql = "SELECT activation FROM ow_keys WHERE namespace = ?1 AND word = ?2";
-    let mut statement = tx.connection.prepare_cached(sql)?;
-    let found = statement.query_row([&admission.namespace, word], |row| row.get(0));
-    let other = found
-        .optional()?
-        .filter(|found| *found != admission.activation);
+    let found = keyed(tx.connection, &admission.namespace, word)?;
+    let other = found.filter(|found| *found != admission.activation);
     Ok(other.map(Refused::Known))
+}
+
+fn keyed(
+    connection: &Connection,
+    namespace: &str,
+    word: &str,
+) -> Result<Option<String>, rusqlite::Error> {
+    let sql = "SELECT activation FROM ow_keys WHERE namespace = ?1 AND word = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement
+        .query_row([namespace, word], |row| row.get(0))
+        .optional()
 }
 
 fn apply(tx: &Tx<'_>, write: &Write) -> Result<(), Fault> {

@@ -59,6 +59,7 @@ impl Decision<'_> {
             input,
             policy: step.policy,
             deadline: timeout.min(self.given_up(visit)),
+            copied_at: self.state.copied_at(),
         }
     }
 

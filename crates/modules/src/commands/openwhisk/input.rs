@@ -50,7 +50,8 @@ enum Mode {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InvokeInput {
-    /// A name under `actions.openwhisk.hosts`; may be left out where there is one only.
+    /// A name under `openwhisk.hosts`, or `local` for the embedded host; may be left out where
+    /// there is one only.
     #[serde(default)]
     host: Option<String>,
     /// The action: `/ns/[package/]name`, or without the namespace for that of the key.
@@ -99,7 +100,8 @@ const INVOKED: &str = "reaction";
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FireInput {
-    /// A name under `actions.openwhisk.hosts`; may be left out where there is one only.
+    /// A name under `openwhisk.hosts`, or `local` for the embedded host; may be left out where
+    /// there is one only.
     #[serde(default)]
     host: Option<String>,
     /// The trigger: `/ns/name`, or without the namespace for that of the key.

@@ -6,13 +6,16 @@
 //! | `execute` | commands | what is known to go on is asked for; what is in doubt goes to a person |
 //! | `execute_keyed` | commands with `idempotency` | the action knows the key and does it once |
 //! | `invoke` | reactions | as `execute` |
-//! | `fire` | reactions | nobody can be asked: it goes to a person |
+//! | `fire` | reactions | as `execute` |
 //!
 //! Which activation a call waits for is durable before it is asked for: a process that dies in
 //! between leaves it in the list `openwhisk.activations`, and whoever takes the run up asks for
 //! that one and invokes nothing. A process that dies before the host has named the activation
 //! leaves the call in doubt; mode `poll` keeps that time short.
+//! The embedded host leaves nothing in doubt: it is sent every call's key, stores that before it
+//! begins, and can be asked for it.
 
+mod hosts;
 mod input;
 mod party;
 mod pending;
@@ -35,8 +38,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
+pub use self::hosts::{Embedded, Hosts, LOCAL, NamedHost};
 use self::input::{FireInput, Input, InvokeInput};
-use self::party::{Host, Place};
+use self::party::Place;
 use self::pending::Pending;
 use self::transport::Carrier;
 use super::over_http::{Client, Config as HttpConfig};
@@ -76,7 +80,7 @@ pub(super) static MODULE: ActionModule = ActionModule {
             summary: "Fires a trigger.",
             input: &settings::schema::<FireInput>,
             output: &settings::schema::<Done>,
-            repeat: Repeat::Unsafe,
+            repeat: Repeat::Probe,
             on_uncertain: OnUncertain::Attention,
         },
         ActionSpec {
@@ -94,15 +98,16 @@ pub(super) static MODULE: ActionModule = ActionModule {
 
 const PLACE: &str = "actions.openwhisk";
 
+/// Stands for the address of the embedded host, whose requests need none.
+const LOCAL_ROOT: &str = "http://local";
+
 /// Left of a call's time for saying what came of it.
 const MARGIN: Duration = Duration::from_millis(300);
 
-/// Settings of `openwhisk`.
+/// Settings of `openwhisk`. The hosts stand under `openwhisk.hosts`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Config {
-    /// Hosts by name, for reactions and for agents without an address. Default: none.
-    hosts: BTreeMap<String, Host>,
     /// The longest time for one request; a blocking one gets what it waits for on top. Default: `30s`.
     timeout: Span,
     /// The largest answer. Default: `4MiB`.
@@ -114,7 +119,6 @@ struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            hosts: BTreeMap::new(),
             timeout: Span::from_secs(30),
             max_response: Size::from_mib(4),
             tls: None,
@@ -141,21 +145,23 @@ struct Done {
 
 struct OpenWhisk {
     config: Config,
+    hosts: Arc<Hosts>,
     client: Arc<Client>,
 }
 
 fn build(config: Value, cx: &BuildContext) -> Result<Arc<dyn Action>, BuildError> {
     let config: Config = settings::read(PLACE, config)?;
-    for (name, host) in &config.hosts {
-        host.check(&format!("{PLACE}.hosts.{name}"), &cx.secrets)?;
-    }
     let http = HttpConfig {
         timeout: config.timeout,
         max_response: config.max_response,
         tls: config.tls.clone(),
     };
     let client = Arc::new(Client::build(PLACE, http, cx)?);
-    Ok(Arc::new(OpenWhisk { config, client }))
+    Ok(Arc::new(OpenWhisk {
+        config,
+        hosts: cx.openwhisk.clone(),
+        client,
+    }))
 }
 
 /// What a call is about.
@@ -164,6 +170,8 @@ struct Work {
     client: ow::Client,
     out_args: Vec<String>,
     calls: Calls,
+    /// The embedded host, where it is called.
+    local: Option<Arc<dyn Embedded>>,
 }
 
 impl OpenWhisk {
@@ -176,13 +184,27 @@ impl OpenWhisk {
         } = self.read(call)?;
         let command =
             Command::parse(&written).map_err(|error| Error::permanent(error.to_string()))?;
-        let carrier = Carrier::new(self.client.clone(), &place, self.config.max_response)?;
-        let client = ow::Client::with_transport(&place.root, &ow::Auth::None, carrier)
+        let (client, local) = match place {
+            Place::Network(network) => {
+                let most = self.config.max_response;
+                let carrier = Carrier::new(self.client.clone(), &network, most)?;
+                let client = ow::Client::with_transport(&network.root, &ow::Auth::None, carrier);
+                (client, None)
+            }
+            Place::Local(host) => {
+                let carrier = host.clone();
+                let client = ow::Client::with_transport(LOCAL_ROOT, &ow::Auth::None, carrier);
+                (client, Some(host))
+            }
+        };
+        let client = client
             .map_err(|error| Error::permanent(error.to_string()))?
+            .max_response(self.config.max_response.length())
             .timeout(self.config.timeout.duration());
         let calls = Calls {
             request_id: format!("{}-{step}-{}", call.run, call.attempt),
             key: call.key.to_string(),
+            keyed: local.is_some(),
             deadline: Instant::now() + call.timeout.saturating_sub(MARGIN),
         };
         Ok(Work {
@@ -190,6 +212,7 @@ impl OpenWhisk {
             client,
             out_args,
             calls,
+            local,
         })
     }
 
@@ -197,17 +220,17 @@ impl OpenWhisk {
         match call.action.as_str() {
             EXECUTE | EXECUTE_KEYED => {
                 let given: CommandInput = input(call)?;
-                let place = Place::of(&given, &self.config.hosts)?;
+                let place = Place::of(&given, &self.hosts)?;
                 Input::of_command(given, place)
             }
             INVOKE => {
                 let given: InvokeInput = input(call)?;
-                let place = Place::named(given.host(), &self.config.hosts)?;
+                let place = self.hosts.place(given.host())?;
                 Ok(given.input(place))
             }
             FIRE => {
                 let given: FireInput = input(call)?;
-                let place = Place::named(given.host(), &self.config.hosts)?;
+                let place = self.hosts.place(given.host())?;
                 Ok(given.input(place))
             }
             other => Err(unknown("openwhisk", other)),
@@ -215,8 +238,7 @@ impl OpenWhisk {
     }
 
     /// Carries it out from the activation that is known, else from the beginning.
-    async fn perform(&self, call: &Call) -> Result<Output, Error> {
-        let work = self.work(call)?;
+    async fn perform(&self, call: &Call, work: Work) -> Result<Output, Error> {
         let pending = Pending::of(call);
         let progress = pending
             .known()
@@ -248,18 +270,37 @@ impl OpenWhisk {
 #[async_trait]
 impl Action for OpenWhisk {
     async fn invoke(&self, call: &Call) -> Result<Output, Error> {
-        let result = self.perform(call).await;
+        let result = match self.work(call) {
+            Ok(work) => self.perform(call, work).await,
+            Err(error) => Err(error),
+        };
         result.map_err(|error| self.client.masked(error))
     }
 
     async fn probe(&self, call: &Call) -> Result<Probed, Error> {
+        let work = self.work(call).map_err(|error| self.client.masked(error))?;
         if Pending::of(call).known().await.is_none() {
-            return Ok(Probed::Unknown(
-                "it may have been invoked, and the host had not named an activation yet".to_owned(),
-            ));
+            let Some(host) = &work.local else {
+                return Ok(Probed::Unknown(
+                    "it may have been invoked, and the host had not named an activation yet"
+                        .to_owned(),
+                ));
+            };
+            match host.known(&work.calls.key).await {
+                Ok(Some(_)) => {}
+                // What the host knows was put back with the run.
+                Ok(None) if call.copied_at.is_some() => {
+                    return Ok(Probed::Unknown(
+                        "the host's records were restored from a copy, and it may have been invoked since"
+                            .to_owned(),
+                    ));
+                }
+                Ok(None) => return Ok(Probed::NotHappened),
+                Err(reason) => return Err(Error::retry(reason)),
+            }
         }
-        // The activation is known, so that this asks for it and invokes nothing.
-        match self.perform(call).await {
+        // Its activation, or its key, is known to the host, so that this invokes nothing.
+        match self.perform(call, work).await {
             Ok(output) => Ok(Probed::Happened(output)),
             Err(Error::Permanent(message)) => Ok(Probed::Failed(
                 self.client.masked(Error::Permanent(message)),

@@ -10,7 +10,7 @@ use conche_runtime::egress;
 use conche_runtime::units::Size;
 use http::{HeaderMap, header};
 
-use super::party::{Place, Shown};
+use super::party::{Network, Shown};
 use crate::action::Error;
 use crate::commands::over_http::Client;
 
@@ -30,7 +30,7 @@ impl fmt::Debug for Carrier {
 impl Carrier {
     pub(super) fn new(
         client: Arc<Client>,
-        place: &Place,
+        place: &Network,
         max_response: Size,
     ) -> Result<Self, Error> {
         let mut authorization = HeaderMap::new();

@@ -7,7 +7,10 @@ mod fake;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conche_modules::{Action, Call, Error, Probed};
+use async_trait::async_trait;
+use conche_modules::{Action, BuildContext, Call, Embedded, Error, OpenWhiskHosts, Probed};
+use conche_openwhisk::client::{Failure, Request, Response, Transport};
+use conche_openwhisk::model::ActivationId;
 use serde_json::{Value, json};
 
 use self::fake::{Fake, ID, Reply, accepted, activation, error, not_found};
@@ -17,10 +20,18 @@ use crate::support::{action, call, context, invoke};
 const KEY: &str = "k3y-k3y-k3y";
 
 fn module(config: Value) -> Arc<dyn Action> {
+    module_with(config, OpenWhiskHosts::default())
+}
+
+fn module_with(config: Value, hosts: OpenWhiskHosts) -> Arc<dyn Action> {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.keep();
     let secrets = [("ow", KEY), ("whole", "uuid:k3y-k3y-k3y")];
-    action("openwhisk", config, &context(&folder, &secrets)).unwrap()
+    let cx = BuildContext {
+        openwhisk: Arc::new(hosts),
+        ..context(&folder, &secrets)
+    };
+    action("openwhisk", config, &cx).unwrap()
 }
 
 /// The input for a command by an agent at this host.
@@ -219,9 +230,9 @@ async fn reactions_invoke_and_fire_at_a_configured_host() {
         _ => Reply::Json(200, activation("success", json!({ "x": 1 })), None),
     })
     .await;
-    let config =
-        json!({ "hosts": { "prod": { "url": fake.url(), "auth": { "secret": "whole" } } } });
-    let module = module(config);
+    let hosts = json!({ "prod": { "url": fake.url(), "auth": { "secret": "whole" } } });
+    let hosts = OpenWhiskHosts::new(serde_json::from_value(hosts).unwrap(), false);
+    let module = module_with(json!({}), hosts);
     let done = invoke(
         &module,
         "invoke",
@@ -239,4 +250,108 @@ async fn reactions_invoke_and_fire_at_a_configured_host() {
     assert!(permanent(invoke(&module, "fire", fire(true)).await).contains("no_active_rule"));
     let nowhere = invoke(&module, "invoke", json!({ "host": "lab", "action": "a" })).await;
     assert!(permanent(nowhere).contains("there is no host `lab`"));
+}
+
+/// An embedded host that knows the keys that it is told to, and remembers what it is sent.
+#[derive(Debug, Clone, Default)]
+struct Within {
+    known: Option<String>,
+    asked: Arc<std::sync::Mutex<Vec<Request>>>,
+}
+
+#[async_trait]
+impl Transport for Within {
+    async fn send(&self, request: Request) -> Result<Response, Failure> {
+        self.asked.lock().unwrap().push(request);
+        Ok(Response {
+            status: http::StatusCode::OK,
+            headers: http::HeaderMap::new(),
+            body: activation("success", json!({ "score": 7 }))
+                .to_string()
+                .into(),
+        })
+    }
+}
+
+#[async_trait]
+impl Embedded for Within {
+    async fn known(&self, key: &str) -> Result<Option<ActivationId>, String> {
+        let found = self.known.as_deref() == Some(key);
+        Ok(found.then(|| ActivationId::parse(ID).unwrap()))
+    }
+}
+
+#[tokio::test]
+async fn the_embedded_host_is_sent_the_key_of_every_call_and_no_credentials() {
+    let within = Within::default();
+    let hosts = OpenWhiskHosts::new(std::collections::BTreeMap::new(), true);
+    hosts.open(Arc::new(within.clone()));
+    let module = module_with(json!({}), hosts);
+    let input = json!({ "command": command(json!({})), "agent": { "name": "local" },
+        "out_args": ["__score__"], "context": { "step_id": "action--1" } });
+    let first = call("execute", &input);
+    let done: Value = module.invoke(&first).await.unwrap().read().unwrap();
+    assert_eq!(done["variables"]["__score__"], 7);
+    let asked = within.asked.lock().unwrap().remove(0);
+    assert_eq!(asked.headers["idempotency-key"], first.key.as_str());
+    assert!(!asked.headers.contains_key("authorization"));
+}
+
+#[tokio::test]
+async fn a_call_of_the_embedded_host_that_was_cut_off_is_never_in_doubt() {
+    let input = json!({ "command": command(json!({})), "agent": { "name": "local" },
+        "context": { "step_id": "action--1" } });
+    let first = call("execute", &input);
+    for (known, action) in [
+        (false, "execute"),
+        (true, "execute"),
+        (false, "fire"),
+        (true, "fire"),
+    ] {
+        let within = Within {
+            known: known.then(|| first.key.to_string()),
+            ..Within::default()
+        };
+        let hosts = OpenWhiskHosts::new(std::collections::BTreeMap::new(), true);
+        hosts.open(Arc::new(within.clone()));
+        let module = module_with(json!({}), hosts);
+        let firing = json!({ "trigger": "t" });
+        let again = Call {
+            key: first.key.clone(),
+            ..call(action, if action == "fire" { &firing } else { &input })
+        };
+        let found = module.probe(&again).await.unwrap();
+        let keys: Vec<String> = within
+            .asked
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|asked| {
+                asked.headers["idempotency-key"]
+                    .to_str()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect();
+        if known {
+            assert!(matches!(found, Probed::Happened(_)), "{found:?}");
+            assert_eq!(keys, [first.key.as_str()], "asked for under its key");
+        } else {
+            assert_eq!(found, Probed::NotHappened);
+            assert!(keys.is_empty(), "a probe does nothing");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_embedded_host_that_was_restored_does_not_know_may_have_happened() {
+    let hosts = OpenWhiskHosts::new(std::collections::BTreeMap::new(), true);
+    hosts.open(Arc::new(Within::default()));
+    let module = module_with(json!({}), hosts);
+    let call = Call {
+        copied_at: Some(conche_core::Timestamp::UNIX_EPOCH),
+        ..call("fire", &json!({ "trigger": "t" }))
+    };
+    let found = module.probe(&call).await.unwrap();
+    assert!(matches!(found, Probed::Unknown(_)), "{found:?}");
 }

@@ -49,6 +49,10 @@ async fn an_idempotency_key_means_one_activation(store: &dyn Store) {
     let mut elsewhere = admission("c", Some("k"));
     "other".clone_into(&mut elsewhere.namespace);
     assert_eq!(store.commit(admit(elsewhere)).await, Ok(()));
+    let known = async |namespace, key| store.known(namespace, key).await;
+    assert_eq!(known("guest", "k").await, Ok(Some("a".to_owned())));
+    assert_eq!(known("other", "k").await, Ok(Some("c".to_owned())));
+    assert_eq!(known("guest", "another").await, Ok(None));
 }
 
 async fn what_is_over_is_not_accepted_once_more(store: &dyn Store) {

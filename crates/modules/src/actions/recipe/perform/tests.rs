@@ -34,6 +34,7 @@ fn request(given: &str) -> Result<(Url, HeaderValue), String> {
         clock: Arc::new(SystemClock),
         decisions: Arc::default(),
         fins: Arc::default(),
+        openwhisk: Arc::default(),
         data_dir: None,
         json: Limits::default(),
     };

@@ -44,6 +44,7 @@ fn check(verify: Value, now: i64, headers: &[(&str, &str)], body: &str) -> Strin
     let cx = BuildContext {
         decisions: Arc::default(),
         fins: Arc::default(),
+        openwhisk: Arc::default(),
         data_dir: None,
         secrets: Arc::new(Secrets::load(secrets)),
         egress: Arc::new(Egress::new(&EgressConfig::default()).unwrap()),
