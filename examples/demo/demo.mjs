@@ -1,14 +1,19 @@
-// Starts a mail server and Conche, sends real captured events, kills Conche in the middle,
-// and shows what became of everything. Run by `make demo`.
+// Starts a mail server, a stand-in for Clair and Conche with its OpenWhisk host, sends real captured
+// events, kills Conche in the middle, and shows what became of everything. Run by `make demo`.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 
 const [conche, python] = process.argv.slice(2);
 const here = new URL(".", import.meta.url).pathname;
-const data = "demo-data";
+const examples = `${here}../`;
+const data = process.env.DEMO_DATA || "demo-data";
 const bold = (text) => (process.stdout.isTTY && !process.env.NO_COLOR ? `\x1b[1m${text}\x1b[0m` : text);
 const children = new Set();
+/** What the playbook shows the mail gateway. */
+const token = randomBytes(24).toString("base64url");
 
 function start(command, args, options) {
   // Its own process group: Ctrl-C reaches this script, which stops its children in order.
@@ -46,6 +51,47 @@ async function startMail() {
   return { folder, port: Number(port) };
 }
 
+/** Answers as Clair 3 does about its notifications: a captured one, with other findings in it. */
+function startClair() {
+  const captured = readFileSync(`${here}events/clair-notification.json`, "utf8");
+  const findings = {
+    "n-1": { name: "CVE-2099-0001", severity: "Critical", fixedBy: "3.0.9-1" },
+    "n-2": { name: "CVE-2099-0002", severity: "Low", fixedBy: "" },
+  };
+  const server = createHttpServer((request, response) => {
+    const name = new URL(request.url, "http://clair").pathname.split("/").pop();
+    const told = JSON.parse(captured);
+    told.notification.name = name;
+    Object.assign(told.notification.new.vulnerability, findings[name] ?? findings["n-1"]);
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify(request.method === "GET" ? told : {}));
+  });
+  server.unref();
+  return new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", () => resolve(server.address().port)));
+}
+
+/** The playbook of the examples, which mails through this demo's gateway. */
+function writePlaybook(hooks) {
+  const text = readFileSync(`${examples}playbooks/judge-image.json`, "utf8");
+  mkdirSync(`${data}/playbooks`);
+  writeFileSync(`${data}/playbooks/judge-image.json`, text.replaceAll(/https:\/\/(mail|oncall)\.example\.com/g, hooks));
+}
+
+/** Defines the functions that the playbook calls, on the OpenWhisk host within Conche. */
+async function defineFunctions() {
+  const properties = readFileSync(`${data}/store/openwhisk.wskprops`, "utf8");
+  const property = (name) => properties.match(new RegExp(`^${name}=(.*)$`, "m"))[1];
+  for (const name of ["score-report", "advisory"]) {
+    const code = readFileSync(`${examples}functions/${name}.js`, "utf8");
+    const answer = await fetch(`${property("APIHOST")}/api/v1/namespaces/_/actions/${name}`, {
+      method: "PUT",
+      headers: { "content-type": "application/json", authorization: `Basic ${btoa(property("AUTH"))}` },
+      body: JSON.stringify({ exec: { kind: "quickjs:1", code } }),
+    });
+    if (!answer.ok) throw new Error(`the function ${name}: ${await answer.text()}`);
+  }
+}
+
 async function startConche(ports, mail) {
   const child = start(conche, ["serve", "--config", `${here}conche.yaml`], {
     stdio: ["ignore", "ignore", "pipe"],
@@ -54,7 +100,11 @@ async function startConche(ports, mail) {
       CONCHE_DATA_DIR: `${data}/store`,
       CONCHE_API__LISTEN: `127.0.0.1:${ports.api}`,
       CONCHE_WEBHOOKS__LISTEN: `127.0.0.1:${ports.webhooks}`,
+      CONCHE_OPENWHISK__HOST__LISTEN: `127.0.0.1:${ports.openwhisk}`,
+      CONCHE_PLAYBOOKS__DIR: `${data}/playbooks`,
+      CONCHE_SOURCES__5__NOTIFICATION_ENDPOINT: `http://127.0.0.1:${ports.clair}/notifications`,
       CONCHE_ACTIONS__MAIL__PORT: String(mail.port),
+      DEMO_MAIL_TOKEN: token,
     },
   });
   const log = [];
@@ -70,7 +120,7 @@ async function startConche(ports, mail) {
 async function main() {
   rmSync(data, { recursive: true, force: true });
   mkdirSync(data, { mode: 0o700 });
-  const ports = { api: await freePort(), webhooks: await freePort() };
+  const ports = { api: await freePort(), webhooks: await freePort(), openwhisk: await freePort(), clair: await startClair() };
   const api = `http://127.0.0.1:${ports.api}/api/v1`;
   const hooks = `http://127.0.0.1:${ports.webhooks}`;
   const capture = (name) => readFileSync(`${here}events/${name}.json`, "utf8");
@@ -82,10 +132,12 @@ async function main() {
   };
   const eventsOf = (sent) => sent.event ? [sent.event] : (sent.body.events ?? [sent.body]).map((one) => one.event_id);
 
+  writePlaybook(hooks);
   const mail = await startMail();
   if (mail.missing) console.log("skipped: no real mail server (aiosmtpd) could be installed; mails will be retried");
   let server = await startConche(ports, mail);
   console.log(`\nConche is ready after ${server.readyAfter} ms on ${bold(api)} and ${bold(hooks)}\n`);
+  await defineFunctions();
 
   const rows = [];
   const send = async (what, path, name) => {
@@ -104,6 +156,8 @@ async function main() {
   await send("a script that never ends", "/misbehave", "image-review-good");
   console.log(`\n  review of nginx:1.25            → ${JSON.stringify(good.body.status)}`);
   console.log(`  review of registry.local/bad:1  → ${JSON.stringify(bad.body.status)}`);
+
+  await judge(get, hooks, mail);
 
   // What was acknowledged survives anything.
   await finished(get, rows, mail.missing);
@@ -134,6 +188,28 @@ async function main() {
   console.log(bold("\nConche goes on running. Ctrl-C ends it."));
   const { code } = await server.ended;
   if (!stopping) throw new Error(`Conche ended by itself with ${code}`);
+}
+
+/** Clair finds something; a reaction starts a playbook, whose functions decide whether that is mailed. */
+async function judge(get, hooks, mail) {
+  console.log(`\n${bold("Clair finding → reaction → playbook → functions → decision → mail")}`);
+  for (const name of ["n-1", "n-2"]) {
+    const word = JSON.stringify({ Notification: { Name: name } });
+    await fetch(`${hooks}/clair`, { method: "POST", headers: { "content-type": "application/json" }, body: word });
+  }
+  const runs = await until("the playbook's runs", async () => {
+    const { runs } = await get("/runs?reaction=judge-finding&status=succeeded");
+    const details = await Promise.all(runs.map((run) => get(`/runs/${run.run_id}`)));
+    const begun = details.flatMap((run) => run.steps.map((step) => step.output?.run_id).filter(Boolean));
+    const playbooks = await Promise.all(begun.map((run) => get(`/runs/${run}`)));
+    return playbooks.length === 2 && playbooks.every((run) => ["succeeded", "failed"].includes(run.status)) && playbooks;
+  });
+  for (const { status, variables, run_id } of runs.sort((one, other) => (one.run_id < other.run_id ? -1 : 1))) {
+    const finding = `${variables.__vulnerability__} (${variables.__severity__}) in ${variables.__image__}`;
+    const done = variables.__subject__ ? `advisory → mailed "${variables.__subject__}"` : "nothing to mail";
+    console.log(`  ${finding}\n    score-report: ${variables.__score__}, ${bold(variables.__decision__)} → ${done}   (run ${run_id}: ${status})`);
+  }
+  if (!mail.missing) await until("the advisory", () => mails(mail.folder).some((one) => one.to.startsWith("security@")));
 }
 
 /** Waits until every run of these events is over; gives how many succeeded. */
@@ -201,6 +277,9 @@ ${bold("Look")}
 ${bold("Change a decision")}
   Edit examples/demo/reactions/image-review.yaml (say, deny nginx), save, and ask again:
   curl -s ${hooks}/image_policy -H 'content-type: application/json' -d @examples/demo/events/image-review-good.json
+${bold("Have Clair find more")} (by another name each time: the same notification is the same event)
+  curl -s ${hooks}/clair -H 'content-type: application/json' -d '{"Notification":{"Name":"n-3"}}'
+  The playbook is ${data}/playbooks/judge-image.json, its functions are in examples/functions.
 ${bold("Send an event of your own")}
   curl -s ${hooks}/nova -H 'content-type: application/json' -d @examples/demo/events/nova-error.json`);
 }

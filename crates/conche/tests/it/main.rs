@@ -6,6 +6,7 @@ mod access;
 mod admission;
 mod alone;
 mod csf;
+mod demo;
 mod example_playbooks;
 mod extension_schemas;
 mod first;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::services::Services;
 use super::{EXAMPLES, SECRET, config};
+use crate::openwhisk::Host;
 use crate::server::{Server, Site, eventually};
 
 /// The names of all hosts in the examples, in `example.com`.
@@ -17,7 +18,8 @@ const HOSTS: [&str; 10] = [
 /// A site with the examples, of which the addresses are those of the services.
 fn site(services: &Services) -> Site {
     let site = Site::new("");
-    let more = "sources:
+    let more = "openwhisk: { host: { listen: \"127.0.0.1:0\" } }
+sources:
   - { id: wazuh, module: webhook, path: /wazuh, format: wazuh, auth: none }
   - { id: reports, module: webhook, path: /reports, event_type: mail.reported, auth: none }
   - { id: leaks, module: webhook, path: /leaks, event_type: credential.leaked, auth: none }
@@ -72,11 +74,17 @@ fn events_start_the_examples_by_their_reactions() {
 
     assert_eq!(server.post("/wazuh", &payload("wazuh")), 202);
     assert_eq!(server.post("/trivy", &payload("trivy")), 202);
+    let host = Host::of(&site);
+    for name in ["score-report", "advisory"] {
+        let code = fs::read_to_string(format!("{EXAMPLES}/../functions/{name}.js")).unwrap();
+        host.action(name, "quickjs:1", &code);
+    }
+
     let leak = r#"{"user":"alice","found_at":"a paste"}"#;
     assert_eq!(server.post("/leaks", leak), 202);
     let finding = json!({
         "new": {
-            "vulnerability": { "name": "CVE-2099-0001", "severity": "High" },
+            "vulnerability": { "name": "CVE-2099-0001", "severity": "Critical", "fixedBy": "3.0.9" },
             "ancestries": [{ "index": 1, "name": "registry.example.com/team/app@sha256:ab" }],
         },
         "old": null,
@@ -88,6 +96,7 @@ fn events_start_the_examples_by_their_reactions() {
         "POST /v1/notices",
         "POST /v1/users/alice/notices",
         "POST /v1/tickets",
+        "POST /v1/mails",
     ] {
         eventually(line, || {
             let lines = services.lines();
@@ -100,6 +109,13 @@ fn events_start_the_examples_by_their_reactions() {
     assert_eq!(denied.body, expected);
     let sent = services.one("POST /.well-known/openc2");
     assert_eq!(sent.body["target"]["ipv4_net"], "203.0.113.9");
+    let sent = services.one("POST /v1/mails");
+    let expected = json!({
+        "subject": "[block] registry.example.com/team/app@sha256:ab: 1 finding, score 90",
+        "text": "registry.example.com/team/app@sha256:ab\nDecision: block\n\n- CVE-2099-0001 (Critical): fixed by 3.0.9\n",
+    });
+    assert_eq!(sent.body, expected);
+    assert_eq!(sent.authorization, format!("Bearer {SECRET}"));
 }
 
 #[test]
