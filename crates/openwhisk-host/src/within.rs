@@ -11,10 +11,12 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use conche_openwhisk::client::{Failure, Request, Response, Transport};
-use conche_openwhisk::model::ActivationId;
+use conche_openwhisk::command::Verb;
+use conche_openwhisk::model::{ActivationId, FullyQualifiedName, Name};
 use http::Uri;
 use tower::ServiceExt as _;
 
+use crate::invoke::word;
 use crate::store::{self, Store, User};
 use crate::users::Trusted;
 
@@ -39,19 +41,26 @@ impl Within {
         Self { router, store, who }
     }
 
-    /// The activation that the user invoked or fired under this idempotency key, over or not.
-    /// Where there is none, nothing was accepted under it.
+    /// The activation of what the user invoked or fired by this name under this idempotency key,
+    /// over or not. Where there is none, nothing of it was accepted under it.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub async fn known(&self, key: &str) -> Result<Option<ActivationId>, store::Error> {
-        let found = self.store.known(&self.who.namespace, key).await?;
-        let read = |id: String| {
-            ActivationId::parse(&id).map_err(|error| store::Error::Corrupt {
-                what: id,
-                reason: error.to_string(),
-            })
+    pub async fn known(
+        &self,
+        verb: Verb,
+        name: &FullyQualifiedName,
+        key: &str,
+    ) -> Result<Option<ActivationId>, store::Error> {
+        let namespace = &self.who.namespace;
+        let own = Name::parse(namespace).map_err(|error| corrupt(namespace, error))?;
+        let name = name.clone().resolve(&own);
+        let verb = match verb {
+            Verb::Invoke => "invoke",
+            Verb::Fire => "fire",
         };
+        let found = self.store.known(namespace, &word(key, verb, name)).await?;
+        let read = |id: String| ActivationId::parse(&id).map_err(|error| corrupt(&id, error));
         found.map(read).transpose()
     }
 
@@ -83,6 +92,13 @@ impl Within {
             .map_err(refused)?;
         *addressed.headers_mut() = request.headers;
         Ok(addressed)
+    }
+}
+
+fn corrupt(what: &str, reason: impl fmt::Display) -> store::Error {
+    store::Error::Corrupt {
+        what: what.to_owned(),
+        reason: reason.to_string(),
     }
 }
 

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use conche_modules::Embedded;
 use conche_openwhisk::client::{Failure as NoAnswer, Request, Response, Transport};
-use conche_openwhisk::model::ActivationId;
+use conche_openwhisk::command::Verb;
+use conche_openwhisk::model::{ActivationId, FullyQualifiedName};
 use conche_openwhisk_host::users::FIRST;
 use conche_openwhisk_host::{Host, Within};
 
@@ -33,8 +34,13 @@ impl Transport for Local {
 
 #[async_trait]
 impl Embedded for Local {
-    async fn known(&self, key: &str) -> Result<Option<ActivationId>, String> {
-        let known = self.0.known(key).await;
+    async fn known(
+        &self,
+        verb: Verb,
+        name: &FullyQualifiedName,
+        key: &str,
+    ) -> Result<Option<ActivationId>, String> {
+        let known = self.0.known(verb, name, key).await;
         known.map_err(|error| error.to_string())
     }
 }

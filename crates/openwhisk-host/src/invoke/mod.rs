@@ -34,7 +34,7 @@ use crate::store::{self, Admission, Commit, User};
 use crate::throttle::Slot;
 
 pub(crate) use self::begin::Begin;
-pub(crate) use self::named::Named;
+pub(crate) use self::named::{Named, word};
 pub(crate) use self::record::{read, response, stored};
 
 /// The pause before a change that the store did not take is tried again; doubled each time.

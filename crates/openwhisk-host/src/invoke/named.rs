@@ -32,7 +32,7 @@ impl Named {
         let end = digest.as_ref().iter().take(4);
         let end = end.fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
         Self {
-            word: format!("{verb} {what} {key}"),
+            word: word(key, verb, what),
             end: end & END,
         }
     }
@@ -54,6 +54,11 @@ impl Named {
             "The header Idempotency-Key was sent before with other arguments.",
         ))
     }
+}
+
+/// A key with what it is for, as it is stored.
+pub(crate) fn word(key: &str, verb: &str, what: impl Display) -> String {
+    format!("{verb} {what} {key}")
 }
 
 fn bits(id: &ActivationId) -> Option<u128> {

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use conche_openwhisk::client::Transport;
-use conche_openwhisk::model::ActivationId;
+use conche_openwhisk::command::Verb;
+use conche_openwhisk::model::{ActivationId, FullyQualifiedName};
 use conche_runtime::secrets::Secrets;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,12 +54,17 @@ impl NamedHost {
 /// The host within this process.
 #[async_trait]
 pub trait Embedded: Transport {
-    /// The activation that was invoked or fired under an idempotency key. Where there is none,
-    /// nothing was.
+    /// The activation of what was invoked or fired by this name under an idempotency key. Where
+    /// there is none, nothing was.
     ///
     /// # Errors
     /// Why that cannot be told now.
-    async fn known(&self, key: &str) -> Result<Option<ActivationId>, String>;
+    async fn known(
+        &self,
+        verb: Verb,
+        name: &FullyQualifiedName,
+        key: &str,
+    ) -> Result<Option<ActivationId>, String>;
 }
 
 /// All hosts that have a name.

@@ -286,7 +286,10 @@ impl Action for OpenWhisk {
                         .to_owned(),
                 ));
             };
-            match host.known(&work.calls.key).await {
+            let name = work.command.name();
+            let name = name.map_err(|error| Error::permanent(error.to_string()))?;
+            let known = host.known(work.command.verb, &name, &work.calls.key);
+            match known.await {
                 Ok(Some(_)) => {}
                 // What the host knows was put back with the run.
                 Ok(None) if call.copied_at.is_some() => {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use conche_modules::{Action, BuildContext, Call, Embedded, Error, OpenWhiskHosts, Probed};
 use conche_openwhisk::client::{Failure, Request, Response, Transport};
-use conche_openwhisk::model::ActivationId;
+use conche_openwhisk::command::Verb;
+use conche_openwhisk::model::{ActivationId, FullyQualifiedName};
 use serde_json::{Value, json};
 
 use self::fake::{Fake, ID, Reply, accepted, activation, error, not_found};
@@ -275,7 +276,12 @@ impl Transport for Within {
 
 #[async_trait]
 impl Embedded for Within {
-    async fn known(&self, key: &str) -> Result<Option<ActivationId>, String> {
+    async fn known(
+        &self,
+        _verb: Verb,
+        _name: &FullyQualifiedName,
+        key: &str,
+    ) -> Result<Option<ActivationId>, String> {
         let found = self.known.as_deref() == Some(key);
         Ok(found.then(|| ActivationId::parse(ID).unwrap()))
     }

@@ -19,7 +19,12 @@ impl Transport for Silent {
 
 #[async_trait]
 impl Embedded for Silent {
-    async fn known(&self, _key: &str) -> Result<Option<ActivationId>, String> {
+    async fn known(
+        &self,
+        _verb: Verb,
+        _name: &FullyQualifiedName,
+        _key: &str,
+    ) -> Result<Option<ActivationId>, String> {
         Ok(None)
     }
 }
