@@ -96,6 +96,12 @@ pub trait Evaluator: Send + Sync {
         ))
     }
 
+    /// Why a text is no jq filter; none where it is one or that can't be told here.
+    fn query_flaw(&self, filter: &str) -> Option<String> {
+        let _ = filter;
+        None
+    }
+
     /// Checks the syntax of a script.
     async fn check(&self, source: &str) -> Result<(), SyntaxFault>;
 }

@@ -64,6 +64,15 @@ impl Modules {
         self.0.get(module)?.action.unavailable()
     }
 
+    /// Why a call would fail before anything is done, as far as its module can tell.
+    pub(crate) fn foresee(&self, call: &Invocation) -> Option<String> {
+        let module = self.0.get(&call.module)?;
+        match module.action.foresee(&call.input) {
+            Err(Error::Permanent(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Why there is no such action, if there is none.
     pub(crate) fn missing(&self, module: &str, action: &str) -> Option<String> {
         let Some(found) = self.0.get(module) else {

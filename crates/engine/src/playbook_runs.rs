@@ -10,7 +10,7 @@ use conche_cacao::variable::scope;
 use conche_core::definition::Step;
 use conche_core::event::PLAYBOOK_REQUESTED;
 use conche_core::playbook::{Executors, Lowered, Program, Refusal, SecretUse, lower};
-use conche_core::run::{Declared, Person, Scope, no_text};
+use conche_core::run::{Declared, Invocation, Person, Scope, no_text};
 use conche_core::{Definition, Digest, EventId, Json, RunId, json};
 use conche_modules::NewEvent;
 use conche_runtime::secrets::ForPlaybooks;
@@ -99,6 +99,12 @@ fn listed(refusals: &[Refusal]) -> String {
 }
 
 impl Engine {
+    /// Why a call would fail before anything is done, as far as that can be told without doing
+    /// anything; none where it can't. For rehearsals.
+    pub fn foresee(&self, call: &Invocation) -> Option<String> {
+        self.0.modules.foresee(call)
+    }
+
     /// Whether a program can be run here: what keeps it from it, all at once.
     pub fn check_program(&self, program: &Program) -> Result<(), Vec<Refusal>> {
         match self.0.unfit(program) {
@@ -317,6 +323,10 @@ fn given(variables: Declared, given: &Values) -> Result<Declared, scope::Error> 
 impl Executors for Inner {
     fn unavailable(&self, module: &str) -> Option<String> {
         self.modules.unavailable(module)
+    }
+
+    fn query_flaw(&self, filter: &str) -> Option<String> {
+        self.evaluator.query_flaw(filter)
     }
 
     fn secret(&self, name: &str) -> SecretUse {

@@ -85,6 +85,10 @@ impl Evaluator for SandboxEvaluator {
         Ok(yielded.into_iter().next().map(Json::from))
     }
 
+    fn query_flaw(&self, filter: &str) -> Option<String> {
+        conche_script::jq_flaw(filter)
+    }
+
     async fn check(&self, source: &str) -> Result<(), SyntaxFault> {
         match self.sandbox.check(source).await {
             Ok(()) => Ok(()),

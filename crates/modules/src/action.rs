@@ -71,6 +71,14 @@ pub trait Action: Send + Sync {
         None
     }
 
+    /// Why a call with this input would fail before anything is done, as far as that can be
+    /// told without doing or asking anything: for rehearsals. It is no promise that it would
+    /// succeed.
+    fn foresee(&self, input: &Json) -> Result<(), Error> {
+        let _ = input;
+        Ok(())
+    }
+
     /// Looks whether an earlier attempt with the same key took effect; only for actions
     /// declared [`Repeat::Probe`].
     async fn probe(&self, _call: &Call) -> Result<Probed, Error> {

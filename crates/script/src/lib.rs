@@ -34,7 +34,7 @@ pub mod bench;
 
 #[doc(hidden)]
 pub use child::{Unconfined, confine};
-pub use child::{WORKER_ARGUMENT, worker_main};
+pub use child::{WORKER_ARGUMENT, flaw as jq_flaw, worker_main};
 pub use config::{Clock, Config, Limits, QuarantinePolicy, WorkerCommand};
 pub use error::Error;
 pub use quarantine::Quarantined;

@@ -2,16 +2,18 @@
 //! nothing done.
 //!
 //! The run's own state machine is driven by hand: time passes at once, commands get the
-//! outcomes of the command line, or those that their type has when all goes well.
+//! outcomes of the command line, or those that their type has when all goes well; a command of
+//! which its module can tell that it would refuse it fails.
 
 use std::collections::BTreeMap;
 
-use conche_core::definition::Definition;
+use conche_core::definition::{Definition, Step};
 use conche_core::run::{
     Answer, Declared, Effect, Entry, ErrorKind, Invocation, Person, Phase, Record, Report,
     RunState, Started, StepError, VisitState, answer, decide, settle,
 };
-use conche_core::{Json, RunId, Timestamp};
+use conche_core::{Json, RunId, StepId, Timestamp};
+use conche_engine::Engine;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -62,18 +64,21 @@ impl Outcomes {
         given.iter().map(one).collect::<Result<_, _>>().map(Self)
     }
 
+    /// What was said of steps that carry out no command, or are none.
+    fn idle(&self, definition: &Definition) -> Option<&str> {
+        let carries_out = |step: &str| {
+            let step = definition.steps.get(&StepId::from(step));
+            matches!(step, Some(Step::Action(_)))
+        };
+        let idle = |step: &&String| !carries_out(step) && !carries_out(&format!("{step}/0.0"));
+        self.0.keys().find(idle).map(String::as_str)
+    }
+
     fn report(&self, step: &str, call: &Invocation) -> Report {
         let whole = step.rsplit_once('/').map_or(step, |(whole, _)| whole);
         match self.0.get(step).or_else(|| self.0.get(whole)) {
             Some(Outcome::Output(output)) => Report::Output(output.clone()),
-            Some(Outcome::Failed) => Report::Failed {
-                error: StepError {
-                    kind: ErrorKind::Permanent,
-                    message: "as --outcome says".to_owned(),
-                },
-                after: None,
-                logs: Vec::new(),
-            },
+            Some(Outcome::Failed) => failed("as --outcome says".to_owned()),
             None => {
                 let well = WELL.iter().find(|(module, _)| *module == call.module);
                 let text = well.map_or("{}", |(_, text)| *text);
@@ -84,8 +89,20 @@ impl Outcomes {
     }
 }
 
+fn failed(message: String) -> Report {
+    Report::Failed {
+        error: StepError {
+            kind: ErrorKind::Permanent,
+            message,
+        },
+        after: None,
+        logs: Vec::new(),
+    }
+}
+
 /// A run that only seems to happen.
 struct Rehearsal<'a> {
+    engine: &'a Engine,
     definition: &'a Definition,
     prepared: &'a Prepared,
     state: RunState,
@@ -98,8 +115,14 @@ pub(super) fn rehearse(
     definition: &Definition,
     scope: Declared,
     prepared: &Prepared,
-    now: Timestamp,
+    engine: &Engine,
 ) -> Result<Value, Failure> {
+    if let Some(step) = prepared.outcomes.idle(definition) {
+        return Err(Failure::Usage(format!(
+            "--outcome: the playbook has no step `{step}` that carries out commands"
+        )));
+    }
+    let now = engine.clock().now();
     let started = Started {
         definition: definition.digest,
         name: definition.name.clone(),
@@ -120,6 +143,7 @@ pub(super) fn rehearse(
     };
     let state = RunState::begin(RunId::new(Uuid::nil()), first);
     let mut rehearsal = Rehearsal {
+        engine,
         definition,
         prepared,
         state: state.map_err(|error| Failure::Failed(error.to_string()))?,
@@ -168,13 +192,20 @@ impl Rehearsal<'_> {
                 let step = self.step(call.visit);
                 let mut input: Value = call.input.read().unwrap_or_default();
                 hide(&mut input);
-                self.told.push(json!({
+                let mut told = json!({
                     "step_id": step,
                     "action": format!("{}.{}", call.module, call.action),
                     "attempt": call.attempt,
                     "input": input,
-                }));
-                (call.visit, self.prepared.outcomes.report(&step, &call))
+                });
+                let report = if let Some(reason) = self.engine.foresee(&call) {
+                    told["refused"] = reason.as_str().into();
+                    failed(reason)
+                } else {
+                    self.prepared.outcomes.report(&step, &call)
+                };
+                self.told.push(told);
+                (call.visit, report)
             }
             // What a filter finds depends on what was not got: nothing is set.
             Effect::Query { visit, .. } => (visit, Report::Found(BTreeMap::new())),
@@ -307,7 +338,9 @@ pub(super) fn table(run: &Value) -> String {
                 .get("address")
                 .map(ToString::to_string)
                 .unwrap_or_default();
-            format!(" on {} {address}", output::plain(&on["name"]))
+            let port = on["port"].as_str().map(|port| format!(" port {port}"));
+            let port = port.unwrap_or_default();
+            format!(" on {} {address}{port}", output::plain(&on["name"]))
         });
         let action = output::plain(&step["action"]);
         lines.push(format!("  {id} {action}{on}"));
@@ -315,6 +348,9 @@ pub(super) fn table(run: &Value) -> String {
             if let Some(part) = step.pointer(&format!("/input/command/{key}")) {
                 lines.push(format!("      {key} {}", output::plain(part)));
             }
+        }
+        if let Some(reason) = step.get("refused") {
+            lines.push(format!("      would be refused: {}", output::plain(reason)));
         }
     }
     for (name, value) in run["variables"].as_object().into_iter().flatten() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use conche_cacao::{Document, Profile, Severity};
 use conche_core::playbook::{Program, runnable};
@@ -66,7 +66,7 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
             errors.join("\n")
         )));
     }
-    let others = beside(&args.file);
+    let others = beside(&args.file, &document)?;
     let program = Program::new(&document, &others)
         .map_err(|error| Failure::Failed(format!("{}: {error}", args.file.display())))?;
     let now = conche_core::Timestamp::now();
@@ -107,8 +107,9 @@ fn changed(
     refused.map(|refusal| refusal.to_string()).collect()
 }
 
-/// The other playbooks of a file's folder, for those that it calls.
-fn beside(file: &Path) -> Vec<Document> {
+/// The playbooks of a file's folder that it calls, directly or through others. What else is in
+/// the folder is nobody's business here.
+fn beside(file: &Path, document: &Document) -> Result<Vec<Document>, Failure> {
     let folder = file.parent().filter(|folder| *folder != Path::new(""));
     let entries = std::fs::read_dir(folder.unwrap_or(Path::new(".")));
     let entries = entries.into_iter().flatten().flatten();
@@ -117,9 +118,29 @@ fn beside(file: &Path) -> Vec<Document> {
             && other.file_name() != file.file_name()
             && is_one(other)
     });
-    others
-        .filter_map(|other| playbooks::read(&other).ok())
-        .collect()
+    let mut left: Vec<(PathBuf, Document)> = others
+        .filter_map(|other| Some((other.clone(), playbooks::read(&other).ok()?)))
+        .collect();
+    let mut waiting = called_by(document);
+    let mut called = Vec::new();
+    while let Some(id) = waiting.pop() {
+        let of_id = |(_, one): &mut (PathBuf, Document)| one.value()["id"] == id.as_str();
+        for (path, one) in left.extract_if(.., of_id) {
+            one.playbook()
+                .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+            waiting.extend(called_by(&one));
+            called.push(one);
+        }
+    }
+    Ok(called)
+}
+
+/// The identifiers of the playbooks that a document's steps call.
+fn called_by(document: &Document) -> Vec<String> {
+    let steps = document.value()["workflow"].as_object();
+    let steps = steps.into_iter().flatten();
+    let ids = steps.filter_map(|(_, step)| step["playbook_id"].as_str());
+    ids.map(str::to_owned).collect()
 }
 
 /// Values of variables as `--var` gives them: `NAME=VALUE`, the underscores as one likes.
@@ -146,7 +167,7 @@ pub(super) fn rehearse(engine: &Engine, prepared: &Prepared) -> Result<serde_jso
     };
     let ready = engine.prepare_playbook(&prepared.program, &start);
     let (definition, scope) = ready.map_err(|error| Failure::Failed(error.to_string()))?;
-    let shown = dry::rehearse(&definition, scope, prepared, engine.clock().now())?;
+    let shown = dry::rehearse(&definition, scope, prepared, engine)?;
     let mut shown = shown;
     engine.masker().mask_json(&mut shown);
     Ok(shown)

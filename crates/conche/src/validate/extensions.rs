@@ -92,6 +92,10 @@ impl Schemas {
         let Some(schema) = self.0.get(id) else {
             return Vec::new();
         };
+        let mut found = Vec::new();
+        if id == RESULT_MAPPING {
+            found = filters(data);
+        }
         let errors = schema.iter_errors(data).take(FINDINGS_MAX + 1);
         let mismatches = errors.map(|error| Mismatch {
             at: Pointer::leading(error.instance_path().as_str(), data).unwrap_or_default(),
@@ -99,8 +103,28 @@ impl Schemas {
             message: error.masked_with("this").to_string(),
             help: format!("see {} in the schema", error.schema_path()),
         });
-        mismatches.collect()
+        found.extend(mismatches);
+        found
     }
+}
+
+/// The filters of a result mapping that are none.
+fn filters(data: &Value) -> Vec<Mismatch> {
+    let mapping = data.get("mapping").and_then(Value::as_object);
+    let parts = mapping.into_iter().flatten();
+    let flaw = |(name, part): (&String, &Value)| {
+        let filter = part.get("jq").and_then(Value::as_str)?;
+        let message = conche_script::jq_flaw(filter)?;
+        Some(Mismatch {
+            at: Pointer::top()
+                .then("mapping")
+                .then(name.as_str())
+                .then("jq"),
+            message,
+            help: "a run would fail after the command was carried out: mend the filter".to_owned(),
+        })
+    };
+    parts.filter_map(flaw).take(FINDINGS_MAX + 1).collect()
 }
 
 /// Patterns are matched in linear time; nothing is fetched.
@@ -128,6 +152,19 @@ mod tests {
         );
         assert!(compiled(&json!({"$ref": "file:///etc/passwd"})).is_err());
         assert!(compiled(&json!({"$ref": "#/$defs/a", "$defs": {"a": {}}})).is_ok());
+    }
+
+    #[test]
+    fn a_mapping_by_what_is_no_jq_filter_is_told_with_its_place() {
+        let schemas = Schemas::of(&[]).expect("our own");
+        let mapping =
+            |jq: &str| json!({"type": "result-mapping", "mapping": {"__x__": {"jq": jq}}});
+        for filter in [".[", "foo"] {
+            let found = schemas.compare(RESULT_MAPPING, &mapping(filter));
+            let places: Vec<String> = found.iter().map(|one| one.at.to_string()).collect();
+            assert_eq!(places, ["/mapping/__x__/jq"], "{filter}");
+        }
+        assert_eq!(schemas.compare(RESULT_MAPPING, &mapping(".a[0]")), []);
     }
 
     #[test]

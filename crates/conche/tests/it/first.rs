@@ -16,11 +16,8 @@ fn first(command: &Command) -> Option<Command> {
     room.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
     let works = room.arg("true").stderr(Stdio::null()).status();
     if !works.is_ok_and(|status| status.success()) {
-        writeln!(
-            std::io::stdout(),
-            "skipped: no process can be a first one here"
-        )
-        .unwrap();
+        let mut out = std::io::stdout();
+        writeln!(out, "skipped: no process can be a first one here").unwrap();
         return None;
     }
     let mut room = Command::new("unshare");

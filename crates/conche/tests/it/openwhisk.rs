@@ -156,6 +156,7 @@ pub(crate) fn has(program: &str) -> bool {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn functions_in_the_sandbox_answer_at_once_later_and_with_errors() {
     let data = TempDir::new().unwrap();
     let host = Host::start(data.path());

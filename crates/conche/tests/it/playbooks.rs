@@ -358,3 +358,96 @@ fn one_person_alone_approves_nothing_unless_they_take_it_on() {
     assert_eq!(approval["status"], "succeeded", "{run}");
     assert_eq!(run["status"], "failed", "nothing may be sent there: {run}");
 }
+
+/// A playbook of one request to an address where nobody listens.
+fn requesting(number: u8, line: &str) -> Value {
+    let step = json!({
+        "type": "action",
+        "name": "Ask for it",
+        "agent": "individual--00000000-0000-4000-8000-000000000005",
+        "commands": [{"type": "http-api", "command": line}],
+    });
+    let mut document = conche_testkit::playbooks::playbook(number, 1, &step);
+    let text = document.to_string().replace("individual--", "http-api--");
+    document = serde_json::from_str(&text).expect("JSON");
+    let agents = document["agent_definitions"].as_object_mut();
+    for agent in agents.expect("agents").values_mut() {
+        *agent = json!({
+            "type": "http-api", "name": "cloud",
+            "address": {"url": ["http://127.0.0.1:9"]}, "port": "9",
+        });
+    }
+    document
+}
+
+#[test]
+fn a_rehearsal_fails_where_the_run_would_be_refused_and_knows_the_steps_it_is_told_of() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let sound = saved(dir.path(), "sound.json", &requesting(1, "GET /a HTTP/1.1"));
+    let dry = conche(&["run", &sound, "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(0), "{}", text(&dry));
+    assert!(text(&dry).contains(" port 9"), "{}", text(&dry));
+
+    let outside = saved(
+        dir.path(),
+        "outside.json",
+        &requesting(2, "GET /a/../b HTTP/1.1"),
+    );
+    let dry = conche(&["run", &outside, "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(1), "{}", text(&dry));
+    assert!(
+        text(&dry).contains("would be refused: the request target"),
+        "{}",
+        text(&dry)
+    );
+
+    let mut document = requesting(3, "GET /a HTTP/1.1");
+    let agents = document["agent_definitions"].as_object_mut();
+    for agent in agents.expect("agents").values_mut() {
+        agent["port"] = json!("10");
+    }
+    let apart = saved(dir.path(), "apart.json", &document);
+    let dry = conche(&["run", &apart, "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(1), "{}", text(&dry));
+
+    let mistyped = conche(&[
+        "run",
+        &sound,
+        "--dry-run",
+        "--outcome",
+        "action--nope=failed",
+    ]);
+    assert_eq!(mistyped.status.code(), Some(2));
+    let said = String::from_utf8(mistyped.stderr).expect("UTF-8");
+    assert!(said.contains("no step `action--nope`"), "{said}");
+}
+
+#[test]
+fn a_playbook_is_run_whatever_else_is_in_its_folder() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = saved(dir.path(), "basic.json", &requesting(1, "GET /a HTTP/1.1"));
+    let mut unreadable = requesting(2, "GET /a HTTP/1.1");
+    for step in unreadable["workflow"]
+        .as_object_mut()
+        .expect("steps")
+        .values_mut()
+    {
+        step["delay"] = json!(-1);
+    }
+    saved(dir.path(), "unreadable.json", &unreadable);
+    let dry = conche(&["run", &file, "--dry-run"]);
+    assert_eq!(
+        dry.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&dry.stderr)
+    );
+
+    let calling =
+        conche_testkit::playbooks::playbook(3, 1, &conche_testkit::playbooks::calling(2, None));
+    let calling = saved(dir.path(), "calling.json", &calling);
+    let refused = conche(&["run", &calling, "--dry-run"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).expect("UTF-8");
+    assert!(said.contains("unreadable.json: "), "{said}");
+}

@@ -66,6 +66,12 @@ pub(crate) fn input<T: DeserializeOwned>(call: &Call) -> Result<T, Error> {
     })
 }
 
+/// Reads the input of a call that is only rehearsed.
+pub(crate) fn rehearsed<T: DeserializeOwned>(input: &Json) -> Result<T, Error> {
+    let read = input.read();
+    read.map_err(|error| Error::permanent(format!("the input does not fit: {error}")))
+}
+
 /// Writes what an action returns.
 pub(crate) fn output<T: Serialize>(value: &T) -> Result<Output, Error> {
     Json::from_value(value)

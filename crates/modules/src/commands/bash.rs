@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use conche_core::Json;
 use conche_core::run::{OnUncertain, Repeat};
 use conche_runtime::secrets::Secrets;
 use conche_runtime::units::Size;
@@ -26,7 +27,7 @@ use super::command_line::{self, CommandResult};
 use crate::action::{Action, ActionModule, ActionSpec, Call, Error, Output};
 use crate::actions::exec::config::{EnvValue, check_env, user, whole};
 use crate::actions::exec::{not_started, process};
-use crate::actions::{input, output, unknown};
+use crate::actions::{input, output, rehearsed, unknown};
 use crate::command::{CommandInput, EXECUTE, Party};
 use crate::{BuildContext, BuildError, config as settings};
 
@@ -167,11 +168,22 @@ impl Action for Bash {
         self.config.allow.is_empty().then(nothing)
     }
 
+    fn foresee(&self, input: &Json) -> Result<(), Error> {
+        self.allowed(&rehearsed(input)?).map(drop)
+    }
+
     async fn invoke(&self, call: &Call) -> Result<Output, Error> {
         if call.action != EXECUTE {
             return Err(unknown("bash", &call.action));
         }
-        let input: CommandInput = input(call)?;
+        let script = self.allowed(&input(call)?)?;
+        output(&self.run(script, call).await?)
+    }
+}
+
+impl Bash {
+    /// The script of a command, if it may be run here.
+    fn allowed(&self, input: &CommandInput) -> Result<Vec<u8>, Error> {
         here(&input.agent)?;
         let script = command_line::bytes(&input.command)?;
         if !self.rules.allow(&script) {
@@ -181,11 +193,9 @@ impl Action for Bash {
                 Sha256::digest(&script)
             )));
         }
-        output(&self.run(script, call).await?)
+        Ok(script)
     }
-}
 
-impl Bash {
     async fn run(&self, script: Vec<u8>, call: &Call) -> Result<CommandResult, Error> {
         let mut command = tokio::process::Command::new(SHELL);
         command

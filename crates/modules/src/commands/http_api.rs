@@ -10,13 +10,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use conche_core::Json;
 use conche_core::run::{OnUncertain, Repeat};
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, Method};
 use serde_json::Value;
+use url::Url;
 
 use super::over_http::{self, Base, Client, Config, StartLine};
 use crate::action::{Action, ActionModule, ActionSpec, Call, Error, Output};
-use crate::actions::{input, unknown};
+use crate::actions::{input, rehearsed, unknown};
 use crate::clients::outcome::{Answered, Promise};
 use crate::clients::request::header_value;
 use crate::command::{CommandInput, EXECUTE, READ};
@@ -63,11 +65,32 @@ fn build(config: Value, cx: &BuildContext) -> Result<Arc<dyn Action>, BuildError
     Ok(Arc::new(HttpApi { client }))
 }
 
+/// What is sent, but for the key.
+struct Ready {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
 impl HttpApi {
+    fn ready(&self, input: &CommandInput, line: StartLine<'_>) -> Result<Ready, Error> {
+        let url = Base::of(input.acted_on())?.join(line.target)?;
+        let mut headers = over_http::headers(&input.command)?;
+        let to = over_http::receiver(&url)?;
+        self.client
+            .authorize(&mut headers, &to, input.authentication())?;
+        Ok(Ready {
+            method: line.method,
+            url,
+            headers,
+            body: over_http::content(&input.command)?.unwrap_or_default(),
+        })
+    }
+
     async fn request(&self, call: &Call) -> Result<Output, Error> {
         let input: CommandInput = input(call)?;
-        let command = &input.command;
-        let line = StartLine::parse(over_http::text(command)?)?;
+        let line = StartLine::parse(over_http::text(&input.command)?)?;
         match call.action.as_str() {
             EXECUTE => {}
             READ if line.is_safe() => {}
@@ -79,20 +102,16 @@ impl HttpApi {
             }
             other => return Err(unknown("http-api", other)),
         }
-        let url = Base::of(input.acted_on())?.join(line.target)?;
-        let promise = Promise::of(&line.method);
-        let mut request = self.client.request(line.method, &url, call.timeout);
-        request.headers.extend(over_http::headers(command)?);
+        let ready = self.ready(&input, line)?;
+        let promise = Promise::of(&ready.method);
+        let mut request = self.client.request(ready.method, &ready.url, call.timeout);
+        request.headers.extend(ready.headers);
         if promise != Promise::Safe && !request.headers.contains_key(KEY) {
             let key = header_value(KEY.as_str(), call.key.as_str());
             request.headers.insert(KEY, key.map_err(Error::Permanent)?);
         }
-        request.body = over_http::content(command)?.unwrap_or_default().into();
+        request.body = ready.body.into();
         request.cut = true;
-        let authentication = input.authentication();
-        let to = over_http::receiver(&url)?;
-        self.client
-            .authorize(&mut request.headers, &to, authentication)?;
         let result = self.client.send(request).await;
         self.client.judge(promise, result)
     }
@@ -100,6 +119,13 @@ impl HttpApi {
 
 #[async_trait]
 impl Action for HttpApi {
+    fn foresee(&self, input: &Json) -> Result<(), Error> {
+        let input: CommandInput = rehearsed(input)?;
+        let line = StartLine::parse(over_http::text(&input.command)?)?;
+        let ready = self.ready(&input, line);
+        ready.map(drop).map_err(|error| self.client.masked(error))
+    }
+
     async fn invoke(&self, call: &Call) -> Result<Output, Error> {
         let result = self.request(call).await;
         result.map_err(|error| self.client.masked(error))

@@ -50,6 +50,7 @@ async fn whether_code_is_binary_is_said_by_the_code() {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 async fn puts_are_refused_row_by_row() {
     let world = World::new().await;
     world.action("there").await;

@@ -65,6 +65,28 @@ impl Filters {
     }
 }
 
+/// Longer filters are not looked at by [`flaw`]: the parser goes as deep as they do.
+const LOOKED_AT_MAX: usize = 2000;
+/// Room for a filter of that length in which every byte opens something.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Why a text is no jq filter, as far as that can be told without evaluating it: it is parsed,
+/// and its names are looked up. None where it is one, or longer than is looked at.
+#[must_use]
+pub fn flaw(filter: &str) -> Option<String> {
+    if filter.len() > LOOKED_AT_MAX {
+        return None;
+    }
+    let text = filter.to_owned();
+    let looking = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let looking = looking.spawn(move || match compile(&text) {
+        Err(Fault::Script(failure)) => Some(failure.message),
+        _ => None,
+    });
+    let seen = looking.ok()?.join();
+    seen.unwrap_or_else(|_| Some(format!("not a jq filter: {filter:.200}")))
+}
+
 fn failed(message: String) -> Fault {
     Fault::Script(Failure::from(message))
 }

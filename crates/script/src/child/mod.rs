@@ -21,6 +21,7 @@ use crate::protocol::{self, HEADER, Ready, Request, Setup};
 use engine::Engine;
 
 pub use confine::{Unconfined, confine};
+pub use jq::flaw;
 
 /// The argument that turns the binary into a worker.
 pub const WORKER_ARGUMENT: &str = "--script-worker";

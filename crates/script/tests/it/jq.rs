@@ -87,3 +87,26 @@ async fn endless_and_greedy_filters_are_ended() {
     assert!(matches!(greedy, Error::Memory { .. }), "{greedy}");
     assert_eq!(jq(&sandbox, ".", "1").await, Ok(vec!["1".to_owned()]));
 }
+
+#[test]
+fn what_is_no_filter_is_told_without_evaluating_anything() {
+    for filter in [".[", "foo", ".a[", r#"import "a" as a; 1"#, "$x"] {
+        let flaw = conche_script::jq_flaw(filter);
+        assert!(flaw.is_some(), "{filter}");
+    }
+    for filter in [
+        ".",
+        ".json.a // empty",
+        "halt_error",
+        "[limit(3; repeat(1))]",
+        "def f: f; f",
+    ] {
+        assert_eq!(conche_script::jq_flaw(filter), None, "{filter}");
+    }
+    for deep in [
+        "(", "[", "-", "{a:", "if ", "def f: ", ".a|", "try ", "\"\\(", ".[",
+    ] {
+        let filter = deep.repeat(2000 / deep.len());
+        assert!(conche_script::jq_flaw(&filter).is_some(), "{deep}");
+    }
+}

@@ -69,7 +69,8 @@ struct Config {
     /// How to reach hosts by SSH, and which to believe; as under `actions.ssh`. Default: as
     /// there.
     ssh: ssh::Config,
-    /// How to reach hosts by WinRM, and how to log in.
+    /// How to reach hosts by WinRM, and how to log in. Default: by NTLM, with TLS as under
+    /// `egress.tls`.
     winrm: winrm::Config,
 }
 

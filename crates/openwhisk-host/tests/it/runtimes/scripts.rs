@@ -10,6 +10,7 @@ use conche_openwhisk_host::runtimes::{
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::rig::{
     Rig, binary, error, is_developer_error, lines, named, returned, rig_with, settings, text,
@@ -175,11 +176,11 @@ async fn calls_of_scripts_take_turns_by_action_and_waiting_is_no_running() {
     let mut settings = settings();
     settings.scripts = Some(Arc::clone(&gate) as Arc<dyn Scripts>);
     let rig = Arc::new(rig_with(SCRIPT_KIND, settings).await.unwrap());
-    let mut calls = Vec::new();
+    let mut calls = JoinSet::new();
     for (action, value) in [("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1")] {
         let run = named(action, with(json!(value), script()));
         let (before, own) = (calls.len(), Arc::clone(&rig));
-        calls.push(tokio::spawn(async move { own.run(run).await }));
+        calls.spawn(async move { (before, own.run(run).await) });
         until("the call waits", || {
             !gate.order.lock().unwrap().is_empty() && rig.load().waiting == before
         })
@@ -189,10 +190,10 @@ async fn calls_of_scripts_take_turns_by_action_and_waiting_is_no_running() {
     let all_wait = Instant::now();
     until("they have waited", || all_wait.elapsed() >= held).await;
     gate.open.add_permits(4);
-    let mut waits = Vec::new();
-    for call in calls {
-        let ran = call.await.unwrap();
-        waits.push(ran.wait);
+    let mut waits = vec![Duration::ZERO; 4];
+    while let Some(ended) = calls.join_next().await {
+        let (number, ran) = ended.unwrap();
+        waits[number] = ran.wait;
         assert_eq!(returned(ran), json!({}));
     }
     assert_eq!(*gate.order.lock().unwrap(), ["a1", "b1", "a2", "a3"]);

@@ -1,3 +1,5 @@
+//! Which host a name stands for, and what is wrong with a list of hosts.
+
 use conche_openwhisk::client::{Failure, Request, Response};
 use conche_runtime::secrets::Receiver;
 use serde_json::json;
