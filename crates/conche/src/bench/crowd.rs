@@ -15,7 +15,7 @@ use super::cpu::{Cpu, Shares};
 use super::report::{Row, Words};
 use super::runs::Runs;
 use super::stand::Stand;
-use super::statistics::{Latencies, Rate, Spread, figure};
+use super::statistics::{Latencies, Rate, figure, median};
 use super::{Bench, Benchmark, Error};
 
 pub(crate) static BENCHMARK: Benchmark = Benchmark {
@@ -57,7 +57,6 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
     let mut times = Latencies::new();
     windows.a.iter().for_each(|window| times.add(&window.times));
     let alone = |share: f64| windows.of_b(|window| window.times.ms(share));
-    let median = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
     let a_second = |window: &Window| window.rate.done_per_second();
     let (runs, one) = (
         median(windows.of_a(a_second)),

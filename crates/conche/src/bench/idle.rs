@@ -8,7 +8,7 @@ use conche_store::sqlite::SqliteConfig;
 use super::child::Server;
 use super::report::{Row, Words};
 use super::stand::Stand;
-use super::statistics::{Goal, Spread, figure};
+use super::statistics::{Goal, figure, median};
 use super::{Bench, Benchmark, Error, cpu, waiting};
 
 pub(crate) static BENCHMARK: Benchmark = Benchmark {
@@ -42,9 +42,8 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
         .await?;
     with.stop().await?;
     without.stop().await?;
-    let middle = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
     let percent = |share: &f64| share * 100.0;
-    let (a, b) = (middle(windows.of_a(percent)), middle(windows.of_b(percent)));
+    let (a, b) = (median(windows.of_a(percent)), median(windows.of_b(percent)));
     let goals = [Goal::at_most(0.5, "% of a core", a)];
     let words = |percent: f64| {
         format!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::functions::{Functions, NODE, SCRIPT, crowd, words};
 use super::report::{Row, Words};
-use super::statistics::{Goal, Latencies, Spread, Windows, figure};
+use super::statistics::{Goal, Latencies, Windows, figure, median};
 use super::{Bench, Benchmark, Error};
 
 pub(crate) static BENCHMARK: Benchmark = Benchmark {
@@ -52,10 +52,6 @@ async fn measure(
     let alone = caller.keep(action, window / 2).await?;
     let (crowd, rate) = crowd(functions, action, (CROWD, window / 2)).await?;
     Ok(Window { alone, crowd, rate })
-}
-
-fn median(spread: Option<Spread>) -> f64 {
-    spread.map_or(f64::NAN, |spread| spread.median)
 }
 
 fn alone(bench: &Bench, windows: &Windows<Window>) -> Row {

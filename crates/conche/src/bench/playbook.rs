@@ -14,7 +14,7 @@ use conche_store::sqlite::SqliteConfig;
 use super::chain::{self, Link};
 use super::report::{Row, Words};
 use super::stand::Stand;
-use super::statistics::{Goal, Latencies, Spread, figure};
+use super::statistics::{Goal, Latencies, figure, median};
 use super::{Bench, Benchmark, Error};
 
 pub(crate) static BENCHMARK: Benchmark = Benchmark {
@@ -47,7 +47,6 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
         .await?;
     let own = windows.of_a(|latencies| latencies.ms(0.5));
     let plain = windows.of_b(|latencies| latencies.ms(0.5));
-    let median = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
     let overhead = median(own) - median(plain);
     let step = Words {
         id: "D3",

@@ -17,7 +17,7 @@ use super::child::{self, Server};
 use super::report::{Row, Words};
 use super::runs::Runs;
 use super::stand::Stand;
-use super::statistics::{Goal, Latencies, Spread, Windows, figure};
+use super::statistics::{Goal, Latencies, Windows, figure, median};
 use super::{Bench, Benchmark, Error};
 
 pub(crate) static BENCHMARK: Benchmark = Benchmark {
@@ -160,10 +160,6 @@ async fn start(folder: &Path) -> Result<Started, Error> {
         ready,
         resident: main.resident,
     })
-}
-
-fn median(spread: Option<Spread>) -> f64 {
-    spread.map_or(f64::NAN, |spread| spread.median)
 }
 
 /// What it costs those that come after.

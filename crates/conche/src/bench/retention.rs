@@ -12,7 +12,7 @@ use conche_store::{Expired, Retention, RunStore as _};
 
 use super::growth::{Window, steps, words_of};
 use super::report::{Row, Words};
-use super::statistics::{Goal, Latencies, Spread, figure};
+use super::statistics::{Goal, Latencies, figure, median};
 use super::{Bench, Error, stored};
 
 /// Runs that are removed, and put back, between two looks at the clock: housekeeping's chunk.
@@ -33,8 +33,7 @@ pub(super) async fn cost(
         .await?;
     let each = |chunks: &Latencies| chunks.ms(0.5) * 1e3 / f64::from(CHUNK);
     let ratio = windows.ratios(each);
-    let middle = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
-    let goals = [Goal::at_most(1.5, "× for a deleted run", middle(ratio))];
+    let goals = [Goal::at_most(1.5, "× for a deleted run", median(ratio))];
     let [many, few] = sizes.map(|size| figure(size as f64));
     let chunk = |window: Option<&Latencies>| {
         window.map_or_else(String::new, |chunks| {
@@ -50,12 +49,12 @@ pub(super) async fn cost(
         what: "removal of old runs with their events, journals and deduplication pairs, as stored runs grow",
         a: format!(
             "{many} runs: {} µs for a run; {}",
-            figure(middle(windows.of_a(each))),
+            figure(median(windows.of_a(each))),
             chunk(windows.a.last())
         ),
         b: format!(
             "{few} runs: {} µs for a run; {}",
-            figure(middle(windows.of_b(each))),
+            figure(median(windows.of_b(each))),
             chunk(windows.b.last())
         ),
         bound: format!("chunks of {CHUNK}, a commit each"),
@@ -82,12 +81,11 @@ pub(super) async fn beside(
         .await?;
     let accept = windows.ratios(|window| window.accept.ms(0.99));
     let claim = windows.ratios(|window| window.claim.ms(0.99));
-    let middle = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
     let goals = [
-        Goal::at_most(2.0, "× p99 of acceptances", middle(accept)),
-        Goal::at_most(2.0, "× p99 of claims", middle(claim)),
+        Goal::at_most(2.0, "× p99 of acceptances", median(accept)),
+        Goal::at_most(2.0, "× p99 of claims", median(claim)),
     ];
-    let worse = if middle(accept) > middle(claim) {
+    let worse = if median(accept) > median(claim) {
         accept
     } else {
         claim
@@ -100,8 +98,8 @@ pub(super) async fn beside(
         b: format!("without: {}", words_of(windows.b.last())),
         bound: format!(
             "accept {} ×, claim {} ×; {} runs a second were removed of {}",
-            figure(middle(accept)),
-            figure(middle(claim)),
+            figure(median(accept)),
+            figure(median(claim)),
             figure(removed as f64 / seconds),
             figure(many as f64)
         ),

@@ -10,7 +10,7 @@ use conche_script::{Evaluation, Isolation, Sandbox, Script};
 use serde_json::value::RawValue;
 
 use super::report::{Row, Words};
-use super::statistics::{Goal, Latencies, Spread, Windows, figure};
+use super::statistics::{Goal, Latencies, Windows, figure, median};
 use super::{Bench, Benchmark, Error, stand};
 
 pub(crate) static BENCHMARK: Benchmark = Benchmark {
@@ -44,9 +44,8 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
 
 fn row_isolated(bench: &Bench, windows: &Windows<Latencies>) -> Row {
     let ratio = windows.ratios(|calls| calls.ms(0.5));
-    let middle = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
     let added =
-        middle(windows.of_a(|calls| calls.ms(0.5))) - middle(windows.of_b(|calls| calls.ms(0.5)));
+        median(windows.of_a(|calls| calls.ms(0.5))) - median(windows.of_b(|calls| calls.ms(0.5)));
     let goals = [Goal::at_most(
         1.6,
         "×",

@@ -35,6 +35,11 @@ impl Spread {
     }
 }
 
+/// The median of a spread; no number where there is none.
+pub(crate) fn median(spread: Option<Spread>) -> f64 {
+    spread.map_or(f64::NAN, |spread| spread.median)
+}
+
 /// What windows A B A B A gave.
 #[derive(Debug, Clone)]
 pub(crate) struct Windows<T> {

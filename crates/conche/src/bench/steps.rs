@@ -20,7 +20,7 @@ use super::cpu::{Cpu, Shares};
 use super::report::{Row, Words};
 use super::runs::Runs;
 use super::stand::Stand;
-use super::statistics::{Goal, Rate, Spread, figure};
+use super::statistics::{Goal, Rate, Spread, figure, median};
 use super::{Bench, Benchmark, Error};
 
 pub(crate) static BENCHMARK: Benchmark = Benchmark {
@@ -90,7 +90,6 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
         .await?;
     grouped.stop().await?;
     single.stop().await?;
-    let median = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
     let (a_second, commits) = (
         |window: &(Rate, Shares)| window.0.done_per_second(),
         |window: &(Rate, Shares)| window.0.commits_per_second(),

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use super::cpu::Shares;
 use super::report::{Row, Words};
 use super::stand::Stand;
-use super::statistics::{Goal, Rate, Spread, figure};
+use super::statistics::{Goal, Rate, figure, median};
 use super::{Bench, Benchmark, Error};
 use crate::telemetry::Telemetry;
 
@@ -52,14 +52,13 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
     traced.stop().await?;
     plain.stop().await?;
     let rate = |(rate, _): &(Rate, Shares)| rate.done_per_second();
-    let middle = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
     let ratio = windows.ratios(rate);
-    let goals = [Goal::at_least(0.8, "×", middle(ratio))];
+    let goals = [Goal::at_least(0.8, "×", median(ratio))];
     let words = Words {
         id: "T1",
         what: "runs (script → action → script → action, durable) with traces sent to a collector vs without",
-        a: format!("sent: {} runs/s", figure(middle(windows.of_a(rate)))),
-        b: format!("not: {} runs/s", figure(middle(windows.of_b(rate)))),
+        a: format!("sent: {} runs/s", figure(median(windows.of_a(rate)))),
+        b: format!("not: {} runs/s", figure(median(windows.of_b(rate)))),
         bound: format!(
             "{} spans were taken by the collector, {} dropped before it; {} changes to runs came too fast to be traced",
             figure(sent),

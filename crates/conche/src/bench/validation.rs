@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use conche_cacao::{Document, Profile};
 
 use super::report::{Row, Words};
-use super::statistics::{Goal, Latencies, Spread, figure};
+use super::statistics::{Goal, Latencies, figure, median};
 use super::{Bench, Benchmark, Error};
 
 pub(crate) static BENCHMARK: Benchmark = Benchmark {
@@ -30,7 +30,6 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
         )
         .await?;
     let each = windows.ratios(Window::micros);
-    let median = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
     let (large, small) = (
         median(windows.of_a(Window::ms)),
         median(windows.of_b(Window::ms)),

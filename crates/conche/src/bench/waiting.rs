@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::report::{Row, Words};
 use super::stand::Stand;
-use super::statistics::{Goal, Spread, figure};
+use super::statistics::{Goal, figure, median};
 use super::{Bench, Benchmark, Error};
 use conche_store::sqlite::SqliteConfig;
 
@@ -36,8 +36,7 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
     let all = resident()?;
     stand.stop().await?;
     let (waiting, finished) = (windows.of_a(|bytes| *bytes), windows.of_b(|bytes| *bytes));
-    let middle = |spread: Option<Spread>| spread.map_or(f64::NAN, |spread| spread.median);
-    let run = (middle(waiting) - middle(finished)) / f64::from(count);
+    let run = (median(waiting) - median(finished)) / f64::from(count);
     let goals = [Goal::at_most(30.0, "MB for 100 000", run * PER / 1e6)];
     let many = figure(f64::from(count));
     let words = Words {
@@ -45,11 +44,11 @@ async fn run(bench: &mut Bench) -> Result<Vec<Row>, Error> {
         what: "memory of runs that wait for a retry an hour away",
         a: format!(
             "{many} more waiting: {} MB more resident",
-            figure(middle(waiting) / 1e6)
+            figure(median(waiting) / 1e6)
         ),
         b: format!(
             "{many} more finished: {} MB more resident",
-            figure(middle(finished) / 1e6)
+            figure(median(finished) / 1e6)
         ),
         bound: format!(
             "{} bytes a waiting run beyond what its traffic leaves in page cache and allocator; {} MB resident with {} waiting",

@@ -16,17 +16,15 @@ use conche_openwhisk::client::{Auth, Client};
 use conche_openwhisk::deploy::{Change, Desired, Host as Target, Plan, carry_out, look};
 use conche_openwhisk::model::Name;
 use conche_openwhisk_host::Host;
+use conche_openwhisk_host::users::FIRST;
 use conche_runtime::supervisor::{Backoff, OnFailure, Stage, Tasks, ticker};
 
 use super::described;
-use super::within::Within;
 use crate::config;
 use crate::failure::Failure;
 
 /// How often the folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The namespace of the host's first user.
-const FIRST: &str = "guest";
 /// What marks that an entity is of the folder.
 const PROJECT: &str = "functions folder";
 
@@ -101,7 +99,8 @@ impl Functions {
         let user = user.ok_or_else(none)?;
         let auth = Auth::parse_key(&format!("{}:{}", user.uuid, user.key).into());
         let auth = auth.map_err(|error| error.to_string())?;
-        let client = Client::with_transport("http://localhost", &auth, Within(host.router()));
+        let within = host.within(FIRST).ok_or_else(none)?;
+        let client = Client::with_transport("http://localhost", &auth, within);
         Ok(Self {
             dir: dir.to_owned(),
             client: client.map_err(|error| error.to_string())?,

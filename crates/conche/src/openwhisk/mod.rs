@@ -14,7 +14,6 @@ mod scripts;
 mod serve;
 mod storage;
 mod validate;
-mod within;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

@@ -128,6 +128,22 @@ fn only_the_store_contains_sql() {
 }
 
 #[test]
+fn no_two_decisions_have_the_same_number() {
+    let pages = fs::read_dir(crates().join("../docs/decisions")).expect("the decisions");
+    let mut seen = BTreeMap::new();
+    for page in pages {
+        let page = page.expect("a page");
+        let name = page.file_name().to_string_lossy().into_owned();
+        let number = name.split('-').next().unwrap_or_default().to_owned();
+        let text = fs::read_to_string(page.path()).expect("text");
+        assert!(text.starts_with(&format!("# {number} ")), "{name}");
+        let other = seen.insert(number, name.clone());
+        assert!(other.is_none(), "{name} and {other:?}");
+    }
+    assert!(!seen.is_empty());
+}
+
+#[test]
 fn every_file_says_what_it_is() {
     for (path, text) in rust_files(&crates()) {
         assert!(

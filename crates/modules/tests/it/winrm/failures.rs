@@ -138,10 +138,9 @@ async fn a_script_whose_time_is_over_is_ended() {
     let alive = windows.folder.path().join("alive");
     let script = format!("while :; do date > {}; sleep 0.1; done", alive.display());
     let target = windows.target("soc", "right");
-    let begun = std::time::Instant::now();
+    // Nobody else ends the call here: the module gives up by itself.
     let result = run(&windows.config(), &windows.context(), &target, (&script, 8)).await;
     let message = uncertain(result);
-    assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
     let expected = "still running when its time was over";
     assert!(message.contains(expected), "{message}");
     let expected = json!({ "create": 1, "command": 1, "signal": 1, "delete": 1 });
